@@ -1,0 +1,3 @@
+"""May this candidate replace the baseline?"""
+
+__version__ = "0.1.0"
