@@ -1,0 +1,220 @@
+"""What a user asks to run: suite, releases, pipeline; and the resolved plan.
+
+Pure models, no file is read here: `config` reads them, `run` resolves them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, Field, SecretStr
+
+from canary.policy import Policy, Written
+
+Path_ = Annotated[str, Field(min_length=1)]
+Count = Annotated[int, Field(ge=1, le=1_000_000)]
+
+
+class StrataRule(Written):
+    """Where a case's stratum stands."""
+
+    by: str = Field("metadata.stratum", pattern=r"^metadata(\.[^.]+)+$|^vars(\.[^.]+)+$")
+
+
+class Suite(Written):
+    """What is asked and how answers are scored."""
+
+    golden_sets: tuple[Path_, ...] = Field(min_length=1, description="folders, or prompts.jsonl files")
+    assertions: tuple[dict[str, Any], ...] = Field((), alias="assert", description="added to each case's own")
+    strata: StrataRule = StrataRule()
+    cluster: str = Field("metadata.cluster", pattern=r"^metadata(\.[^.]+)+$|^vars(\.[^.]+)+$")
+    repeat: Annotated[int, Field(ge=1, le=100)] = 1
+    plugins: tuple[str, ...] = Field((), description="Python modules that expose ASSERTIONS")
+
+
+class Sampling(Written):
+    """How tokens are drawn."""
+
+    temperature: Annotated[float, Field(ge=0, le=2)] = 0.0
+    top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
+    max_tokens: Annotated[int, Field(ge=1, le=1_000_000)] = 256
+    stop: tuple[str, ...] = ()
+    seed: int | None = None
+
+
+class Price(Written):
+    """US dollars per million tokens."""
+
+    input_per_million: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    output_per_million: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    cached_input_per_million: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
+
+    def of(self, input_tokens: int, output_tokens: int, cached_tokens: int = 0) -> float:
+        """The cost of one request in US dollars."""
+        cached = self.input_per_million if self.cached_input_per_million is None else self.cached_input_per_million
+        fresh = input_tokens - cached_tokens
+        return (fresh * self.input_per_million + cached_tokens * cached + output_tokens * self.output_per_million) / 1e6
+
+
+class Turn(Written):
+    """One chat turn of a prompt template."""
+
+    role: Literal["system", "developer", "user", "assistant"]
+    content: str
+
+
+class ReplayRelease(Written):
+    """A release known by its recorded outputs."""
+
+    engine: Literal["replay"]
+    name: str = Field(min_length=1)
+    responses: Path_
+
+
+class LiveRelease(Written):
+    """What every release that answers for itself has."""
+
+    name: str = Field(min_length=1)
+    model: str = Field(min_length=1)
+    prompt: str | tuple[Turn, ...] = Field(
+        "{{prompt}}", description="Jinja template over the case's vars, chat turns, or file://path"
+    )
+    sampling: Sampling = Sampling()
+    price: Price | None = None
+    timeout_s: Annotated[float, Field(gt=0, le=3600)] = 120.0
+
+
+class TransformersRelease(LiveRelease):
+    """A checkpoint run in this process by Hugging Face transformers."""
+
+    engine: Literal["transformers"]
+    device: str = Field("auto", description="auto, cpu, cuda, cuda:1, ...")
+    dtype: Literal["auto", "float32", "float16", "bfloat16"] = "auto"
+    threads: Annotated[int, Field(ge=1, le=256)] | None = Field(None, description="CPU threads of the arm")
+
+
+class OpenAIRelease(LiveRelease):
+    """Any OpenAI-compatible HTTP endpoint."""
+
+    engine: Literal["openai"]
+    base_url: str = Field("https://api.openai.com/v1", pattern=r"^https?://")
+    api: Literal["chat", "completions"] = "chat"
+    api_key: SecretStr | None = Field(None, description="a secret: ${ENV} is expanded")
+    headers: dict[str, SecretStr] = Field({}, description="secrets: ${ENV} is expanded")
+    extra_body: dict[str, Any] = Field({}, description="passed through untouched")
+
+
+Release = Annotated[
+    ReplayRelease | TransformersRelease | OpenAIRelease,
+    Field(discriminator="engine"),
+]
+
+
+class LocalRunner(Written):
+    """Both arms in this process."""
+
+    type: Literal["local"] = "local"
+
+
+class RayRunner(Written):
+    """One actor per arm in a Ray program."""
+
+    type: Literal["ray"]
+    address: str | None = Field(None, description="null starts Ray on this machine")
+    gpus_per_arm: Annotated[float, Field(ge=0)] = 0.0
+    cpus_per_arm: Annotated[float, Field(gt=0)] = 1.0
+
+
+def _by_name(value: Any) -> Any:
+    return {"type": value} if isinstance(value, str) else value
+
+
+Runner = Annotated[
+    Annotated[LocalRunner | RayRunner, Field(discriminator="type")],
+    BeforeValidator(_by_name),
+]
+
+
+class Stage(Written):
+    """How much of the golden set one stage asks."""
+
+    cases: Count | None = Field(None, description="stratified draw of this many cases; null asks them all")
+
+
+class Stages(Written):
+    """The stages a release passes through before it meets traffic."""
+
+    build: Stage | None = Field(None, description="structural assertions, candidate only")
+    staging: Stage = Stage()
+
+
+class Pipeline(Written):
+    """Two releases, a suite and a policy."""
+
+    suite: Path_
+    policy: Path_ | None = Field(None, description="null: the default policy")
+    baseline: Release
+    candidate: Release
+    runner: Runner = LocalRunner()
+    stages: Stages = Stages()
+    concurrency: Annotated[int, Field(ge=1, le=4096)] = Field(8, description="requests in flight per arm")
+    warmup: Annotated[int, Field(ge=0, le=1000)] = Field(2, description="requests per arm, reported and left out")
+    seed: int = 0
+    reporters: tuple[str, ...] = ("terminal", "json", "markdown")
+
+
+class StratumPlan(BaseModel):
+    """One stratum as resolved."""
+
+    name: str
+    cases: int
+    weight: float
+
+
+class ReleasePlan(BaseModel):
+    """A release as resolved; `digest` covers everything that changes answers."""
+
+    name: str
+    digest: str
+    release: dict[str, Any]
+    """The release as written, without secrets."""
+
+
+class Plan(BaseModel):
+    """Everything resolved: what `plan.json` holds and what `evaluate` obeys."""
+
+    schema_: str = Field("canary-gate/plan/1", alias="schema")
+    stage: str
+    baseline: ReleasePlan
+    candidate: ReleasePlan
+    policy: Policy
+    suite: Suite
+    strata: tuple[StratumPlan, ...]
+    golden_sha256: str
+    """Digest of the sorted case digests asked in this run."""
+    seed: int
+    versions: dict[str, str]
+    runner: dict[str, Any] = {}
+    concurrency: int = 1
+    warmup: int = 0
+    warnings: tuple[str, ...] = ()
+
+    def digest(self) -> str:
+        """Identity of the question: what is asked, of whom, under which policy.
+
+        Leaves out how and where it is answered (runner, versions, paths), so
+        that one question keeps its seeds on every machine.
+        """
+        kept = {"stage", "policy", "suite", "strata", "golden_sha256", "seed"}
+        document = self.model_dump(mode="json", by_alias=True, include=kept)
+        document["suite"].pop("golden_sets")
+        arms = {"baseline": self.baseline.digest, "candidate": self.candidate.digest}
+        return digest_of(document | arms)
+
+
+def digest_of(document: Any) -> str:
+    """The sha256 hex of a JSON document, whatever the order of its keys."""
+    text = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,269 @@
+"""What a user may tolerate: the policy file, with every default.
+
+Drops and increases are positive fractions, ratios are above one. Where the
+numbers come from: DESIGN 2 ("Default policy").
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from canary.records import Scale, Tier
+
+Fraction = Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)]
+Ratio = Annotated[float, Field(gt=1, le=100, allow_inf_nan=False)]
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Level = Annotated[float, Field(gt=0, lt=0.5, allow_inf_nan=False)]
+
+
+class Written(BaseModel):
+    """Anything a user writes: frozen, and a key we do not know is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+
+class Alpha(Written):
+    """Error rates the verdict promises."""
+
+    rollback: Level = Field(0.05, description="P(rollback | nothing changed), over the whole run")
+    promote: Level = Field(0.05, description="P(promote | a blocking stratum is at or beyond its margin)")
+
+
+class StratumRule(Written):
+    """What each stratum may lose."""
+
+    max_drop: Fraction = 0.10
+    optional: tuple[str, ...] = Field((), description="strata that may lack cases")
+
+
+class CriticalRule(Written):
+    """Strata that may lose less."""
+
+    strata: tuple[str, ...] = ()
+    max_drop: Fraction = 0.05
+
+
+class MetricRule(Written):
+    """How one metric takes part."""
+
+    tier: Tier = Tier.BLOCKING
+    scale: Scale | None = Field(None, description="kind of a recorded score; decides its test")
+    min_score: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] | None = Field(
+        None, description="absolute floor of the candidate's mean"
+    )
+
+
+class QualityRule(Written):
+    """Margins on scores."""
+
+    max_drop: Fraction = Field(0.03, description="pooled over all strata")
+    stratum: StratumRule = StratumRule()
+    critical: CriticalRule = CriticalRule()
+    metrics: dict[str, MetricRule] = Field({}, description="only these block; empty: `pass`, or every recorded score")
+
+    def margin(self, stratum: str | None) -> float:
+        """The tolerated drop in one stratum, or pooled when None."""
+        if stratum is None:
+            return self.max_drop
+        critical = stratum in self.critical.strata
+        return self.critical.max_drop if critical else self.stratum.max_drop
+
+
+class RatioRule(Written):
+    """A bound on candidate over baseline."""
+
+    max_ratio: Ratio
+    floor_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(
+        0.0, description="a rise of fewer seconds is never harm"
+    )
+    tier: Tier = Tier.BLOCKING
+
+
+class SlowRule(Written):
+    """A bound on the share of slow requests; failures count as slow."""
+
+    max_increase: Fraction = 0.02
+    threshold_s: Seconds | None = Field(None, description="null: three times the baseline's median")
+    tier: Tier = Tier.BLOCKING
+
+
+class TtftBody(RatioRule):
+    """Time to first token without the slowest twentieth."""
+
+    max_ratio: Ratio = 1.15
+    floor_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.02
+
+
+class TtftTail(TtftBody):
+    """Time to first token without the slowest hundredth."""
+
+    max_ratio: Ratio = 1.30
+
+
+class ItlBody(RatioRule):
+    """Gap between tokens without the slowest twentieth."""
+
+    max_ratio: Ratio = 1.15
+    floor_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.002
+
+
+class ItlTail(ItlBody):
+    """Gap between tokens without the slowest hundredth."""
+
+    max_ratio: Ratio = 1.30
+
+
+class TotalBody(RatioRule):
+    """Total time within buckets of equal output length; shown only."""
+
+    max_ratio: Ratio = 1.15
+    tier: Tier = Tier.ADVISORY
+
+
+class QuantileRules(Written):
+    """Order statistics, measured only where the policy asks for them."""
+
+    p50: RatioRule | None = None
+    p99: RatioRule | None = None
+    p999: RatioRule | None = Field(None, alias="p99.9")
+
+
+class TtftRule(QuantileRules):
+    """Time to first token."""
+
+    tm95: TtftBody | None = TtftBody()
+    tm99: TtftTail | None = TtftTail()
+    slow: SlowRule | None = SlowRule()
+
+
+class ItlRule(QuantileRules):
+    """Inter-token latency."""
+
+    tm95: ItlBody | None = ItlBody()
+    tm99: ItlTail | None = ItlTail()
+    slow: SlowRule | None = SlowRule()
+
+
+class TotalRule(QuantileRules):
+    """Total time."""
+
+    tm95: TotalBody | None = TotalBody()
+
+
+class LatencyRules(Written):
+    """Three latencies, three sets of bounds."""
+
+    ttft: TtftRule = TtftRule()
+    itl: ItlRule = ItlRule()
+    total: TotalRule = TotalRule()
+
+
+class ErrorRule(Written):
+    """How much more often the candidate may fail."""
+
+    max_increase: Fraction = 0.03
+    tier: Tier = Tier.BLOCKING
+
+
+class ErrorRules(Written):
+    """One rule an error kind; `server` takes throttling in."""
+
+    server: ErrorRule = ErrorRule()
+    truncated: ErrorRule = ErrorRule()
+    refusal: ErrorRule = ErrorRule()
+    malformed: ErrorRule = ErrorRule()
+    content_filter: ErrorRule = ErrorRule()
+    context_length: ErrorRule = ErrorRule()
+
+
+class CostRule(Written):
+    """How much more the candidate may cost."""
+
+    max_ratio: Ratio = 1.10
+    tier: Tier = Tier.BLOCKING
+
+
+class CostRules(Written):
+    """Cost is gated by the request and shown by the token."""
+
+    per_request: CostRule = CostRule()
+
+
+class Any_(Written):  # noqa: N801 - the word of the policy file
+    """True harm in any member."""
+
+    any: tuple[Expression, ...] = Field(min_length=1)
+
+
+class All_(Written):  # noqa: N801 - the word of the policy file
+    """True harm in every member."""
+
+    all: tuple[Expression, ...] = Field(min_length=1)
+
+
+class Not_(Written):  # noqa: N801 - the word of the policy file
+    """The member does not fail."""
+
+    not_: Expression = Field(alias="not")
+
+
+Expression = str | Any_ | All_ | Not_
+
+
+def named_signals(expression: Expression) -> tuple[str, ...]:
+    """Every signal name or glob an expression mentions, in order."""
+    if isinstance(expression, str):
+        return (expression,)
+    if isinstance(expression, Not_):
+        return named_signals(expression.not_)
+    members = expression.any if isinstance(expression, Any_) else expression.all
+    return tuple(name for member in members for name in named_signals(member))
+
+
+def conjoined_signals(expression: Expression) -> tuple[str, ...]:
+    """Every signal name or glob that stands under an `all` or a `not`."""
+    if isinstance(expression, str):
+        return ()
+    if isinstance(expression, Any_):
+        return tuple(name for member in expression.any for name in conjoined_signals(member))
+    return named_signals(expression)
+
+
+class Policy(Written):
+    """What a release may cost, in one file for every stage."""
+
+    version: Literal[1] = 1
+    alpha: Alpha = Alpha()
+    quality: QualityRule = QualityRule()
+    latency: LatencyRules = LatencyRules()
+    errors: ErrorRules = ErrorRules()
+    cost: CostRules = CostRules()
+    composites: dict[str, Expression] = {"rollback": Any_(any=("*",))}
+    false_alarm_rates: dict[str, Fraction] = Field(
+        {}, description="measured P(fail | nothing changed) of a signal; lets it stand under `all`"
+    )
+    runbooks: dict[str, str] = Field({}, description="signal name or glob: what to do when it fails")
+
+    @model_validator(mode="after")
+    def _composites_are_safe(self) -> Policy:
+        if "rollback" not in self.composites:
+            raise ValueError("'composites' must define 'rollback'")
+        for name, expression in self.composites.items():
+            unmeasured = [s for s in conjoined_signals(expression) if s not in self.false_alarm_rates]
+            if unmeasured:
+                raise ValueError(
+                    f"'composites.{name}' puts {unmeasured[0]!r} under 'all' or 'not', which can hide a failing "
+                    f"signal: record its measured rate under 'false_alarm_rates: {{{unmeasured[0]}: 0.01}}'"
+                )
+        return self
+
+
+for _model in (Any_, All_, Not_, Policy):
+    _model.model_rebuild()
+
+
+def dump_expression(expression: Expression) -> Any:
+    """The expression as it stands in a policy file."""
+    return expression if isinstance(expression, str) else expression.model_dump(mode="json", by_alias=True)

@@ -1,0 +1,119 @@
+"""The seams: what an assertion, engine, runner or reporter must be."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from canary.plan import LiveRelease, Pipeline, Plan, ReplayRelease
+from canary.records import Arm, Evidence, Prompt, Response, Scale, Verdict
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grade:
+    """What an assertion says of one response."""
+
+    value: float | None
+    """Higher is better; None abstains."""
+    passed: bool | None
+    reason: str
+
+
+class Assertion(Protocol):
+    """A frozen dataclass whose fields are its YAML keys."""
+
+    metric: str
+    """Name of the score it gives."""
+
+    @property
+    def scale(self) -> Scale:
+        """Kind of the value, declared once for all responses."""
+        ...
+
+    def __call__(self, pairs: Sequence[tuple[Prompt, Response]], tools: Tools) -> list[Grade]:
+        """One grade per pair, in order; never called on an errored response."""
+        ...
+
+
+class Embedder(Protocol):
+    """Texts in, unit vectors out; equal texts give equal vectors."""
+
+    name: str
+
+    def __call__(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Shape (texts, dimensions)."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tools:
+    """What assertions may use of the world, opened on first use."""
+
+    embed: Callable[[], Embedder]
+    """Returns the embedder; raises MissingExtra where it is not installed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """One prompt rendered for one arm."""
+
+    id: str
+    arm: Arm
+    repeat: int
+    messages: tuple[Mapping[str, Any], ...] | None
+    """Chat turns, or None where `text` is a bare completion prompt."""
+    text: str | None
+    seed: int
+    tools: tuple[Mapping[str, Any], ...] | None = None
+
+
+Generate = Callable[[Request], Awaitable[Response | None]]
+"""Answers one request; a fault is `Response.error`, None is "nothing recorded"."""
+
+
+class Engine(Protocol):
+    """Opens a release: `async with engine(release, arm) as generate`."""
+
+    def __call__(self, release: LiveRelease | ReplayRelease, arm: Arm) -> AbstractAsyncContextManager[Generate]:
+        """Raises EngineError when the release cannot answer at all."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pair:
+    """Both arms' requests for one prompt, once; `first` is sent first."""
+
+    baseline: Request
+    candidate: Request
+    first: Arm
+
+
+Answers = tuple[Response | None, Response | None]
+"""Baseline's and candidate's answer to one pair."""
+
+
+class Runner(Protocol):
+    """Drives both arms over the pairs, interleaved in time."""
+
+    def __call__(self, pipeline: Pipeline, pairs: Iterable[Pair], write: Callable[[Pair, Answers], None]) -> None:
+        """Calls `write` once per pair, from one thread, when both arms are done.
+
+        Warms both arms up first; those answers are not written. Raises
+        EngineError when an arm cannot be brought up or says that we are at
+        fault (a client error).
+        """
+        ...
+
+
+class Reporter(Protocol):
+    """Shows a verdict; may fail without changing it."""
+
+    def __call__(self, verdict: Verdict, evidence: Evidence, plan: Plan) -> str:
+        """The report's text."""
+        ...

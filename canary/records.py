@@ -1,0 +1,272 @@
+"""The nouns of the gate, in the order data flows.
+
+    prompts -> responses -> scores -> comparisons -> signals -> verdict
+
+Everything here is frozen and plain: picklable, printable, comparable.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+VERDICT_SCHEMA = "canary-gate/verdict/1"
+
+
+class Arm(enum.StrEnum):
+    """One of the two releases under comparison."""
+
+    BASELINE = "baseline"
+    CANDIDATE = "candidate"
+
+
+class Status(enum.IntEnum):
+    """A signal's answer; the order is the precedence (the composite is max)."""
+
+    PASS = 0
+    INCONCLUSIVE = 1
+    FAIL = 2
+
+    @property
+    def label(self) -> str:
+        """The lower-case word used in every document."""
+        return self.name.lower()
+
+
+class Decision(enum.StrEnum):
+    """What the gate answers."""
+
+    PROMOTE = "promote"
+    HOLD = "hold"
+    ROLLBACK = "rollback"
+
+
+class Tier(enum.StrEnum):
+    """Whether a signal decides or is only shown."""
+
+    BLOCKING = "blocking"
+    ADVISORY = "advisory"
+
+
+class Scale(enum.StrEnum):
+    """What kind of number a metric yields; it decides the test, not the data."""
+
+    PASS_FAIL = "pass_fail"
+    BOUNDED = "bounded"
+    ORDINAL = "ordinal"
+    UNBOUNDED = "unbounded"
+
+
+class ErrorKind(enum.StrEnum):
+    """Why a response is not an answer."""
+
+    SERVER = "server"
+    CLIENT = "client"
+    THROTTLED = "throttled"
+    TRUNCATED = "truncated"
+    REFUSAL = "refusal"
+    CONTENT_FILTER = "content_filter"
+    CONTEXT_LENGTH = "context_length"
+    MALFORMED = "malformed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """One response's error."""
+
+    kind: ErrorKind
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """One try of a request; every try is recorded and billed."""
+
+    seconds: float
+    """Wall time of the try."""
+    error: Failure | None = None
+    cost_usd: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prompt:
+    """One golden case."""
+
+    id: str
+    digest: str
+    """Content identity (sha256 hex): the same id with other content differs."""
+    stratum: str
+    cluster: str
+    """Cases that share a source share a cluster; the id where none is given."""
+    vars: Mapping[str, Any]
+    messages: tuple[Mapping[str, Any], ...] | None
+    """Chat turns in place of `vars` and a prompt template."""
+    expected: Any
+    asserts: tuple[Mapping[str, Any], ...]
+    """The case's own assertions, as written and already validated."""
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Response:
+    """What one arm answered to one prompt, once.
+
+    Times are seconds, counts are tokens, money is US dollars; None is
+    "not recorded".
+    """
+
+    id: str
+    arm: Arm
+    output: str
+    repeat: int = 0
+    error: Failure | None = None
+    ttft_s: float | None = None
+    """Send to first token."""
+    itl_s: tuple[float, ...] | None = None
+    """Gaps between consecutive tokens."""
+    tpot_s: float | None = None
+    """(total - ttft) / (output_tokens - 1); undefined for one token."""
+    total_s: float | None = None
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cached_tokens: int | None = None
+    cost_usd: float | None = None
+    finish_reason: str | None = None
+    logprobs: tuple[float, ...] | None = None
+    started_at: float | None = None
+    """Seconds since the epoch."""
+    session: str | None = None
+    tenant: str | None = None
+    scores: Mapping[str, float | bool] | None = None
+    """Recorded scores: numbers are `bounded`, true/false are `pass_fail`."""
+    attempts: tuple[Attempt, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Score:
+    """One metric of one response."""
+
+    id: str
+    arm: Arm
+    repeat: int
+    metric: str
+    scale: Scale
+    value: float | None
+    """Higher is better; None is an abstention: neither a loss nor a pass."""
+    passed: bool | None
+    """The assertion's own yes or no; None for an abstention."""
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """Everything a verdict is computed from."""
+
+    prompts: tuple[Prompt, ...]
+    responses: tuple[Response, ...]
+    scores: tuple[Score, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Comparison:
+    """One quantity of one stratum, paired by prompt, sorted by prompt id."""
+
+    name: str
+    """The signal's name, `quality/<stratum>/<metric>` and so on."""
+    kind: str
+    """`quality`, `errors`, `latency`, `cost` or `floor`."""
+    stratum: str
+    metric: str
+    scale: Scale
+    baseline: NDArray[np.float64]
+    """Shape (values,); failed requests are +inf in latency comparisons."""
+    candidate: NDArray[np.float64]
+    clusters: NDArray[np.int64]
+    """Shape (pairs,)."""
+    strata: NDArray[np.int64]
+    """Shape (pairs,): index into `weights`; zeros within one stratum."""
+    weights: tuple[float, ...]
+    baseline_units: NDArray[np.int64] | None = None
+    """Pair index of each baseline value; None when there is one value a pair."""
+    candidate_units: NDArray[np.int64] | None = None
+    times: NDArray[np.float64] | None = None
+    """Shape (pairs,): start of each pair in seconds, for time blocks."""
+    missing: tuple[str, ...] = ()
+    """Why evidence is missing, one sentence per reason; any makes it so."""
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def n(self) -> int:
+        """Pairs."""
+        return int(self.clusters.size)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signal:
+    """One question answered; the field names are a contract (DESIGN 3)."""
+
+    name: str
+    kind: str
+    stratum: str | None
+    metric: str
+    tier: Tier
+    status: Status
+    baseline: float | None
+    candidate: float | None
+    effect: str
+    """`difference` or `ratio`, candidate against baseline."""
+    estimate: float | None
+    low: float | None
+    high: float | None
+    margin: float | None
+    n: int
+    method: str
+    p_harm: float | None
+    p_harm_adjusted: float | None
+    p_noninferior: float | None
+    need: int | None
+    """How many more pairs would settle it."""
+    reason: str
+    warnings: tuple[str, ...]
+    runbook: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Composite:
+    """A named OR/AND/NOT expression over blocking signals."""
+
+    name: str
+    status: Status
+    expression: Any
+    members: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Side:
+    """The identity of one release in a verdict."""
+
+    name: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """The gate's answer with everything it rests on."""
+
+    verdict: Decision
+    reason: str
+    stage: str
+    baseline: Side
+    candidate: Side
+    alpha: Mapping[str, float]
+    signals: tuple[Signal, ...]
+    composites: tuple[Composite, ...]
+    warnings: tuple[str, ...]
+    record: Mapping[str, Any]
+    schema: str = VERDICT_SCHEMA
