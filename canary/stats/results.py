@@ -1,7 +1,8 @@
 """What a statistical method answers with.
 
 Sources of every formula stand at the function that uses it; this file only
-fixes the vocabulary shared by all of them.
+fixes the vocabulary shared by all of them. No field is ever NaN; a bound that
+the evidence does not give is infinite.
 """
 
 from __future__ import annotations
@@ -15,7 +16,9 @@ class Estimate:
 
     center: float
     low: float
+    """`-inf` where the evidence gives no lower bound."""
     high: float
+    """`inf` where the evidence gives no upper bound."""
     confidence: float
     """Two-sided coverage of `[low, high]`, in (0, 1)."""
     n: int
@@ -59,6 +62,9 @@ class Finding:
     """The quantity in the baseline arm."""
     candidate: float
     """The quantity in the candidate arm."""
+    margin: float
+    """The margin in force, never negative, on the scale of the estimate: a
+    difference, or a ratio above 1 (a floor in seconds has been folded in)."""
     method: str
     """Both methods by name, and why this data calls for them."""
     warnings: tuple[str, ...] = ()
