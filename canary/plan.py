@@ -192,6 +192,8 @@ class Plan(BaseModel):
     policy: Policy
     suite: Suite
     strata: tuple[StratumPlan, ...]
+    required: tuple[str, ...] = ()
+    """What the policy file asks for by name; lacking it is missing evidence."""
     golden_sha256: str
     """Digest of the sorted case digests asked in this run."""
     seed: int
@@ -207,7 +209,7 @@ class Plan(BaseModel):
         Leaves out how and where it is answered (runner, versions, paths), so
         that one question keeps its seeds on every machine.
         """
-        kept = {"stage", "policy", "suite", "strata", "golden_sha256", "seed"}
+        kept = {"stage", "policy", "suite", "strata", "required", "golden_sha256", "seed"}
         document = self.model_dump(mode="json", by_alias=True, include=kept)
         document["suite"].pop("golden_sets")
         arms = {"baseline": self.baseline.digest, "candidate": self.candidate.digest}

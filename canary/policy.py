@@ -61,7 +61,9 @@ class QualityRule(Written):
     max_drop: Fraction = Field(0.03, description="pooled over all strata")
     stratum: StratumRule = StratumRule()
     critical: CriticalRule = CriticalRule()
-    metrics: dict[str, MetricRule] = Field({}, description="only these block; empty: `pass`, or every recorded score")
+    metrics: dict[str, MetricRule] = Field(
+        {}, description="by default `pass` blocks, or every recorded score; others are shown"
+    )
 
     def margin(self, stratum: str | None) -> float:
         """The tolerated drop in one stratum, or pooled when None."""
@@ -128,6 +130,10 @@ class QuantileRules(Written):
     p50: RatioRule | None = None
     p99: RatioRule | None = None
     p999: RatioRule | None = Field(None, alias="p99.9")
+
+    def rules(self) -> dict[str, Any]:
+        """Every rule by the metric's name, None where it is switched off."""
+        return {field.alias or name: getattr(self, name) for name, field in type(self).model_fields.items()}
 
 
 class TtftRule(QuantileRules):
@@ -245,6 +251,18 @@ class Policy(Written):
         {}, description="measured P(fail | nothing changed) of a signal; lets it stand under `all`"
     )
     runbooks: dict[str, str] = Field({}, description="signal name or glob: what to do when it fails")
+
+    def required(self) -> tuple[str, ...]:
+        """What the file asks for by name: lacking it is missing evidence.
+
+        Latency and cost that nobody wrote about are tested where measured.
+        """
+        named = []
+        if "latency" in self.model_fields_set:
+            named += [f"latency/{kind}" for kind in ("ttft", "itl") if kind in self.latency.model_fields_set]
+        if "cost" in self.model_fields_set:
+            named.append("cost/per_request")
+        return tuple(named)
 
     @model_validator(mode="after")
     def _composites_are_safe(self) -> Policy:

@@ -178,7 +178,7 @@ class Comparison:
     """One quantity of one stratum, paired by prompt, sorted by prompt id."""
 
     name: str
-    """The signal's name, `quality/<stratum>/<metric>` and so on."""
+    """The signal's name, or for latency the prefix of several."""
     kind: str
     """`quality`, `errors`, `latency`, `cost` or `floor`."""
     stratum: str
@@ -192,11 +192,16 @@ class Comparison:
     strata: NDArray[np.int64]
     """Shape (pairs,): index into `weights`; zeros within one stratum."""
     weights: tuple[float, ...]
+    """Share of each stratum in what the release serves; sums to one."""
+    repeat: int = 1
+    """Answers averaged into each value."""
     baseline_units: NDArray[np.int64] | None = None
     """Pair index of each baseline value; None when there is one value a pair."""
     candidate_units: NDArray[np.int64] | None = None
-    times: NDArray[np.float64] | None = None
-    """Shape (pairs,): start of each pair in seconds, for time blocks."""
+    timed: bool = False
+    """Pairs stand in the order they were started, by the clock."""
+    recorded: bool = False
+    """The scores came with the responses instead of from assertions."""
     missing: tuple[str, ...] = ()
     """Why evidence is missing, one sentence per reason; any makes it so."""
     warnings: tuple[str, ...] = ()

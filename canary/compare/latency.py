@@ -1,0 +1,134 @@
+"""Latency, paired by prompt and repeat: time to first token, gaps, total.
+
+`ttft` is send to first token; `itl` pools the gaps between tokens over all
+requests (vLLM's formulas); `total` is compared only on pairs whose answers are
+about equally long, since a longer answer is not a slower one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from canary.compare.table import POOLED, Table, absences
+from canary.plan import Plan
+from canary.records import Arm, Comparison, ErrorKind, Response, Scale
+
+Times = tuple[float, ...]
+
+SERVER_FAULTS = (ErrorKind.SERVER, ErrorKind.THROTTLED)
+FAILED: Times = (np.inf,)
+"""A failed request misses every objective."""
+
+
+def latency_comparisons(table: Table, plan: Plan) -> Iterator[Comparison]:
+    """One comparison per latency that is recorded, or that the policy asks for.
+
+    `latency/itl` carries one value per gap; `latency/tpot` the mean gap of
+    each request, for the share of slow requests.
+    """
+    yield from _family(table, "ttft", _ttft, required="latency/ttft" in plan.required)
+    yield from _family(table, "itl", _gaps, required="latency/itl" in plan.required)
+    yield from _family(table, "tpot", _mean_gap, required=False)
+    yield from _family(table, "total", _total, required=False, same_length=True)
+
+
+def _ttft(response: Response) -> Times | None:
+    return None if response.ttft_s is None else (response.ttft_s,)
+
+
+def _total(response: Response) -> Times | None:
+    return None if response.total_s is None else (response.total_s,)
+
+
+def _gaps(response: Response) -> Times | None:
+    if response.itl_s is not None:
+        return response.itl_s
+    return _tpot(response)
+
+
+def _mean_gap(response: Response) -> Times | None:
+    if response.itl_s is not None:
+        return (float(np.mean(response.itl_s)),) if response.itl_s else ()
+    return _tpot(response)
+
+
+def _tpot(response: Response) -> Times | None:
+    if response.tpot_s is not None:
+        return (response.tpot_s,)
+    single = response.output_tokens is not None and response.output_tokens <= 1
+    return () if single else None
+
+
+def _family(
+    table: Table, metric: str, read: Callable[[Response], Times | None], *, required: bool, same_length: bool = False
+) -> Iterator[Comparison]:
+    times = {arm: [_times(response, read) for response in table.answers(arm)] for arm in Arm}
+    measured = any(value not in (None, (), FAILED) for of_arm in times.values() for value in of_arm)
+    if measured or required:
+        yield _comparison(table, metric, times, same_length=same_length)
+
+
+def _times(response: Response | None, read: Callable[[Response], Times | None]) -> Times | None:
+    """None where nothing is known, empty where undefined, inf where failed."""
+    if response is None:
+        return None
+    if response.error is not None and response.error.kind in SERVER_FAULTS:
+        return FAILED
+    times = read(response)
+    return () if times is None and response.error is not None else times
+
+
+def _comparison(table: Table, metric: str, times: dict[Arm, list[Times | None]], *, same_length: bool) -> Comparison:
+    rows = [row for row in range(len(table.baseline)) if times[Arm.BASELINE][row] and times[Arm.CANDIDATE][row]]
+    if same_length:
+        rows = [row for row in rows if _same_length(table.baseline[row], table.candidate[row])]
+    rows = sorted(rows, key=lambda row: (_start(table, row), row))
+    baseline, baseline_units = _flatten([times[Arm.BASELINE][row] or () for row in rows])
+    candidate, candidate_units = _flatten([times[Arm.CANDIDATE][row] or () for row in rows])
+    return Comparison(
+        name=f"latency/{metric}",
+        kind="latency",
+        stratum=POOLED,
+        metric=metric,
+        scale=Scale.UNBOUNDED,
+        baseline=baseline,
+        candidate=candidate,
+        clusters=table.clusters[[row // table.repeat for row in rows]],
+        strata=np.zeros(len(rows), dtype=np.int64),
+        weights=(1.0,),
+        repeat=table.repeat,
+        baseline_units=baseline_units,
+        candidate_units=candidate_units,
+        timed=all(_start(table, row) >= 0 for row in rows),
+        missing=(*absences(table, table.selection(POOLED)), *_unrecorded(metric, times)),
+    )
+
+
+def _start(table: Table, row: int) -> float:
+    """When the pair began; -1 where no clock was recorded."""
+    starts = [r.started_at for r in (table.baseline[row], table.candidate[row]) if r and r.started_at is not None]
+    return min(starts, default=-1.0)
+
+
+def _same_length(baseline: Response | None, candidate: Response | None) -> bool:
+    """Whether both answers fall into the same power-of-two bucket of tokens."""
+    lengths = [r.output_tokens for r in (baseline, candidate) if r is not None and r.output_tokens]
+    return len(lengths) == 2 and lengths[0].bit_length() == lengths[1].bit_length()
+
+
+def _flatten(times: list[Times]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    lengths = np.fromiter((len(of_row) for of_row in times), np.int64, len(times))
+    values = np.fromiter((value for of_row in times for value in of_row), float, int(lengths.sum()))
+    return values, np.repeat(np.arange(len(times)), lengths)
+
+
+def _unrecorded(metric: str, times: dict[Arm, list[Times | None]]) -> tuple[str, ...]:
+    sentences = []
+    for arm, of_arm in times.items():
+        without = sum(value is None for value in of_arm)
+        if without:
+            sentences.append(f"{without} of {len(of_arm)} {arm} responses carry no {metric} time")
+    return tuple(sentences)

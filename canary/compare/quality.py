@@ -1,0 +1,168 @@
+"""Scores, paired per prompt: one comparison a stratum and metric, and pooled."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from canary.compare.table import POOLED, Table, absences, slug
+from canary.plan import Plan
+from canary.records import Arm, Comparison, Scale, Score
+
+LOOSEST_LAST = (Scale.PASS_FAIL, Scale.BOUNDED, Scale.ORDINAL, Scale.UNBOUNDED)
+
+
+@dataclass(slots=True, eq=False)
+class Column:
+    """One metric of both arms; NaN where there is no score."""
+
+    scale: Scale
+    values: dict[Arm, NDArray[np.float64]]
+    """Shape (cases * repeat,) per arm."""
+    asked: NDArray[np.bool_]
+    """Shape (cases,): the cases this metric applies to."""
+    abstained: int
+    excuse: str
+    """Why the first abstention happened."""
+
+
+def quality_comparisons(table: Table, scores: Sequence[Score], plan: Plan) -> Iterator[Comparison]:
+    """Pooled and per stratum, for every metric measured or named by the policy."""
+    columns = columns_of(table, scores)
+    for metric in sorted(columns.keys() | plan.policy.quality.metrics.keys()):
+        column = columns.get(metric)
+        for stratum in _strata(table, plan):
+            if column is None:
+                yield _unmeasured(metric, stratum)
+            elif stratum == POOLED or (column.asked & table.selection(stratum)).any() or _is_named(stratum, plan):
+                yield _comparison(table, column, metric, stratum)
+
+
+def floor_comparisons(table: Table, scores: Sequence[Score], plan: Plan) -> Iterator[Comparison]:
+    """The candidate alone, for every metric that has a `min_score`."""
+    columns = columns_of(table, scores)
+    for metric, rule in sorted(plan.policy.quality.metrics.items()):
+        if rule.min_score is not None:
+            column = columns.get(metric)
+            alone = _unmeasured(metric, POOLED) if column is None else _candidate_alone(table, column, metric)
+            yield replace(alone, name=f"floor/{POOLED}/{metric}", kind="floor")
+
+
+def _strata(table: Table, plan: Plan) -> tuple[str, ...]:
+    """Pooled first; a single unnamed stratum is the pool itself."""
+    if table.strata_names == ("default",):
+        return (POOLED, *plan.policy.quality.critical.strata)
+    named = [s for s in plan.policy.quality.critical.strata if s not in table.strata_names]
+    return (POOLED, *table.strata_names, *named)
+
+
+def _is_named(stratum: str, plan: Plan) -> bool:
+    return stratum in plan.policy.quality.critical.strata
+
+
+def columns_of(table: Table, scores: Sequence[Score]) -> dict[str, Column]:
+    """Every metric's values in row order."""
+    columns: dict[str, Column] = {}
+    for score in scores:
+        column = columns.get(score.metric)
+        if column is None:
+            column = columns[score.metric] = _empty(table, score.scale)
+        case = table.index[score.id]
+        column.asked[case] = True
+        if score.value is None:
+            column.abstained += 1
+            column.excuse = column.excuse or score.reason
+        else:
+            column.values[score.arm][case * table.repeat + score.repeat] = score.value
+        column.scale = max(column.scale, score.scale, key=LOOSEST_LAST.index)
+    return columns
+
+
+def _empty(table: Table, scale: Scale) -> Column:
+    rows = len(table.prompts) * table.repeat
+    values = {arm: np.full(rows, np.nan) for arm in Arm}
+    return Column(scale=scale, values=values, asked=np.zeros(len(table.prompts), dtype=bool), abstained=0, excuse="")
+
+
+def _comparison(table: Table, column: Column, metric: str, stratum: str) -> Comparison:
+    """Complete pairs only; whatever is incomplete is said in `missing`."""
+    chosen = table.selection(stratum)
+    means = {arm: column.values[arm].reshape(-1, table.repeat).mean(axis=1) for arm in Arm}
+    complete = np.isfinite(means[Arm.BASELINE]) & np.isfinite(means[Arm.CANDIDATE])
+    used = chosen & complete
+    return Comparison(
+        name=f"quality/{slug(stratum)}/{metric}",
+        kind="quality",
+        stratum=stratum,
+        metric=metric,
+        scale=column.scale,
+        baseline=means[Arm.BASELINE][used],
+        candidate=means[Arm.CANDIDATE][used],
+        clusters=table.clusters[used],
+        strata=table.strata[used],
+        weights=_weights(table, column) if stratum == POOLED else (1.0,),
+        repeat=table.repeat,
+        missing=(*absences(table, chosen), *_gaps(table, column, chosen, complete)),
+    )
+
+
+def _weights(table: Table, column: Column) -> tuple[float, ...]:
+    """The strata's weights, shared out among those the metric applies to."""
+    asked = np.bincount(table.strata[column.asked], minlength=len(table.weights)) > 0
+    weights = np.where(asked, table.weights, 0.0)
+    return tuple((weights / weights.sum()).tolist()) if weights.sum() > 0 else table.weights
+
+
+def _candidate_alone(table: Table, column: Column, metric: str) -> Comparison:
+    means = column.values[Arm.CANDIDATE].reshape(-1, table.repeat).mean(axis=1)
+    used = np.isfinite(means)
+    absent = table.absent(Arm.CANDIDATE)
+    abstained = int((column.asked & ~absent & ~used).sum())
+    missing = (
+        f"{int(absent.sum())} of {absent.size} cases have no candidate response" if absent.any() else "",
+        f"{abstained} cases have no score: {column.excuse}" if abstained else "",
+    )
+    return Comparison(
+        name=metric,
+        kind="floor",
+        stratum=POOLED,
+        metric=metric,
+        scale=column.scale,
+        baseline=np.empty(0),
+        candidate=means[used],
+        clusters=table.clusters[used],
+        strata=table.strata[used],
+        weights=table.weights,
+        repeat=table.repeat,
+        missing=tuple(sentence for sentence in missing if sentence),
+    )
+
+
+def _gaps(table: Table, column: Column, chosen: NDArray[np.bool_], complete: NDArray[np.bool_]) -> tuple[str, ...]:
+    answered = ~(table.absent(Arm.BASELINE) | table.absent(Arm.CANDIDATE))
+    gaps = int((chosen & column.asked & answered & ~complete).sum())
+    if not gaps:
+        return () if (chosen & column.asked).any() else ("no case has a score",)
+    why = f": {column.excuse}" if column.excuse else ""
+    return (f"{gaps} of {int((chosen & column.asked).sum())} cases have no score in one arm or both{why}",)
+
+
+def _unmeasured(metric: str, stratum: str) -> Comparison:
+    nothing = np.empty(0)
+    none = np.empty(0, dtype=np.int64)
+    return Comparison(
+        name=f"quality/{slug(stratum)}/{metric}",
+        kind="quality",
+        stratum=stratum,
+        metric=metric,
+        scale=Scale.BOUNDED,
+        baseline=nothing,
+        candidate=nothing,
+        clusters=none,
+        strata=none,
+        weights=(1.0,),
+        missing=(f"the policy names metric {metric!r}, which no response carries",),
+    )

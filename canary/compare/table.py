@@ -1,0 +1,114 @@
+"""Both arms' answers side by side, indexed by case and repeat."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from canary.errors import EvidenceError
+from canary.plan import Plan
+from canary.records import Arm, Evidence, Prompt, Response
+
+POOLED = "all"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Table:
+    """Cases sorted by id; row `case * repeat + k` is the k-th answer to it."""
+
+    prompts: tuple[Prompt, ...]
+    strata_names: tuple[str, ...]
+    strata: NDArray[np.int64]
+    """Shape (cases,): index into `strata_names` and `weights`."""
+    weights: tuple[float, ...]
+    clusters: NDArray[np.int64]
+    """Shape (cases,)."""
+    repeat: int
+    index: dict[str, int]
+    baseline: tuple[Response | None, ...]
+    """Shape (cases * repeat,)."""
+    candidate: tuple[Response | None, ...]
+
+    def answers(self, arm: Arm) -> tuple[Response | None, ...]:
+        """One arm's answers in row order."""
+        return self.baseline if arm is Arm.BASELINE else self.candidate
+
+    def absent(self, arm: Arm) -> NDArray[np.bool_]:
+        """Shape (cases,): cases this arm did not answer every time."""
+        rows = np.fromiter((r is None for r in self.answers(arm)), bool, len(self.prompts) * self.repeat)
+        return np.asarray(rows.reshape(-1, self.repeat).any(axis=1))
+
+    def selection(self, stratum: str) -> NDArray[np.bool_]:
+        """Shape (cases,): the cases of one stratum, or of all of them."""
+        if stratum == POOLED:
+            return np.ones(len(self.prompts), dtype=bool)
+        if stratum not in self.strata_names:
+            return np.zeros(len(self.prompts), dtype=bool)
+        return np.asarray(self.strata == self.strata_names.index(stratum))
+
+
+def tabulate(evidence: Evidence, plan: Plan) -> Table:
+    """Line the answers of both arms up by case."""
+    prompts = tuple(sorted(evidence.prompts, key=lambda prompt: prompt.id))
+    names = tuple(stratum.name for stratum in plan.strata)
+    index = {prompt.id: i for i, prompt in enumerate(prompts)}
+    repeat = plan.suite.repeat
+    clusters = {name: i for i, name in enumerate(sorted({prompt.cluster for prompt in prompts}))}
+    return Table(
+        prompts=prompts,
+        strata_names=names,
+        strata=np.array([names.index(prompt.stratum) for prompt in prompts], dtype=np.int64),
+        weights=tuple(stratum.weight for stratum in plan.strata),
+        clusters=np.array([clusters[prompt.cluster] for prompt in prompts], dtype=np.int64),
+        repeat=repeat,
+        index=index,
+        baseline=_rows(evidence.responses, Arm.BASELINE, index, repeat),
+        candidate=_rows(evidence.responses, Arm.CANDIDATE, index, repeat),
+    )
+
+
+def _rows(responses: Sequence[Response], arm: Arm, index: dict[str, int], repeat: int) -> tuple[Response | None, ...]:
+    rows: list[Response | None] = [None] * (len(index) * repeat)
+    for response in responses:
+        if response.arm is not arm:
+            continue
+        case = index.get(response.id)
+        if case is None or not 0 <= response.repeat < repeat:
+            raise EvidenceError(_stray(response, repeat, known=case is not None))
+        row = case * repeat + response.repeat
+        if rows[row] is not None:
+            raise EvidenceError(f"{arm}: 'id' must be unique with its repeat (got {response.id!r} twice)")
+        rows[row] = response
+    return tuple(rows)
+
+
+def _stray(response: Response, repeat: int, *, known: bool) -> str:
+    if known:
+        return f"{response.arm}: 'repeat' of {response.id!r} must be below {repeat} (got {response.repeat})"
+    return f"{response.arm}: 'id' must name a case of the golden set (got {response.id!r})"
+
+
+def slug(stratum: str) -> str:
+    """The stratum as it stands in a signal's name."""
+    return re.sub(r"[^A-Za-z0-9_.-]", "-", stratum)
+
+
+def listing(names: Sequence[str], shown: int = 3) -> str:
+    """The first few names and how many more there are."""
+    more = f" and {len(names) - shown} more" if len(names) > shown else ""
+    return ", ".join(repr(name) for name in names[:shown]) + more
+
+
+def absences(table: Table, chosen: NDArray[np.bool_]) -> tuple[str, ...]:
+    """One sentence per arm that left chosen cases unanswered."""
+    sentences = []
+    for arm in Arm:
+        cases = np.flatnonzero(table.absent(arm) & chosen)
+        if cases.size:
+            names = listing([table.prompts[i].id for i in cases])
+            sentences.append(f"{cases.size} of {int(chosen.sum())} cases have no {arm} response: {names}")
+    return tuple(sentences)

@@ -1,0 +1,79 @@
+"""Signals in, verdict out: an OR-composite over ordered statuses."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from fnmatch import fnmatchcase
+from typing import Any
+
+from canary.plan import Plan
+from canary.policy import All_, Any_, Expression, Not_, dump_expression, named_signals
+from canary.records import Composite, Decision, Side, Signal, Status, Tier, Verdict
+
+
+def decide(signals: Sequence[Signal], plan: Plan, record: Mapping[str, Any]) -> Verdict:
+    """The verdict of DESIGN 2; every way but one leads away from promote."""
+    blocking = [signal for signal in signals if signal.tier is Tier.BLOCKING]
+    composites = tuple(_composite(name, rule, blocking) for name, rule in sorted(plan.policy.composites.items()))
+    rollback = next(composite for composite in composites if composite.name == "rollback")
+    decision, reason = _decide(blocking, rollback)
+    return Verdict(
+        verdict=decision,
+        reason=reason,
+        stage=plan.stage,
+        baseline=Side(name=plan.baseline.name, digest=plan.baseline.digest),
+        candidate=Side(name=plan.candidate.name, digest=plan.candidate.digest),
+        alpha={"rollback": plan.policy.alpha.rollback, "promote": plan.policy.alpha.promote},
+        signals=tuple(signals),
+        composites=composites,
+        warnings=plan.warnings,
+        record=record,
+    )
+
+
+def _decide(blocking: Sequence[Signal], rollback: Composite) -> tuple[Decision, str]:
+    failed = sorted((s for s in blocking if s.status is Status.FAIL), key=lambda s: s.p_harm_adjusted or 0.0)
+    if rollback.status is Status.FAIL:
+        return Decision.ROLLBACK, _because(failed, "composite 'rollback' fails")
+    if not blocking:
+        return Decision.HOLD, "no blocking signal was measured, so nothing speaks for the candidate"
+    open_ = failed + [signal for signal in blocking if signal.status is Status.INCONCLUSIVE]
+    if open_ or rollback.status is not Status.PASS:
+        return Decision.HOLD, _because(open_, "composite 'rollback' is inconclusive")
+    return Decision.PROMOTE, f"all {len(blocking)} blocking signals are inside their margins"
+
+
+def _because(signals: Sequence[Signal], otherwise: str) -> str:
+    if not signals:
+        return otherwise
+    more = f" (and {len(signals) - 1} more)" if len(signals) > 1 else ""
+    return f"{signals[0].name}: {signals[0].reason}{more}"
+
+
+def _composite(name: str, expression: Expression, blocking: Sequence[Signal]) -> Composite:
+    globs = named_signals(expression)
+    members = tuple(signal.name for signal in blocking if any(fnmatchcase(signal.name, glob) for glob in globs))
+    return Composite(
+        name=name, status=_evaluate(expression, blocking), expression=dump_expression(expression), members=members
+    )
+
+
+def _evaluate(expression: Expression, blocking: Sequence[Signal]) -> Status:
+    """`any` is the worst of its members, `all` the mildest, `not` the opposite."""
+    match expression:
+        case str():
+            return _named(expression, blocking)
+        case Any_():
+            return max(_evaluate(member, blocking) for member in expression.any)
+        case All_():
+            return min(_evaluate(member, blocking) for member in expression.all)
+        case Not_():
+            return Status(Status.FAIL - _evaluate(expression.not_, blocking))
+
+
+def _named(glob: str, blocking: Sequence[Signal]) -> Status:
+    """The worst signal a glob names; one that names none knows nothing."""
+    return max(
+        (signal.status for signal in blocking if fnmatchcase(signal.name, glob)),
+        default=Status.INCONCLUSIVE,
+    )

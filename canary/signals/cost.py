@@ -1,0 +1,33 @@
+"""Does a request cost more?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from canary.plan import Plan
+from canary.records import Comparison
+from canary.signals.reading import Reading, dense, read
+from canary.signals.wording import Unit
+from canary.stats.cost import compare_ratio_of_means
+
+
+def cost_signals(comparison: Comparison, plan: Plan) -> Iterator[Reading]:
+    """The ratio of mean costs, paired by prompt."""
+    rule = plan.policy.cost.per_request
+    yield read(
+        comparison,
+        lambda: compare_ratio_of_means(
+            comparison.baseline,
+            comparison.candidate,
+            dense(comparison.clusters),
+            max_ratio=rule.max_ratio,
+            alpha=plan.policy.alpha.promote,
+        ),
+        name=comparison.name,
+        metric=comparison.metric,
+        tier=rule.tier,
+        effect="ratio",
+        unit=Unit.DOLLARS,
+        worse=1,
+        margin=rule.max_ratio,
+    )

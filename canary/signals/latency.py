@@ -1,0 +1,157 @@
+"""Is the candidate slower? Body, tail and share of slow requests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from canary.plan import Plan
+from canary.policy import RatioRule, SlowRule
+from canary.records import Comparison
+from canary.signals.reading import Reading, as_rate_of_harm, dense, read, seed_of
+from canary.signals.wording import Unit
+from canary.stats.latency import Sample, choose_blocks, compare_quantile, compare_trimmed_mean, slow_share
+from canary.stats.results import Finding
+from canary.stats.strata import compare_pooled
+
+TRIMS = {"tm95": 0.05, "tm99": 0.01}
+QUANTILES = {"p50": 0.5, "p99": 0.99, "p99.9": 0.999}
+SLOW_FACTOR = 3.0
+"""Slow is this many times the baseline's median where no objective is given."""
+
+
+def latency_signals(comparison: Comparison, plan: Plan) -> Iterator[Reading]:
+    """Every rule the policy has for this latency.
+
+    The mean gap of a request (`tpot`) serves `itl/slow` only: a request, not
+    a gap, is slow or not.
+    """
+    family = "itl" if comparison.metric == "tpot" else comparison.metric
+    rules = getattr(plan.policy.latency, family).rules()
+    slow = rules.pop("slow", None)
+    if slow is not None and comparison.metric != "itl":
+        yield _slow(comparison, plan, slow, f"latency/{family}/slow")
+    if comparison.metric == "tpot":
+        return
+    samples = _finite(comparison)
+    for metric, rule in rules.items():
+        if rule is not None:
+            yield _ratio(comparison, samples, plan, rule, metric)
+
+
+def _slow(comparison: Comparison, plan: Plan, rule: SlowRule, name: str) -> Reading:
+    return read(
+        comparison,
+        lambda: _test_slow(comparison, plan, rule, name),
+        name=name,
+        metric="slow",
+        tier=rule.tier,
+        effect="difference",
+        unit=Unit.SHARE,
+        worse=1,
+        margin=rule.max_increase,
+    )
+
+
+def _test_slow(comparison: Comparison, plan: Plan, rule: SlowRule, name: str) -> Finding:
+    served = comparison.baseline[np.isfinite(comparison.baseline)]
+    if rule.threshold_s is None and served.size == 0:
+        raise ValueError("every baseline request failed, so there is no median to call slow by")
+    threshold = rule.threshold_s or SLOW_FACTOR * float(np.median(served))
+    baseline, candidate = slow_share(comparison.baseline, comparison.candidate, threshold)
+    clusters = dense(comparison.clusters)
+    return as_rate_of_harm(
+        compare_pooled(
+            (~baseline).astype(float),
+            (~candidate).astype(float),
+            clusters,
+            comparison.strata,
+            comparison.weights,
+            margin=rule.max_increase,
+            alpha=plan.policy.alpha.promote,
+            kind="binary",
+            seed=seed_of(plan, name),
+        )
+    )
+
+
+def _ratio(
+    comparison: Comparison, samples: tuple[Sample, Sample] | None, plan: Plan, rule: RatioRule, metric: str
+) -> Reading:
+    name = f"{comparison.name}/{metric}"
+    return read(
+        comparison,
+        lambda: _test_ratio(comparison, samples, plan, rule, metric),
+        name=name,
+        metric=metric,
+        tier=rule.tier,
+        effect="ratio",
+        unit=Unit.SECONDS,
+        worse=1,
+        margin=rule.max_ratio,
+    )
+
+
+def _test_ratio(
+    comparison: Comparison, samples: tuple[Sample, Sample] | None, plan: Plan, rule: RatioRule, metric: str
+) -> Finding:
+    if samples is None:
+        raise ValueError("no pair was served in both arms")
+    baseline, candidate = samples
+    test = partial(
+        compare_trimmed_mean if metric in TRIMS else compare_quantile,
+        baseline,
+        candidate,
+        _blocks(comparison, baseline, candidate),
+        max_ratio=rule.max_ratio,
+        alpha=plan.policy.alpha.promote,
+        seed=seed_of(plan, f"{comparison.name}/{metric}"),
+    )
+    return test(trim=TRIMS[metric], floor=rule.floor_s) if metric in TRIMS else test(q=QUANTILES[metric])
+
+
+def _finite(comparison: Comparison) -> tuple[Sample, Sample] | None:
+    """Both arms without the pairs that failed in either; None if none is left."""
+    baseline_units, candidate_units = _units(comparison)
+    failed = np.zeros(comparison.n, dtype=bool)
+    failed[baseline_units[~np.isfinite(comparison.baseline)]] = True
+    failed[candidate_units[~np.isfinite(comparison.candidate)]] = True
+    if failed.all():
+        return None
+    number = np.cumsum(~failed) - 1
+    return (
+        _sample(comparison.baseline, baseline_units, failed, number),
+        _sample(comparison.candidate, candidate_units, failed, number),
+    )
+
+
+def _sample(
+    values: NDArray[np.float64], units: NDArray[np.int64], failed: NDArray[np.bool_], number: NDArray[np.int64]
+) -> Sample:
+    kept = ~failed[units]
+    return Sample(values[kept], number[units[kept]], int(number[-1]) + 1)
+
+
+def _units(comparison: Comparison) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    alone = np.arange(comparison.n)
+    return (
+        alone if comparison.baseline_units is None else comparison.baseline_units,
+        alone if comparison.candidate_units is None else comparison.candidate_units,
+    )
+
+
+def _blocks(comparison: Comparison, baseline: Sample, candidate: Sample) -> NDArray[np.int64]:
+    """Stretches of time that hang together; single pairs where no clock was kept."""
+    if not comparison.timed:
+        return np.arange(baseline.n_units)
+    return choose_blocks(_unit_means(candidate) - _unit_means(baseline))
+
+
+def _unit_means(sample: Sample) -> NDArray[np.float64]:
+    counts = np.bincount(sample.units, minlength=sample.n_units)
+    return np.asarray(
+        np.bincount(sample.units, weights=sample.values, minlength=sample.n_units) / np.maximum(counts, 1)
+    )

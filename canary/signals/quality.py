@@ -1,0 +1,97 @@
+"""Did answers get worse? Pooled, per stratum, and against absolute floors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal
+
+from canary.compare.table import POOLED
+from canary.plan import Plan
+from canary.records import Comparison, Scale, Tier
+from canary.signals.reading import MINIMUM_PAIRS, Reading, dense, read, seed_of
+from canary.signals.wording import Unit
+from canary.stats.floor import check_floor
+from canary.stats.results import Finding
+from canary.stats.strata import compare_pooled
+
+Kind = Literal["binary", "bounded", "unbounded"]
+
+
+def quality_signals(comparison: Comparison, plan: Plan) -> Iterator[Reading]:
+    """One signal per comparison: two one-sided tests of the paired difference."""
+    rule = plan.policy.quality
+    pooled = comparison.stratum == POOLED
+    margin = rule.margin(None if pooled else comparison.stratum)
+    yield read(
+        comparison,
+        lambda: _test(comparison, plan, margin),
+        name=comparison.name,
+        metric=comparison.metric,
+        tier=_tier(comparison, plan),
+        effect="difference",
+        unit=_unit(comparison),
+        worse=-1,
+        margin=margin,
+        sign_off=None if pooled else rule.max_drop,
+    )
+
+
+def floor_signals(comparison: Comparison, plan: Plan) -> Iterator[Reading]:
+    """The candidate alone against the metric's `min_score`."""
+    rule = plan.policy.quality.metrics[comparison.metric]
+    floor = rule.min_score or 0.0
+    yield read(
+        comparison,
+        lambda: check_floor(
+            comparison.candidate,
+            dense(comparison.clusters),
+            floor=floor,
+            alpha=plan.policy.alpha.promote,
+            kind=_kind(comparison),
+        ),
+        name=comparison.name,
+        metric=comparison.metric,
+        tier=rule.tier,
+        effect="difference",
+        unit=_unit(comparison),
+        worse=-1,
+        margin=0.0,
+    )
+
+
+def _test(comparison: Comparison, plan: Plan, margin: float) -> Finding:
+    return compare_pooled(
+        comparison.baseline,
+        comparison.candidate,
+        dense(comparison.clusters),
+        comparison.strata if comparison.stratum == POOLED else 0 * comparison.strata,
+        comparison.weights,
+        margin=margin,
+        alpha=plan.policy.alpha.promote,
+        kind=_kind(comparison),
+        seed=seed_of(plan, comparison.name),
+    )
+
+
+def _kind(comparison: Comparison) -> Kind:
+    """The test follows from the declared scale and the design, not the values."""
+    if comparison.scale is Scale.PASS_FAIL and comparison.repeat == 1:
+        return "binary"
+    return "unbounded" if comparison.scale is Scale.UNBOUNDED else "bounded"
+
+
+def _unit(comparison: Comparison) -> Unit:
+    return Unit.SHARE if comparison.scale is Scale.PASS_FAIL else Unit.SCORE
+
+
+def _tier(comparison: Comparison, plan: Plan) -> Tier:
+    """`pass` decides, or every recorded score, unless the policy says otherwise.
+
+    A stratum listed as optional that has too few pairs to decide is shown only.
+    """
+    rule = plan.policy.quality
+    if comparison.stratum in rule.stratum.optional and comparison.n < MINIMUM_PAIRS:
+        return Tier.ADVISORY
+    if comparison.metric in rule.metrics:
+        return rule.metrics[comparison.metric].tier
+    return Tier.BLOCKING if comparison.metric == "pass" or comparison.recorded else Tier.ADVISORY

@@ -1,0 +1,109 @@
+"""What a signal has measured, before the family of tests is known."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from canary.plan import Plan
+from canary.records import Comparison, Tier
+from canary.signals.wording import Unit
+from canary.stats.results import Finding
+
+MINIMUM_PAIRS = 10
+"""Fewer pairs decide nothing, whatever the p-value (DESIGN 2)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """One signal's evidence; `settle` turns it into a status."""
+
+    name: str
+    kind: str
+    stratum: str | None
+    metric: str
+    tier: Tier
+    effect: str
+    """`difference` or `ratio`."""
+    unit: Unit
+    worse: int
+    """+1 where up is harm, -1 where down is."""
+    margin: float | None
+    """Positive; for a ratio the largest tolerated one, for a floor zero."""
+    sign_off: float | None
+    """A proven loss beyond this needs a person even inside `margin`."""
+    finding: Finding | None
+    """None where nothing could be measured."""
+    n: int
+    missing: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+    @property
+    def is_measured(self) -> bool:
+        """Whether there is evidence enough for a p-value to count."""
+        return self.finding is not None and not self.missing and self.n >= MINIMUM_PAIRS
+
+
+def read(  # noqa: PLR0913 - one name per fact a signal declares
+    comparison: Comparison,
+    test: Callable[[], Finding],
+    *,
+    name: str,
+    metric: str,
+    tier: Tier,
+    effect: str,
+    unit: Unit,
+    worse: int,
+    margin: float,
+    sign_off: float | None = None,
+) -> Reading:
+    """Run one test on a comparison; a test that is undefined is missing evidence."""
+    finding, missing = None, comparison.missing
+    if comparison.n:
+        try:
+            finding = test()
+        except ValueError as undefined:
+            missing = (*missing, str(undefined))
+    elif not missing:
+        missing = ("no pair carries it in both arms",)
+    return Reading(
+        name=name,
+        kind=comparison.kind,
+        stratum=comparison.stratum,
+        metric=metric,
+        tier=tier,
+        effect=effect,
+        unit=unit,
+        worse=worse,
+        margin=finding.margin if finding else margin,
+        sign_off=sign_off,
+        finding=finding,
+        n=finding.estimate.n if finding else comparison.n,
+        missing=missing,
+        warnings=(*comparison.warnings, *(finding.warnings if finding else ())),
+    )
+
+
+def as_rate_of_harm(finding: Finding) -> Finding:
+    """The same finding about the share that failed instead of the share that did not."""
+    estimate = finding.estimate
+    return replace(
+        finding,
+        estimate=replace(estimate, center=-estimate.center, low=-estimate.high, high=-estimate.low),
+        baseline=1 - finding.baseline,
+        candidate=1 - finding.candidate,
+    )
+
+
+def seed_of(plan: Plan, name: str) -> int:
+    """The seed of one signal's resampling: a function of plan and name only."""
+    return int(hashlib.sha256(f"{plan.digest()}/{name}".encode()).hexdigest()[:12], 16)
+
+
+def dense(labels: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The same partition, numbered from zero without gaps."""
+    return np.unique(labels, return_inverse=True)[1].astype(np.int64)

@@ -1,0 +1,128 @@
+"""Readings in, statuses out: the table of DESIGN 2, first match wins."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
+
+from canary.policy import Alpha, Policy
+from canary.records import Signal, Status, Tier
+from canary.signals.need import pairs_needed
+from canary.signals.reading import MINIMUM_PAIRS, Reading
+from canary.signals.wording import VALUE, bound_text, effect_text, p_value
+from canary.stats.multiplicity import holm
+from canary.stats.results import Finding
+
+
+def settle(readings: Sequence[Reading], policy: Policy) -> tuple[Signal, ...]:
+    """One signal per reading, harm corrected over the blocking family."""
+    family = [i for i, reading in enumerate(readings) if _in_family(reading)]
+    harms = [reading.finding.harm.p if reading.finding else 1.0 for reading in readings]
+    adjusted = dict(zip(family, holm([harms[i] for i in family]).tolist(), strict=True))
+    return tuple(_signal(reading, adjusted.get(i), policy) for i, reading in enumerate(readings))
+
+
+def _in_family(reading: Reading) -> bool:
+    """Blocking, measured, and able to reject at all (Tarone)."""
+    return (
+        reading.tier is Tier.BLOCKING
+        and reading.is_measured
+        and reading.finding is not None
+        and reading.finding.can_reject
+    )
+
+
+def _signal(reading: Reading, adjusted: float | None, policy: Policy) -> Signal:
+    finding = reading.finding
+    harm = _harm(reading, adjusted)
+    status, reason = _status(reading, harm, policy.alpha)
+    warnings = reading.warnings
+    if status is Status.PASS and harm <= policy.alpha.rollback:
+        warnings = (*warnings, f"a real loss, though within tolerance: {_change(reading)}, {p_value(harm)}")
+    need = pairs_needed(reading, policy.alpha) if status is Status.INCONCLUSIVE else None
+    estimate = finding.estimate if finding else None
+    return Signal(
+        name=reading.name,
+        kind=reading.kind,
+        stratum=reading.stratum,
+        metric=reading.metric,
+        tier=reading.tier,
+        status=status,
+        baseline=finding.baseline if finding else None,
+        candidate=finding.candidate if finding else None,
+        effect=reading.effect,
+        estimate=estimate.center if estimate else None,
+        low=_finite(estimate.low) if estimate else None,
+        high=_finite(estimate.high) if estimate else None,
+        margin=reading.margin,
+        n=reading.n,
+        method=finding.method if finding else "none",
+        p_harm=finding.harm.p if finding else None,
+        p_harm_adjusted=adjusted,
+        p_noninferior=finding.noninferior.p if finding else None,
+        need=need,
+        reason=reason + (f"; need >= {reading.n + need} pairs, have {reading.n}" if need else ""),
+        warnings=warnings,
+        runbook=next((text for glob, text in policy.runbooks.items() if fnmatchcase(reading.name, glob)), None),
+    )
+
+
+def _finite(bound: float) -> float | None:
+    """A bound that is not there is null, never infinity."""
+    return bound if math.isfinite(bound) else None
+
+
+def _harm(reading: Reading, adjusted: float | None) -> float:
+    """The p-value harm is judged by; advisory signals answer for themselves."""
+    if adjusted is not None:
+        return adjusted
+    counts = reading.finding is not None and reading.finding.can_reject and reading.tier is Tier.ADVISORY
+    return reading.finding.harm.p if counts and reading.finding else 1.0
+
+
+def _status(reading: Reading, harm: float, alpha: Alpha) -> tuple[Status, str]:
+    finding = reading.finding
+    if finding is None or reading.missing:
+        return Status.INCONCLUSIVE, "evidence is missing: " + "; ".join(reading.missing)
+    if reading.n < MINIMUM_PAIRS:
+        return Status.INCONCLUSIVE, f"{reading.n} pairs decide nothing; {MINIMUM_PAIRS} are the least"
+    inside, harmed = finding.noninferior.p < alpha.promote, harm <= alpha.rollback
+    numbers = f"{_change(reading)} ({_interval(reading, finding)})"
+    if harmed and not inside:
+        return Status.FAIL, f"{numbers}: harm {p_value(harm)} <= {alpha.rollback:g}, and {_bound(reading)} not excluded"
+    if not inside:
+        return Status.INCONCLUSIVE, f"{numbers}: {_bound(reading)} not excluded"
+    if harmed and _beyond(reading, finding):
+        return Status.INCONCLUSIVE, (
+            f"{numbers}: inside its margin, but a proven loss ({p_value(harm)} <= {alpha.rollback:g}) beyond the "
+            f"pooled margin of {100 * (reading.sign_off or 0):g} points needs a person's sign-off"
+        )
+    return Status.PASS, f"{numbers}: {_bound(reading)} excluded, {p_value(finding.noninferior.p)} < {alpha.promote:g}"
+
+
+def _beyond(reading: Reading, finding: Finding) -> bool:
+    return reading.sign_off is not None and reading.worse * finding.estimate.center > reading.sign_off
+
+
+def _change(reading: Reading) -> str:
+    """`84.5% -> 69.0%, -15.5 points`."""
+    if reading.finding is None:
+        return "not measured"
+    show = VALUE[reading.unit]
+    effect = effect_text(reading.effect, reading.unit, reading.finding.estimate.center)
+    if reading.kind == "floor":
+        return f"{show(reading.finding.candidate)} against a floor of {show(reading.finding.baseline)}, {effect}"
+    return f"{show(reading.finding.baseline)} -> {show(reading.finding.candidate)}, {effect}"
+
+
+def _interval(reading: Reading, finding: Finding) -> str:
+    estimate = finding.estimate
+    low, high = (effect_text(reading.effect, reading.unit, bound) for bound in (estimate.low, estimate.high))
+    return f"{100 * estimate.confidence:g}% CI {low.removesuffix(' points')} to {high}"
+
+
+def _bound(reading: Reading) -> str:
+    if reading.kind == "floor":
+        return "a mean below the floor is"
+    return f"{bound_text(reading.effect, reading.unit, reading.worse, reading.margin or 0)} is"

@@ -1,0 +1,68 @@
+"""Numbers as people read them, for the reasons signals give."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable
+
+
+class Unit(enum.Enum):
+    """What a signal's two values are counted in."""
+
+    SHARE = "share"
+    SCORE = "score"
+    SECONDS = "seconds"
+    DOLLARS = "dollars"
+
+
+def percent(value: float) -> str:
+    """`0.845` as `84.5%`."""
+    return f"{100 * value:.1f}%"
+
+
+def points(value: float) -> str:
+    """`-0.155` as `-15.5`."""
+    return f"{100 * value:+.1f}"
+
+
+def seconds(value: float) -> str:
+    """`0.0123` as `12.3 ms`, `1.84` as `1.84 s`."""
+    return f"{1000 * value:.3g} ms" if abs(value) < 1 else f"{value:.3g} s"
+
+
+def dollars(value: float) -> str:
+    """Three figures, however small."""
+    return f"${value:.3g}"
+
+
+def score(value: float) -> str:
+    """A plain number with three figures after the point."""
+    return f"{value:.3f}"
+
+
+VALUE: dict[Unit, Callable[[float], str]] = {
+    Unit.SHARE: percent,
+    Unit.SCORE: score,
+    Unit.SECONDS: seconds,
+    Unit.DOLLARS: dollars,
+}
+
+
+def p_value(p: float) -> str:
+    """Two figures, and never a bare zero."""
+    return "p < 0.0001" if p < 1e-4 else f"p {p:.2g}"
+
+
+def effect_text(effect: str, unit: Unit, value: float) -> str:
+    """A difference in points or units, or a ratio."""
+    if effect == "ratio":
+        return f"{value:.3g}x"
+    return f"{points(value)} points" if unit is Unit.SHARE else f"{value:+.3f}"
+
+
+def bound_text(effect: str, unit: Unit, worse: int, margin: float) -> str:
+    """The margin as a rule: `a drop of 10 points`, `1.15x the baseline`."""
+    if effect == "ratio":
+        return f"{margin:.3g}x the baseline"
+    direction = "a rise" if worse > 0 else "a drop"
+    return f"{direction} of {100 * margin:g} points" if unit is Unit.SHARE else f"{direction} of {margin:g}"
