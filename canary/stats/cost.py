@@ -1,0 +1,114 @@
+"""Cost as a ratio of means; lower is better.
+
+The bill is the sum, so its ratio is the ratio of means, not the mean of
+ratios. Values are costs per unit (request, session), 0 or more.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from canary.stats.cluster import Fit, fit_mean, gather
+from canary.stats.results import Estimate, Finding, Test
+from canary.stats.vector import Floats, as_floats, as_labels, as_pairs, require_alpha
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+
+def compare_ratio_of_means(
+    baseline: ArrayLike, candidate: ArrayLike, clusters: ArrayLike, *, max_ratio: float, alpha: float
+) -> Finding:
+    """Compare mean costs of the same prompts, arrays of shape (n,).
+
+    ln(mean_c/mean_b) over the cluster-robust error of c_i/mean_c -
+    b_i/mean_b (delta method with the covariance), t with G - 1 df. Where
+    every pair keeps one ratio there is no variance; the error is then that of
+    one more cluster whose candidate costs twice its mean, so that a few equal
+    pairs prove nothing. A candidate that costs nothing has ratio 0. Raises
+    ValueError if the baseline costs nothing: the ratio is undefined.
+    """
+    base, cand = as_pairs(baseline, candidate)
+    labels = as_labels("clusters", clusters, base.size)
+    _require(base, cand, max_ratio, alpha)
+    excess = _relative(cand) - _relative(base)
+    data = gather(excess, labels, np.zeros(base.size, dtype=np.int64), np.ones(1))
+    fit = fit_mean(data)
+    if fit.error < 1e-12:
+        fit = fit_mean(data.with_extreme(1.0))
+    units = int(labels.max()) + 1
+    return _finding(base, cand, fit, max_ratio, alpha, units, "paired, cluster-robust t of the log ratio")
+
+
+def compare_ratio_of_means_unpaired(
+    baseline: ArrayLike, candidate: ArrayLike, *, max_ratio: float, alpha: float
+) -> Finding:
+    """Compare mean costs of two independent streams, one value per unit.
+
+    ln R +- z sqrt(cv_c^2/n_c + cv_b^2/n_b), the delta method. Where neither
+    arm varies one unit of twice the mean is added to both, as above. Raises
+    ValueError if the baseline costs nothing.
+    """
+    base, cand = as_floats("baseline", baseline), as_floats("candidate", candidate)
+    _require(base, cand, max_ratio, alpha)
+    error = float(np.hypot(_relative_error(base), _relative_error(cand)))
+    if error < 1e-12:
+        error = float(np.hypot(1 / (base.size + 1), 1 / (cand.size + 1)))
+    fit, units = Fit(mean=0.0, error=error, df=np.inf), min(base.size, cand.size)
+    return _finding(base, cand, fit, max_ratio, alpha, units, "two streams, log-delta z")
+
+
+def _relative(values: Floats) -> Floats:
+    """Values over their mean; 0 where all are 0."""
+    mean = float(values.mean())
+    return values / mean if mean > 0 else np.zeros(values.size)
+
+
+def _relative_error(values: Floats) -> float:
+    """Standard error of the mean over the mean; infinite for a single value."""
+    if values.size < 2:
+        return np.inf
+    return float(np.std(_relative(values), ddof=1) / np.sqrt(values.size))
+
+
+def _require(base: Floats, cand: Floats, max_ratio: float, alpha: float) -> None:
+    """Raise ValueError where costs, margin or ratio are not usable."""
+    require_alpha(alpha)
+    if max_ratio <= 1:
+        raise ValueError(f"'max_ratio' must be > 1 (got {max_ratio})")
+    if min(base.min(), cand.min()) < 0:
+        raise ValueError("costs must be 0 or more")
+    if base.mean() == 0:
+        raise ValueError("the baseline costs nothing: a ratio to it is undefined")
+
+
+def _finding(base: Floats, cand: Floats, fit: Fit, max_ratio: float, alpha: float, units: int, how: str) -> Finding:
+    """Both tests of the log ratio, with the error and df of `fit`."""
+    ratio = float(cand.mean() / base.mean())
+    fit = replace(fit, mean=float(np.log(ratio)) if ratio > 0 else -np.inf)
+    changed = base.size != cand.size or bool(np.any(base != cand))
+    return Finding(
+        estimate=Estimate(
+            center=ratio,
+            low=_exp(fit.bound(alpha)),
+            high=_exp(fit.bound(1 - alpha)),
+            confidence=1 - 2 * alpha,
+            n=units,
+            method=how,
+        ),
+        harm=Test(p=fit.upper_tail(0.0), n=units, method=how),
+        noninferior=Test(p=fit.lower_tail(float(np.log(max_ratio))), n=units, method=how),
+        can_reject=changed,
+        baseline=float(base.mean()),
+        candidate=float(cand.mean()),
+        margin=max_ratio,
+        method=f"ratio of means: {how} (harm and margin)",
+    )
+
+
+def _exp(value: float) -> float:
+    """The exponential of `value`, infinite where a float cannot hold it."""
+    return float(np.exp(value)) if value < 700 else np.inf

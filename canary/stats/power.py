@@ -1,0 +1,240 @@
+"""What a planned comparison can show: exact for pairs, close for the rest.
+
+`psi` is the discordance, the share of pairs whose result differs between the
+arms; where the difference exceeds it, it is the difference.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy import special
+
+from canary.stats.operating import OperatingCharacteristics, joint_promote_probability
+from canary.stats.paired import midp, tango_statistic
+from canary.stats.rates import conditional_p, score_statistic
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from canary.stats.vector import Floats
+
+__all__ = [
+    "OperatingCharacteristics",
+    "continuous_pairs_needed",
+    "continuous_power",
+    "event_harm_power",
+    "event_power",
+    "events_needed",
+    "joint_promote_probability",
+    "mcnemar_power",
+    "more_pairs_binary",
+    "more_pairs_continuous",
+    "more_units_ratio",
+    "pairs_needed",
+    "smallest_detectable_drop",
+    "smallest_passing_n",
+    "tango_power",
+    "tokens_in_flight",
+]
+
+_LARGEST = 10_000_000
+
+
+@lru_cache(maxsize=4096)
+def tango_power(n: int, psi: float, delta: float, margin: float, alpha: float) -> float:
+    """Chance that Tango's test shows non-inferiority; exact to 1e-12.
+
+    n pairs, discordance psi, true difference `delta` (negative is a loss).
+    """
+    lost, won, weight = _discordant(n, psi, delta)
+    passes = special.ndtr(-tango_statistic(lost, won, n, -margin)) < alpha
+    return float(np.sum(weight * passes))
+
+
+@lru_cache(maxsize=4096)
+def mcnemar_power(n: int, psi: float, delta: float, alpha: float) -> float:
+    """Chance that the mid-p McNemar test rejects "no worse"; exact to 1e-12."""
+    lost, won, weight = _discordant(n, psi, delta)
+    return float(np.sum(weight * (midp(lost, won) <= alpha)))
+
+
+def _discordant(n: int, psi: float, delta: float) -> tuple[Floats, Floats, Floats]:
+    """All likely (lost, won) counts and their trinomial probability.
+
+    Nine standard errors each way leave out less than 1e-12.
+    """
+    if n < 1 or not -1 <= delta <= 1 or not 0 <= psi <= 1:
+        raise ValueError(f"need n >= 1, psi in [0, 1], delta in [-1, 1] (got {n}, {psi}, {delta})")
+    psi = max(psi, abs(delta))
+    p_lost, p_won = (psi - delta) / 2, (psi + delta) / 2
+    lost, won = np.meshgrid(_window(n, p_lost), _window(n, p_won), indexing="ij")
+    rest = n - lost - won
+    log = special.gammaln(n + 1) - special.gammaln(lost + 1) - special.gammaln(won + 1)
+    log = log - special.gammaln(np.maximum(rest, 0) + 1) + special.xlogy(lost, p_lost) + special.xlogy(won, p_won)
+    log = log + special.xlogy(np.maximum(rest, 0), 1 - psi)
+    return lost, won, np.where(rest >= 0, np.exp(log), 0.0)
+
+
+def _window(n: int, p: float) -> Floats:
+    """The counts a Bin(n, p) takes with probability above 1 - 1e-12."""
+    reach = 9 * np.sqrt(n * p * (1 - p)) + 12 * (0 < p < 1)
+    return np.arange(max(0, np.floor(n * p - reach)), min(n, np.ceil(n * p + reach)) + 1)
+
+
+def pairs_needed(psi: float, margin: float, alpha: float, power: float, delta: float = 0.0) -> int:
+    """Pairs for Tango's test to pass with probability `power`, exactly.
+
+    (z_alpha + z_power)^2 (psi - delta^2)/(margin + delta)^2 is 3-8 % short
+    (STATISTICS §2 i); the search starts there and enumerates. Raises
+    ValueError where no n suffices, delta <= -margin.
+    """
+    if delta <= -margin:
+        raise ValueError(f"a true difference of {delta} is outside the margin {margin}: no n passes it")
+    start = smallest_passing_n(margin, alpha)
+    return _first(lambda n: tango_power(n, psi, delta, margin, alpha) >= power, start)
+
+
+def _first(reached: Callable[[int], bool], start: int) -> int:
+    """The smallest n >= start from which `reached`, by doubling and halving."""
+    high = max(start, 1)
+    while not reached(high):
+        high *= 2
+        if high > _LARGEST:
+            raise ValueError(f"more than {_LARGEST} would be needed")
+    low = max(high // 2, start - 1)
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if reached(middle) else (middle, high)
+    return high
+
+
+@lru_cache(maxsize=1024)
+def smallest_detectable_drop(n: int, psi: float, alpha: float, power: float) -> float:
+    """The smallest true loss that McNemar's mid-p test finds with `power`.
+
+    A positive share to four digits; infinite where even losing every pair
+    would not be found (n < 4 at alpha 0.05).
+    """
+    if mcnemar_power(n, psi, -1.0, alpha) < power:
+        return np.inf
+    low, high = 0.0, 1.0
+    while high - low > 5e-5:
+        middle = (low + high) / 2
+        found = mcnemar_power(n, psi, -middle, alpha) >= power
+        low, high = (low, middle) if found else (middle, high)
+    return high
+
+
+def smallest_passing_n(margin: float, alpha: float) -> int:
+    """Pairs from which Tango's test can pass at all: no pair discordant.
+
+    There T = sqrt(n margin/(1 - margin)).
+    """
+    z = float(special.ndtri(1 - alpha))
+    return int(np.floor(z**2 * (1 - margin) / margin)) + 1
+
+
+def continuous_power(n: int, sd: float, delta: float, margin: float, alpha: float, *, reach: float = 0.0) -> float:
+    """Chance that the paired t test shows non-inferiority (noncentral t).
+
+    `sd` of the paired differences; `reach` is 1 where a worst-case pair is
+    added (bounded scores), which shifts the mean and widens the error. With
+    sd 0 and no reach the chance is 0 or 1.
+    """
+    if n < 2:
+        return 0.0
+    shift = reach / (n + 1)
+    error = float(np.hypot(sd / np.sqrt(n), shift))
+    df = n - 1 + (reach > 0)
+    distance = delta + margin - shift
+    if error == 0:
+        return float(distance > 0)
+    power = 1 - special.nctdtr(df, distance / error, special.stdtrit(df, 1 - alpha))
+    return float(np.clip(power, 0, 1))
+
+
+def continuous_pairs_needed(
+    sd: float, margin: float, alpha: float, power: float, *, delta: float = 0.0, reach: float = 0.0
+) -> int:
+    """Pairs for the paired t test to pass with `power`; see `continuous_power`."""
+    if delta <= -margin:
+        raise ValueError(f"a true difference of {delta} is outside the margin {margin}: no n passes it")
+    return _first(lambda n: continuous_power(n, sd, delta, margin, alpha, reach=reach) >= power, 2)
+
+
+@lru_cache(maxsize=1024)
+def event_power(  # noqa: PLR0913 - two arms, a margin and a level
+    n_base: int, n_cand: int, p_base: float, p_cand: float, margin: float, alpha: float
+) -> float:
+    """Chance that the Miettinen-Nurminen test shows non-inferiority; exact."""
+    base, cand, weight = _events(n_base, n_cand, p_base, p_cand)
+    passes = special.ndtr(score_statistic(base, n_base, cand, n_cand, margin)) < alpha
+    return float(np.sum(weight * passes))
+
+
+@lru_cache(maxsize=1024)
+def event_harm_power(n_base: int, n_cand: int, p_base: float, p_cand: float, alpha: float) -> float:
+    """Chance that the conditional test finds more events; exact."""
+    base, cand, weight = _events(n_base, n_cand, p_base, p_cand)
+    return float(np.sum(weight * (conditional_p(base, n_base, cand, n_cand) <= alpha)))
+
+
+def _events(n_base: int, n_cand: int, p_base: float, p_cand: float) -> tuple[Floats, Floats, Floats]:
+    """All likely event counts of two independent arms and their probability."""
+    counts, shares = [], []
+    for n, p in ((n_base, p_base), (n_cand, p_cand)):
+        x = _window(n, p)
+        log = special.gammaln(n + 1) - special.gammaln(x + 1) - special.gammaln(n - x + 1)
+        counts.append(x)
+        shares.append(np.exp(log + special.xlogy(x, p) + special.xlog1py(n - x, -p)))
+    base, cand = np.meshgrid(*counts, indexing="ij")
+    return base, cand, np.outer(shares[0], shares[1])
+
+
+def events_needed(rate: float, margin: float, alpha: float, power: float) -> int:
+    """Requests per arm for two equal rates to pass with `power`, exactly."""
+    return _first(lambda n: event_power(n, n, rate, rate, margin, alpha) >= power, 2)
+
+
+def more_pairs_binary(lost: int, won: int, n: int, margin: float, alpha: float, power: float = 0.8) -> int:
+    """Pairs still lacking if the arms are truly equal, at the discordance seen.
+
+    The discordance is (lost + won + 1)/(n + 2), so that a short quiet run is
+    not taken for silence.
+    """
+    psi = (lost + won + 1) / (n + 2)
+    return max(pairs_needed(psi, margin, alpha, power) - n, 0)
+
+
+def more_pairs_continuous(
+    sd: float, n: int, margin: float, alpha: float, power: float = 0.8, *, reach: float = 0.0
+) -> int:
+    """Pairs still lacking if the arms are truly equal, at the spread seen."""
+    return max(continuous_pairs_needed(sd, margin, alpha, power, reach=reach) - n, 0)
+
+
+def more_units_ratio(low: float, high: float, n: int, margin: float, alpha: float, power: float = 0.8) -> int | None:
+    """Units still lacking for a ratio whose interval is now [low, high].
+
+    Takes the truth for 1 and the error of the logarithm to shrink with the
+    root of n: n (z_alpha + z_power)^2 (error/ln margin)^2. None where the
+    interval has no two ends and nothing can be foretold.
+    """
+    if not (0 < low < high < np.inf and margin > 1):
+        return None
+    z = float(special.ndtri(1 - alpha))
+    error = float(np.log(high / low)) / (2 * z)
+    wanted = n * ((z + float(special.ndtri(power))) * error / float(np.log(margin))) ** 2
+    return max(int(np.ceil(wanted)) - n, 0)
+
+
+def tokens_in_flight(requests_per_s: float, seconds: float, input_tokens: float, output_tokens: float) -> float:
+    """Tokens a KV cache must hold on average at a steady arrival rate.
+
+    Little's law, L = rate times time in the system; each request in flight
+    holds its input and, on average over its life, half its output.
+    """
+    return requests_per_s * seconds * (input_tokens + output_tokens / 2)
