@@ -59,19 +59,24 @@ class Clustered:
         return tally(self.clusters, share * self.sums)
 
     def with_extreme(self, value: float) -> Clustered:
-        """The same with one more cluster per stratum, every item at `value`.
+        """The same with one more cluster, all of whose items are at `value`.
 
-        It has the stratum's mean cluster size: where prompts share a cluster
-        they can be lost together, so one pair would understate the worst case.
+        It goes where it weighs most, the stratum of the largest w/(G + 1), and
+        into every stratum of a single cluster, whose spread is unknown. It has
+        the stratum's mean cluster size: where prompts share a cluster they can
+        be lost together, so that one pair would understate the worst case.
         With one prompt per cluster it is a single pair.
         """
-        size = self.items / self.groups
-        count = self.weights.size
+        groups = self.groups
+        chosen = (groups == 1) & (self.weights > 0)
+        chosen[np.argmax(self.weights / (groups + 1))] = True
+        added = np.flatnonzero(chosen)
+        size = (self.items / groups)[added]
         return Clustered(
             sums=np.concatenate([self.sums, value * size]),
             sizes=np.concatenate([self.sizes, size]),
-            strata=np.concatenate([self.strata, np.arange(count)]),
-            clusters=np.concatenate([self.clusters, self.clusters.max() + 1 + np.arange(count)]),
+            strata=np.concatenate([self.strata, added]),
+            clusters=np.concatenate([self.clusters, self.clusters.max() + 1 + np.arange(added.size)]),
             weights=self.weights,
         )
 

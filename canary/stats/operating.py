@@ -46,7 +46,7 @@ class _Signals:
     can_reject: Bools
 
 
-def joint_promote_probability(
+def joint_promote_probability(  # noqa: PLR0913 - every number of the rule, named
     n: ArrayLike,
     psi: ArrayLike,
     *,
@@ -115,7 +115,7 @@ def _judge_weighted(lost: Floats, won: Floats, sizes: Floats, weights: Floats, m
     added; harm takes the t test where the gate may flip signs.
     """
 
-    def fit(extra: int) -> tuple[Floats, Floats, Floats]:
+    def fit(extra: Floats) -> tuple[Floats, Floats, Floats]:
         n = sizes + extra
         mean = (won - lost - extra) / n
         part = weights**2 * ((lost + won + extra) - n * mean**2) / (n * np.maximum(n - 1, 1))
@@ -123,8 +123,10 @@ def _judge_weighted(lost: Floats, won: Floats, sizes: Floats, weights: Floats, m
         df = variance**2 / np.maximum((part**2 / np.maximum(n - 1, 1)).sum(axis=1, keepdims=True), 1e-300)
         return (mean @ weights)[:, None], np.sqrt(variance), np.clip(df, 1, 1e9)
 
-    center, error, df = fit(0)
-    worst, wide, worst_df = fit(1)
+    added = (sizes == 1).astype(np.float64)
+    added[np.argmax(weights / (sizes + 1))] = 1.0
+    center, error, df = fit(np.zeros(sizes.size))
+    worst, wide, worst_df = fit(added)
     return _Signals(
         harm=special.stdtr(df, center / error),
         inside=special.stdtr(worst_df, -(worst + margin) / wide),

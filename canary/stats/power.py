@@ -87,9 +87,9 @@ def _window(n: int, p: float) -> Floats:
 def pairs_needed(psi: float, margin: float, alpha: float, power: float, delta: float = 0.0) -> int:
     """Pairs for Tango's test to pass with probability `power`, exactly.
 
-    (z_alpha + z_power)^2 (psi - delta^2)/(margin + delta)^2 is 3-8 % short
-    (STATISTICS §2 i); the search starts there and enumerates. Raises
-    ValueError where no n suffices, delta <= -margin.
+    By enumeration: the closed form (z_alpha + z_power)^2 (psi - delta^2) /
+    (margin + delta)^2 falls short (psi 0.1, power 0.8: 248 for 269 at 5 pp, 62
+    for 77 at 10 pp). Raises ValueError where no n suffices, delta <= -margin.
     """
     if delta <= -margin:
         raise ValueError(f"a true difference of {delta} is outside the margin {margin}: no n passes it")
@@ -166,9 +166,7 @@ def continuous_pairs_needed(
 
 
 @lru_cache(maxsize=1024)
-def event_power(  # noqa: PLR0913 - two arms, a margin and a level
-    n_base: int, n_cand: int, p_base: float, p_cand: float, margin: float, alpha: float
-) -> float:
+def event_power(n_base: int, n_cand: int, p_base: float, p_cand: float, margin: float, alpha: float) -> float:
     """Chance that the Miettinen-Nurminen test shows non-inferiority; exact."""
     base, cand, weight = _events(n_base, n_cand, p_base, p_cand)
     passes = special.ndtr(score_statistic(base, n_base, cand, n_cand, margin)) < alpha
