@@ -1,0 +1,360 @@
+"""The run directory: everything a run was asked, heard and concluded.
+
+    plan.json prompts.jsonl responses.jsonl scores.jsonl verdict.json ...
+    manifest.json, written last: a run without it is not finished
+
+Hidden files (locks, half-written files) are no part of a run.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from canary import manifest
+from canary.codec import Record, decode, encode, golden_digest, some
+from canary.errors import EvidenceError
+from canary.manifest import File, Manifest
+from canary.plan import Plan
+from canary.records import Evidence, Prompt, Response, Score
+
+PLAN_SCHEMA = "canary-gate/plan/1"
+EVIDENCE = ("plan.json", "prompts.jsonl", "responses.jsonl", "scores.jsonl")
+SURROUNDINGS = ("runner", "concurrency", "warmup", "versions")
+"""What may change under a resumed run: a pair's two arms still share it."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunDirectory:
+    """The files of one run."""
+
+    path: Path
+
+    @property
+    def plan(self) -> Path:
+        """The resolved plan."""
+        return self.path / "plan.json"
+
+    @property
+    def prompts(self) -> Path:
+        """The cases asked."""
+        return self.path / "prompts.jsonl"
+
+    @property
+    def responses(self) -> Path:
+        """Both arms' answers: the journal, readable as recorded outputs."""
+        return self.path / "responses.jsonl"
+
+    @property
+    def scores(self) -> Path:
+        """Every metric of every response."""
+        return self.path / "scores.jsonl"
+
+    @property
+    def telemetry(self) -> Path:
+        """What the servers said of themselves; absent where nothing was read."""
+        return self.path / "telemetry.jsonl"
+
+    @property
+    def verdict(self) -> Path:
+        """The verdict document."""
+        return self.path / "verdict.json"
+
+    @property
+    def summary(self) -> Path:
+        """The verdict in words."""
+        return self.path / "summary.md"
+
+    @property
+    def manifest(self) -> Path:
+        """The seal."""
+        return self.path / "manifest.json"
+
+    def write(self, name: str, text: str) -> None:
+        """Writes one file at once; a reader sees all of it or nothing.
+
+        Lone surrogates are written as their escape, which JSON reads back.
+        """
+        _write(self.path / name, [text.encode(errors="backslashreplace")])
+
+
+def run_id(plan: Plan, now: datetime) -> str:
+    """The name of a run: its start in UTC and the plan's short digest."""
+    return f"{now.astimezone(UTC):%Y%m%dT%H%M%SZ}-{plan.digest()[:8]}"
+
+
+def new_run(runs: Path, plan: Plan, prompts: Iterable[Prompt], now: datetime | None = None) -> RunDirectory:
+    """A new directory under `runs`, named by time and plan."""
+    runs.mkdir(parents=True, exist_ok=True)
+    name = run_id(plan, now or datetime.now(UTC))
+    path, count = runs / name, 1
+    while not _made(path):
+        count += 1
+        path = runs / f"{name}-{count}"
+    return create_run(path, plan, prompts)
+
+
+def create_run(path: Path, plan: Plan, prompts: Iterable[Prompt]) -> RunDirectory:
+    """The directory at `path` with its plan and prompts.
+
+    Raises EvidenceError where something is there already.
+    """
+    path.mkdir(parents=True, exist_ok=True)
+    if any(path.iterdir()):
+        raise EvidenceError(
+            f"{path} is not empty; choose another directory, or continue it with canary run --resume {path}"
+        )
+    run = RunDirectory(path)
+    write_records(run.prompts, prompts)
+    write_records(run.responses, ())
+    run.write("plan.json", plan.model_dump_json(by_alias=True, indent=2) + "\n")  # last: it says that the rest is there
+    return run
+
+
+def _made(path: Path) -> bool:
+    try:
+        path.mkdir()
+    except FileExistsError:
+        return False
+    return True
+
+
+def write_records(path: Path, records: Iterable[Prompt | Response | Score]) -> None:
+    """Writes a whole file of records at once."""
+    _write(path, map(encode, records))
+
+
+def read_records(kind: type[Record], path: Path) -> tuple[Record, ...]:
+    """Every record of a file; EvidenceError names the file and line."""
+    with path.open("rb") as file:
+        return tuple(record for chunk in decode(kind, file, str(path)) for record in chunk)
+
+
+def load_run(path: Path) -> tuple[Plan, Evidence]:
+    """A finished run, checked against its own seal.
+
+    Raises EvidenceError for everything that keeps it from being judged again.
+    """
+    run = RunDirectory(path)
+    sealed = _sealed(run)
+    expected = {name: sealed.files[name] for name in EVIDENCE if name in sealed.files}
+    found = {name: _hashed(path / name) for name in EVIDENCE if (path / name).is_file()}
+    problems = [f"{path}: {problem}" for problem in manifest.compare_files(expected, found)]
+    if problems:
+        raise EvidenceError(problems)
+    plan = load_plan(run)
+    return plan, load_evidence(run, plan)
+
+
+def load_plan(run: RunDirectory) -> Plan:
+    """The stored plan."""
+    if not run.plan.is_file():
+        raise EvidenceError(f"{run.path} is no run directory: plan.json is missing")
+    try:
+        document = json.loads(run.plan.read_bytes())
+        schema = document.get("schema") if isinstance(document, dict) else None
+        if schema != PLAN_SCHEMA:
+            raise EvidenceError(
+                f"{run.plan}: 'schema' must be {PLAN_SCHEMA} (got {schema}); another version wrote this run"
+            )
+        return Plan.model_validate(document)
+    except ValidationError as error:
+        details = error.errors(include_url=False)
+        raise EvidenceError([f"{run.plan}: '{'.'.join(map(str, e['loc']))}': {e['msg']}" for e in details]) from None
+    except (ValueError, RecursionError) as error:
+        raise EvidenceError(f"{run.plan}: {error}") from None
+
+
+def load_evidence(run: RunDirectory, plan: Plan) -> Evidence:
+    """The records of a run whose answers and scores are all there, sealed or not."""
+    missing = [name for name in EVIDENCE if not (run.path / name).is_file()]
+    if missing:
+        raise EvidenceError(_unfinished(run, f"{', '.join(missing)} missing"))
+    prompts = load_prompts(run, plan)
+    responses = read_records(Response, run.responses)
+    scores = read_records(Score, run.scores)
+    problems = [*_misplaced_responses(run, prompts, responses), *_misplaced_scores(run, responses, scores)]
+    if problems:
+        raise EvidenceError(problems)
+    return Evidence(prompts=prompts, responses=responses, scores=scores)
+
+
+def load_prompts(run: RunDirectory, plan: Plan) -> tuple[Prompt, ...]:
+    """The stored cases, which must be the ones the plan names."""
+    if not run.prompts.is_file():
+        raise EvidenceError(f"{run.prompts} is missing")
+    prompts = read_records(Prompt, run.prompts)
+    problems = _doubled(run.prompts, (f"case '{prompt.id}'" for prompt in prompts))
+    found = golden_digest(prompts)
+    if found != plan.golden_sha256:
+        problems.append(
+            f"{run.prompts} holds other cases than plan.json: golden_sha256 {plan.golden_sha256}, found {found}"
+        )
+    if problems:
+        raise EvidenceError(problems)
+    return prompts
+
+
+def _misplaced_responses(run: RunDirectory, prompts: Iterable[Prompt], responses: tuple[Response, ...]) -> list[str]:
+    ids = {prompt.id for prompt in prompts}
+    unknown = sorted({response.id for response in responses} - ids)
+    return [
+        *some([f"{run.responses}: '{id_}' is no case of this run" for id_ in unknown]),
+        *_doubled(run.responses, ((r.id, r.arm, r.repeat) for r in responses)),
+    ]
+
+
+def _misplaced_scores(run: RunDirectory, responses: Iterable[Response], scores: tuple[Score, ...]) -> list[str]:
+    answered = {(r.id, r.arm, r.repeat) for r in responses}
+    unknown = sorted({key for s in scores if (key := (s.id, s.arm, s.repeat)) not in answered})
+    return [
+        *some([f"{run.scores}: a score of an answer that is not there: {_named(key)}" for key in unknown]),
+        *_doubled(run.scores, ((s.id, s.arm, s.repeat, s.metric) for s in scores)),
+    ]
+
+
+def _doubled(path: Path, keys: Iterable[Any]) -> list[str]:
+    counts = Counter(keys)
+    return some([f"{path}: {_named(key)} stands there {n} times" for key, n in counts.items() if n > 1])
+
+
+def _named(key: Any) -> str:
+    return key if isinstance(key, str) else " ".join(map(str, key))
+
+
+def resume(run: RunDirectory, plan: Plan) -> tuple[str, ...]:
+    """Whether the run can go on under this plan; what differs harmlessly.
+
+    Raises EvidenceError naming each change that would mix two questions.
+    """
+    if run.manifest.exists():
+        raise EvidenceError(f"{run.path} is finished; judge it again with canary replay {run.path}, or start a new run")
+    stored = load_plan(run)
+    load_prompts(run, stored)
+    changes = list(_changes(_question(stored, plan), _question(plan, stored)))
+    harmful = [sentence for name, sentence in changes if name.split(".")[0] not in SURROUNDINGS]
+    if harmful:
+        raise EvidenceError([f"{run.path}: {sentence}; start a new run, or restore it" for sentence in harmful])
+    return tuple(sentence for _, sentence in changes)
+
+
+def _question(plan: Plan, other: Plan) -> dict[str, Any]:
+    """The plan without what a digest in it already decides."""
+    document: dict[str, Any] = plan.model_dump(mode="json", by_alias=True, exclude={"warnings", "pipeline"})
+    document["suite"].pop("golden_sets")
+    for arm in ("baseline", "candidate"):
+        if getattr(plan, arm).digest == getattr(other, arm).digest:
+            document[arm].pop("release")
+    return document
+
+
+def _changes(then: Any, now: Any, name: str = "") -> Iterator[tuple[str, str]]:
+    """Name and sentence of every leaf that differs."""
+    if isinstance(then, dict) and isinstance(now, dict):
+        for key in sorted(then.keys() | now.keys()):
+            yield from _changes(then.get(key), now.get(key), f"{name}.{key}" if name else key)
+    elif then != now:
+        what = "the golden set" if name == "golden_sha256" else f"'{name}'"
+        yield name, f"{what} changed under this run: plan.json has {json.dumps(then)}, now {json.dumps(now)}"
+
+
+def seal(run: RunDirectory) -> str:
+    """Writes the manifest; the sha256 by which the next record will name it.
+
+    Nothing may be written into the directory afterwards.
+    """
+    if run.manifest.exists():
+        raise EvidenceError(f"{run.path} is already sealed")
+    missing = [name for name in (*EVIDENCE, "verdict.json") if not (run.path / name).is_file()]
+    if missing:
+        raise EvidenceError(_unfinished(run, f"{', '.join(missing)} missing"))
+    files = _files(run)
+    with _one_at_a_time(run.path.resolve().parent) as runs:
+        document = Manifest(
+            schema=manifest.MANIFEST_SCHEMA, files=files, previous=manifest.last(_records(runs))
+        ).dumps()
+        _write(run.manifest, [document])
+    return manifest.digest(document)
+
+
+def verify(run: RunDirectory) -> list[str]:
+    """Everything that speaks against the record, one sentence each."""
+    try:
+        sealed = _sealed(run)
+    except EvidenceError as error:
+        return list(error.problems)
+    files = manifest.compare_files(sealed.files, _files(run))
+    return [*files, *manifest.check_chain(_records(run.path.resolve().parent))]
+
+
+def _sealed(run: RunDirectory) -> Manifest:
+    if not run.path.is_dir():
+        raise EvidenceError(f"{run.path} is no directory")
+    if not run.manifest.is_file():
+        raise EvidenceError(_unfinished(run, "it has no manifest.json"))
+    sealed = manifest.read(run.manifest.read_bytes())
+    if sealed is None:
+        raise EvidenceError(f"{run.manifest} is broken, or another version wrote it")
+    return sealed
+
+
+def _unfinished(run: RunDirectory, why: str) -> str:
+    return f"{run.path} is not finished: {why}; continue with canary run --resume {run.path}, or run again"
+
+
+def _files(run: RunDirectory) -> dict[str, File]:
+    """Every file of the run but the manifest, by its path inside."""
+    found = {path.relative_to(run.path): path for path in run.path.rglob("*") if path.is_file()}
+    visible = {inside: path for inside, path in found.items() if not any(part.startswith(".") for part in inside.parts)}
+    return {inside.as_posix(): _hashed(path) for inside, path in visible.items() if path != run.manifest}
+
+
+def _hashed(path: Path) -> File:
+    with path.open("rb") as file:
+        return File(sha256=hashlib.file_digest(file, "sha256").hexdigest(), size=file.tell())
+
+
+def _records(runs: Path) -> Mapping[str, bytes]:
+    """The manifests of a folder of runs, by the run's name."""
+    return {path.parent.name: path.read_bytes() for path in runs.glob("*/manifest.json")}
+
+
+def _write(path: Path, lines: Iterable[bytes]) -> None:
+    half = path.with_name(f".{path.name}.tmp")
+    with half.open("wb") as file:
+        file.writelines(lines)
+        file.flush()
+        os.fsync(file.fileno())
+    half.replace(path)
+    _sync_folder(path.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def _one_at_a_time(runs: Path) -> Iterator[Path]:
+    """Two runs sealed at once would both follow the same record."""
+    import fcntl  # noqa: PLC0415 - there is none on Windows, where runs can still be read
+
+    handle = os.open(runs, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield runs
+    finally:
+        os.close(handle)

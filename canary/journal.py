@@ -1,0 +1,225 @@
+"""The journal of a run: both arms' answers to a pair, in one write.
+
+What was appended survives `kill -9` of this process, as the operating system
+holds it; what was synced survives a power cut. Only the last write can be
+torn, so whatever else is wrong in the file did not come from a crash.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from canary.codec import decode, encode, some
+from canary.errors import EvidenceError
+from canary.records import Arm, Response
+
+Key = tuple[str, int]
+"""A pair: case id and repeat."""
+
+SYNC_PAIRS = 256
+SYNC_SECONDS = 5.0
+BLOCK = 1 << 16
+
+
+@dataclass(slots=True)
+class Journal:
+    """The open `responses.jsonl` of a run; one writer at a time.
+
+    Use `with Journal.open(path) as journal`.
+    """
+
+    path: Path
+    completed: set[Key]
+    """Pairs whose answers are in the file: not to be asked again."""
+    warnings: tuple[str, ...]
+    """What recovery dropped."""
+    _file: int
+    _lock: int
+    _unsynced: int = 0
+    _synced_at: float = field(default_factory=time.monotonic)
+
+    @classmethod
+    def open(cls, path: Path) -> Self:
+        """Takes the lock, recovers what a crash left, and opens for appending.
+
+        Raises EvidenceError when another process writes this run, or when the
+        file is broken in a way no crash explains.
+        """
+        lock = _lock(path)
+        try:
+            completed, warnings = _recover(path)
+            file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+            _sync_folder(path.parent)
+        except BaseException:
+            _unlock(path, lock)
+            raise
+        return cls(path, completed, warnings, file, lock)
+
+    def append(self, baseline: Response | None, candidate: Response | None) -> None:
+        """Writes both answers at once; None is "nothing recorded".
+
+        A pair that one arm did not answer is asked again after a crash, which
+        costs nothing: only recorded outputs can lack an answer.
+        """
+        answers = [response for response in (baseline, candidate) if response is not None]
+        if not answers:
+            return
+        key = self._key(baseline, candidate)
+        self._write(b"".join(map(encode, answers)))
+        self.completed.add(key)
+        self._unsynced += 1
+        if self._unsynced >= SYNC_PAIRS or time.monotonic() - self._synced_at >= SYNC_SECONDS:
+            self.sync()
+
+    def sync(self) -> None:
+        """Puts what was appended on the disk."""
+        os.fsync(self._file)
+        self._unsynced, self._synced_at = 0, time.monotonic()
+
+    def close(self) -> None:
+        """Syncs and lets the next writer in; closing twice is harmless."""
+        if self._file < 0:
+            return
+        file, self._file = self._file, -1
+        try:
+            os.fsync(file)
+        finally:
+            os.close(file)
+            _unlock(self.path, self._lock)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _key(self, baseline: Response | None, candidate: Response | None) -> Key:
+        arms = {Arm.BASELINE: baseline, Arm.CANDIDATE: candidate}
+        given = [(arm, response) for arm, response in arms.items() if response is not None]
+        keys = {(response.id, response.repeat) for _, response in given}
+        if len(keys) > 1 or any(response.arm != arm for arm, response in given):
+            raise ValueError(f"not the two arms' answers to one pair: {[(r.arm, r.id, r.repeat) for _, r in given]}")
+        key = keys.pop()
+        if key in self.completed:
+            raise EvidenceError(f"{self.path}: the pair {_named(key)} is already there; it must not be asked twice")
+        return key
+
+    def _write(self, line: bytes) -> None:
+        """Appends all or nothing: what a full disk cut off is taken back."""
+        size = os.fstat(self._file).st_size
+        try:
+            written = os.write(self._file, line)
+            while written < len(line):
+                written += os.write(self._file, line[written:])
+        except BaseException:
+            os.ftruncate(self._file, size)
+            raise
+
+
+def _recover(path: Path) -> tuple[set[Key], tuple[str, ...]]:
+    """The completed pairs, after the file was freed of what a crash left."""
+    if not path.exists():
+        return set(), ()
+    warnings = _cut_torn_line(path)
+    arms: dict[Key, set[Arm]] = {}
+    doubled: Counter[tuple[Arm, Key]] = Counter()
+    for response in _responses(path):
+        known = arms.setdefault((response.id, response.repeat), set())
+        if response.arm in known:
+            doubled[response.arm, (response.id, response.repeat)] += 1
+        known.add(response.arm)
+    if doubled:
+        raise EvidenceError(some([f"{path}: the {arm} answered {_named(key)} twice" for arm, key in sorted(doubled)]))
+    cut = {key for key, known in arms.items() if len(known) < len(Arm)}
+    if cut:
+        _keep(path, lambda response: (response.id, response.repeat) not in cut)
+        warnings += (
+            f"{path}: asking again what only one arm had answered: {', '.join(some(sorted(map(_named, cut))))}",
+        )
+    return arms.keys() - cut, warnings
+
+
+def _cut_torn_line(path: Path) -> tuple[str, ...]:
+    with path.open("r+b") as file:
+        size = end = file.seek(0, os.SEEK_END)
+        while end > 0:
+            start = max(0, end - BLOCK)
+            file.seek(start)
+            newline = file.read(end - start).rfind(b"\n")
+            if newline >= 0:
+                end = start + newline + 1
+                break
+            end = start
+        if end == size:
+            return ()
+        file.truncate(end)
+    return (f"{path}: cut off a torn last line of {size - end} bytes",)
+
+
+def _keep(path: Path, wanted: Callable[[Response], bool]) -> None:
+    """Rewrites the file without the other lines, at once."""
+    rewritten = path.with_name(f".{path.name}.tmp")
+    with rewritten.open("wb") as file:
+        file.writelines(encode(response) for response in _responses(path) if wanted(response))
+        file.flush()
+        os.fsync(file.fileno())
+    rewritten.replace(path)
+
+
+def _responses(path: Path) -> Iterator[Response]:
+    with path.open("rb") as file:
+        for chunk in decode(Response, file, str(path)):
+            yield from chunk
+
+
+def _named(key: Key) -> str:
+    return f"'{key[0]}' repeat {key[1]}"
+
+
+def _lock(path: Path) -> int:
+    """Opens and locks `.lock` beside the file; it holds the writer's pid."""
+    import fcntl  # noqa: PLC0415 - there is none on Windows, where runs can still be read
+
+    name = path.with_name(".lock")
+    while True:
+        lock = os.open(name, os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            pid = os.read(lock, 32).decode(errors="replace").strip() or "unknown"
+            os.close(lock)
+            raise EvidenceError(f"{path}: process {pid} is writing this run; wait for it, or stop it") from None
+        if _is_there(name, lock):
+            os.ftruncate(lock, 0)
+            os.write(lock, f"{os.getpid()}\n".encode())
+            return lock
+        os.close(lock)  # the last writer removed it while we waited: take the new one
+
+
+def _is_there(name: Path, lock: int) -> bool:
+    try:
+        return os.path.samestat(name.stat(), os.fstat(lock))
+    except FileNotFoundError:
+        return False
+
+
+def _unlock(path: Path, lock: int) -> None:
+    path.with_name(".lock").unlink(missing_ok=True)
+    os.close(lock)
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
