@@ -287,8 +287,9 @@ def seal(run: RunDirectory) -> str:
     return manifest.digest(document)
 
 
-def verify(run: RunDirectory) -> list[str]:
+def verify(path: Path) -> list[str]:
     """Everything that speaks against the record, one sentence each."""
+    run = RunDirectory(path)
     try:
         sealed = _sealed(run)
     except EvidenceError as error:
