@@ -1,0 +1,126 @@
+"""The verdict as a GitHub step summary: alert first, details folded away.
+
+Everything that is not ours stands in a code span or a `<pre>`: nothing in there
+is markup, a link, a mention or HTML.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from canary.plan import Plan
+from canary.records import Decision, Evidence, Signal, Status, Verdict
+from canary.reporters.escape import cell, code, html
+from canary.reporters.flips import Flip, facts, find_flips
+from canary.reporters.margins import needs_sign_off, policy_lines
+from canary.reporters.ranking import blocking, lost_strata
+from canary.reporters.sheet import Row, interval_name, mark, promises, tabulate
+
+BUDGET = 900_000
+"""Bytes: GitHub refuses a step's summary above 1 MiB, all its writers together."""
+
+FLIPS = 20
+_TABLE_SHARE = 0.6
+_PROSE = 2000
+_OUTPUT = 4000
+
+_ALERTS = {Decision.PROMOTE: "TIP", Decision.HOLD: "WARNING", Decision.ROLLBACK: "CAUTION"}
+_SIGNS = {Status.PASS: "✅", Status.INCONCLUSIVE: "❔", Status.FAIL: "❌"}
+
+
+def render(verdict: Verdict, evidence: Evidence, plan: Plan) -> str:
+    """The summary, under `BUDGET` bytes whatever the evidence holds."""
+    text = "\n".join(_within(_alert(verdict), BUDGET // 10)) + "\n"
+    text += "\n".join(_within(_table(verdict, evidence), int(BUDGET * _TABLE_SHARE))) + "\n"
+    text += "\n".join(_within(_questions(verdict, plan), BUDGET // 10)) + "\n"
+    left = BUDGET - len(text.encode()) - 1000
+    text += "\n".join(_within(_flips(verdict, evidence), left)) + "\n"
+    return text + " ".join(promises(verdict)) + "\n"
+
+
+def _within(blocks: Iterable[str], budget: int) -> Iterator[str]:
+    """Whole blocks while they fit; then one line says that some are missing."""
+    for block in blocks:
+        budget -= len(block.encode()) + 1
+        if budget < 0:
+            yield "\nThis summary is full; `verdict.json` and the run directory have the rest."
+            return
+        yield block
+
+
+def _alert(verdict: Verdict) -> Iterator[str]:
+    yield f"> [!{_ALERTS[verdict.verdict]}]"
+    yield f"> **{verdict.verdict.value}**: {code(verdict.reason, _PROSE)}"
+    if lost := lost_strata(verdict):
+        yield f">\n> Lost: {', '.join(code(str(signal.stratum)) for signal in lost)}"
+    yield ""
+    arms = " → ".join(f"{code(side.name)} ({code(side.digest[:8])})" for side in (verdict.baseline, verdict.candidate))
+    yield f"Stage {code(verdict.stage)}: {arms}"
+    yield ""
+
+
+def _table(verdict: Verdict, evidence: Evidence) -> Iterator[str]:
+    sheet = tabulate(verdict, evidence)
+    yield f"| | signal | baseline | candidate | change | {interval_name(verdict)} | margin | n | status |"
+    yield "|:-:|:--|--:|--:|--:|--:|--:|--:|:--|"
+    yield from map(_row, sheet.rows)
+    yield ""
+    for number, note in enumerate(sheet.notes):
+        yield f"{mark(number)} {code(note, _PROSE)}<br>"
+    for warning in verdict.warnings:
+        yield f"Warning: {code(warning, _PROSE)}<br>"
+    yield ""
+
+
+def _row(row: Row) -> str:
+    cells = (
+        _SIGNS[row.signal.status],
+        cell(row.signal.name),
+        row.baseline,
+        row.candidate,
+        row.change,
+        row.interval,
+        row.margin,
+        row.n,
+        f"{row.status} {row.marks}".rstrip(),
+    )
+    return f"| {' | '.join(cells)} |"
+
+
+def _questions(verdict: Verdict, plan: Plan) -> Iterator[str]:
+    for title, status in (("What failed", Status.FAIL), ("What is lacking", Status.INCONCLUSIVE)):
+        signals = blocking(verdict, status)
+        if signals:
+            yield f"**{title}**\n"
+        yield from (text for signal in signals for text in _question(signal))
+        yield ""
+    lines = policy_lines(verdict, plan.policy) if verdict.verdict is Decision.HOLD else ""
+    if lines:
+        yield "**The smallest margins this evidence supports, as lines of the policy file**\n"
+        yield "\n".join(f"    {text}" for text in lines.splitlines())
+        yield ""
+
+
+def _question(signal: Signal) -> Iterator[str]:
+    yield f"- {code(signal.name)}: {code(signal.reason, _PROSE)}"
+    if signal.runbook:
+        yield f"  - runbook: {code(signal.runbook, _PROSE)}"
+    if needs_sign_off(signal):
+        yield "  - no margin settles it: a person has to sign this loss off"
+
+
+def _flips(verdict: Verdict, evidence: Evidence) -> Iterator[str]:
+    flips = find_flips(verdict, evidence)
+    if not flips.lost:
+        return
+    yield f"**Flipped cases: {len(flips.lost):,} lost, {flips.won:,} won**\n"
+    yield from map(_flip, flips.lost[:FLIPS])
+    if len(flips.lost) > FLIPS:
+        yield f"And {len(flips.lost) - FLIPS:,} more in the run directory.\n"
+
+
+def _flip(flip: Flip) -> str:
+    repeat = f", repeat {flip.repeat}" if flip.repeat else ""
+    name = f"<code>{html(flip.prompt.id)}</code> in <code>{html(flip.prompt.stratum)}</code>{repeat}"
+    shown = "\n".join(f"{html(label):<9}  {html(text, _OUTPUT)}" for label, text in facts(flip))
+    return f"<details><summary>{name}</summary>\n<pre>\n{shown}\n</pre>\n</details>\n"

@@ -1,0 +1,134 @@
+"""Numbers as people read them; SI units come in, nothing is computed."""
+
+from __future__ import annotations
+
+import enum
+import math
+from collections.abc import Mapping
+
+from canary.records import Evidence, Scale, Signal, Verdict
+
+ABSENT = "-"
+SAME = "~"
+"""No change can be told from none."""
+
+_SHARES = frozenset({"errors", "guardrail", "cache", "saturation"})
+_DIGITS = 3
+
+
+class Unit(enum.Enum):
+    """What a signal's two arms are measured in."""
+
+    SHARE = enum.auto()
+    SECONDS = enum.auto()
+    DOLLARS = enum.auto()
+    SCORE = enum.auto()
+
+
+def units_of(verdict: Verdict, evidence: Evidence) -> dict[str, Unit]:
+    """The unit of every signal by its name; a metric's scale is its scores'."""
+    scales: dict[str, set[Scale]] = {}
+    for score in evidence.scores:
+        scales.setdefault(score.metric, set()).add(score.scale)
+    return {signal.name: _unit(signal, scales) for signal in verdict.signals}
+
+
+def value(number: float | None, unit: Unit) -> str:
+    """One arm's number: `98.3%`, `412 ms`, `$0.00123`, `0.873`."""
+    if number is None:
+        return ABSENT
+    match unit:
+        case Unit.SHARE:
+            return f"{100 * number:.1f}%"
+        case Unit.SECONDS:
+            return seconds(number)
+        case Unit.DOLLARS:
+            return f"${significant(number)}"
+        case Unit.SCORE:
+            return f"{number:.3f}"
+
+
+def change(number: float, signal: Signal, unit: Unit) -> str:
+    """A difference or ratio with its unit: `-10.0 pp`, `×1.15`."""
+    return f"{_bare(number, signal, unit)}{_suffix(signal, unit)}"
+
+
+def effect(signal: Signal, unit: Unit) -> str:
+    """The change, `~` where the interval holds no change, `-` where unknown."""
+    if signal.estimate is None:
+        return ABSENT
+    if signal.low is not None and signal.high is not None and signal.low <= nothing(signal) <= signal.high:
+        return SAME
+    return change(signal.estimate, signal, unit)
+
+
+def interval(signal: Signal, unit: Unit) -> str:
+    """Both ends of the interval in the effect's unit; `-` for an open end."""
+    if signal.low is None and signal.high is None:
+        return ABSENT
+    ends = [ABSENT if end is None else _bare(end, signal, unit) for end in (signal.low, signal.high)]
+    return f"[{', '.join(ends)}]{_suffix(signal, unit)}"
+
+
+def margin(signal: Signal, unit: Unit) -> str:
+    """The margin as a bound on the change: `-10.0 pp`, `+3.0 pp`, `×1.15`."""
+    if signal.margin is None:
+        return ABSENT
+    return change(signal.margin if signal.effect == "ratio" else direction(signal) * signal.margin, signal, unit)
+
+
+def nothing(signal: Signal) -> float:
+    """The effect of a candidate that changes nothing."""
+    return 1.0 if signal.effect == "ratio" else 0.0
+
+
+def direction(signal: Signal) -> int:
+    """-1 where a fall is harm (quality, floors, cache hits), else 1."""
+    return -1 if signal.kind in {"quality", "floor", "cache"} else 1
+
+
+def seconds(number: float) -> str:
+    """`1.84 s`, `412 ms`, `2.10 ms`, `35.0 µs`."""
+    for scale, name in ((1.0, "s"), (1e-3, "ms")):
+        if abs(number) >= 0.9995 * scale:
+            return f"{significant(number / scale)} {name}"
+    return f"{significant(number * 1e6)} µs" if number else "0 s"
+
+
+def significant(number: float) -> str:
+    """Three significant digits; an exponent only beyond a millionth or million."""
+    if number == 0:
+        return "0"
+    if not 1e-6 <= abs(number) < 1e6:
+        return f"{number:.2e}"
+    whole = math.floor(math.log10(abs(float(f"{number:.2e}"))))
+    return f"{number:.{max(0, _DIGITS - 1 - whole)}f}"
+
+
+def _unit(signal: Signal, scales: Mapping[str, set[Scale]]) -> Unit:
+    if signal.kind == "latency":
+        return Unit.SHARE if signal.metric == "slow" else Unit.SECONDS
+    if signal.kind == "cost":
+        return Unit.DOLLARS
+    if signal.kind in _SHARES or scales.get(signal.metric) == {Scale.PASS_FAIL}:
+        return Unit.SHARE
+    return Unit.SCORE
+
+
+def _bare(number: float, signal: Signal, unit: Unit) -> str:
+    if signal.effect == "ratio":
+        return f"×{number:.2f}" if number < 100 else f"×{number:.3g}"
+    match unit:
+        case Unit.SHARE:
+            points = round(100 * number, 1)
+            return f"{points:+.1f}" if points else "0.0"
+        case Unit.SECONDS:
+            return f"{'+' if number > 0 else ''}{seconds(number)}"
+        case Unit.DOLLARS:
+            return f"{'-' if number < 0 else '+'}${significant(abs(number))}"
+        case Unit.SCORE:
+            return f"{number:+.3f}"
+
+
+def _suffix(signal: Signal, unit: Unit) -> str:
+    return " pp" if signal.effect == "difference" and unit is Unit.SHARE else ""

@@ -1,0 +1,79 @@
+"""The table every report shows: one row per signal, footnotes for warnings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from canary.records import Evidence, Signal, Tier, Verdict
+from canary.reporters.quantity import effect, interval, margin, units_of, value
+from canary.reporters.ranking import ranked
+
+_SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One signal in words; only `signal.name` is not ours and not yet safe."""
+
+    signal: Signal
+    baseline: str
+    candidate: str
+    change: str
+    interval: str
+    margin: str
+    n: str
+    status: str
+    marks: str
+    """Superscript numbers of the row's footnotes, "" for none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sheet:
+    """All rows, most important first, and their footnotes in order of mention."""
+
+    rows: tuple[Row, ...]
+    notes: tuple[str, ...]
+    """Note k is marked k + 1; as written, not yet safe to show."""
+
+
+def tabulate(verdict: Verdict, evidence: Evidence) -> Sheet:
+    """Every signal of the verdict as a row; equal warnings share a footnote."""
+    units = units_of(verdict, evidence)
+    notes: dict[str, int] = {}
+    rows = []
+    for signal in ranked(verdict.signals):
+        unit = units[signal.name]
+        rows.append(
+            Row(
+                signal=signal,
+                baseline=value(signal.baseline, unit),
+                candidate=value(signal.candidate, unit),
+                change=effect(signal, unit),
+                interval=interval(signal, unit),
+                margin=margin(signal, unit),
+                n=f"{signal.n:,}",
+                status=signal.status.label + (" (advisory)" if signal.tier is Tier.ADVISORY else ""),
+                marks=" ".join(mark(notes.setdefault(warning, len(notes))) for warning in signal.warnings),
+            )
+        )
+    return Sheet(rows=tuple(rows), notes=tuple(notes))
+
+
+def mark(number: int) -> str:
+    """The superscript of footnote `number`, counted from 0."""
+    return str(number + 1).translate(_SUPERSCRIPTS)
+
+
+def promises(verdict: Verdict) -> tuple[str, str]:
+    """What the gate's two error rates mean; no more and no less is promised."""
+    rollback, promote = (f"{100 * verdict.alpha[key]:g}%" for key in ("rollback", "promote"))
+    beyond = "with any blocking stratum at or beyond its margin"
+    return (
+        f"An unchanged candidate is rolled back with probability at most {rollback}.",
+        f"A candidate {beyond} is promoted with probability at most {promote}.",
+    )
+
+
+def interval_name(verdict: Verdict) -> str:
+    """`90% interval`: two-sided, the inverse of the test that promotes."""
+    return f"{100 - 200 * verdict.alpha['promote']:g}% interval"
