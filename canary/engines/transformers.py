@@ -1,0 +1,268 @@
+"""A checkpoint run in this process, token by token, on CPU or GPU.
+
+Times are the engine's own: from the moment the request's turn comes to each
+token, without the wait behind requests of the same arm, since one arm answers
+one request at a time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import inspect
+import itertools
+import math
+import threading
+import time
+from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from canary.errors import EngineError, MissingExtra
+from canary.plan import TransformersRelease
+from canary.protocols import Generate, Request
+from canary.records import Arm, ErrorKind, Failure, Response
+
+_loading = threading.Lock()
+"""Loading changes torch's process-wide defaults for a while."""
+
+_FAULTS = (ArithmeticError, LookupError, MemoryError, RuntimeError, TypeError, ValueError)
+"""What a model's own code raises; running out of GPU memory is a RuntimeError."""
+
+
+@asynccontextmanager
+async def open_release(release: TransformersRelease, arm: Arm) -> AsyncIterator[Generate]:
+    """Yields answers of the checkpoint; raises EngineError when it cannot load.
+
+    The checkpoint lives in a thread of its own: requests wait for their turn.
+    """
+    loop = asyncio.get_running_loop()
+    with ThreadPoolExecutor(1, thread_name_prefix=f"canary-{arm}") as thread:
+        checkpoint = await loop.run_in_executor(thread, _load, release)
+
+        async def generate(request: Request) -> Response:
+            cancelled = threading.Event()
+            try:
+                return await loop.run_in_executor(thread, checkpoint.answer, request, cancelled)
+            finally:
+                cancelled.set()
+
+        try:
+            yield generate
+        finally:
+            await loop.run_in_executor(thread, _set_threads, _all_threads())
+
+
+@functools.cache
+def _all_threads() -> int:
+    """CPU threads torch would take by itself."""
+    import torch
+
+    return int(torch.get_num_threads())
+
+
+def _set_threads(count: int) -> None:
+    import torch
+
+    torch.set_num_threads(count)
+
+
+def _load(release: TransformersRelease) -> _Checkpoint:
+    """Runs in the arm's thread, whose number of CPU threads it sets."""
+    try:
+        import torch
+        import transformers
+    except ModuleNotFoundError as error:
+        raise MissingExtra("engine 'transformers'", "embeddings") from error
+    _set_threads(release.threads or max(1, _all_threads() // 2))
+    transformers.utils.logging.disable_progress_bar()
+    local = Path(release.model).exists()
+    device = release.device
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        with _loading:
+            tokenizer = transformers.AutoTokenizer.from_pretrained(release.model, local_files_only=local)
+            model, loaded = transformers.AutoModelForCausalLM.from_pretrained(
+                release.model, local_files_only=local, dtype=release.dtype, output_loading_info=True
+            )
+            model = model.to(device).eval()
+    except Exception as error:
+        cause = f"{type(error).__name__}: {error}"
+        raise EngineError(f"engine 'transformers' cannot load '{release.model}' on {device}: {cause}") from error
+    if missing := sorted(loaded["missing_keys"]):
+        lacking = f"{len(missing)} weights are missing, '{missing[0]}' first"
+        raise EngineError(f"engine 'transformers' cannot load '{release.model}' on {device}: {lacking}")
+    return _Checkpoint(release, tokenizer, model, device, _ends(model, tokenizer), _context(model))
+
+
+def _ends(model: Any, tokenizer: Any) -> frozenset[int]:
+    """The tokens that end an answer."""
+    ends = [tokenizer.eos_token_id]
+    for config in (model.config, model.generation_config):
+        end = getattr(config, "eos_token_id", None)
+        ends += end if isinstance(end, list) else [end]
+    return frozenset(end for end in ends if end is not None)
+
+
+def _context(model: Any) -> float:
+    """Most tokens the model can hold; infinite where it does not say."""
+    limit = getattr(model.config.get_text_config(), "max_position_embeddings", None)
+    return math.inf if limit is None else limit
+
+
+@dataclass(slots=True)
+class _Draft:
+    """An answer while it is written."""
+
+    started_at: float = field(default_factory=time.time)
+    sent: float = field(default_factory=time.perf_counter)
+    input_tokens: int | None = None
+    tokens: list[int] = field(default_factory=list)
+    logprobs: list[float] = field(default_factory=list)
+    times: list[float] = field(default_factory=list)
+    text: str | None = None
+    """The answer once it has ended; until then the tokens speak."""
+    finish_reason: str | None = None
+    error: Failure | None = None
+
+    def fail(self, kind: ErrorKind, message: str) -> None:
+        self.error = Failure(kind=kind, message=message)
+
+
+@dataclass(frozen=True, slots=True)
+class _Checkpoint:
+    """A loaded model; used from one thread."""
+
+    release: TransformersRelease
+    tokenizer: Any
+    model: Any
+    device: str
+    ends: frozenset[int]
+    context: float
+
+    def answer(self, request: Request, cancelled: threading.Event) -> Response:
+        """One answer, or as much of it as came before a fault."""
+        import torch
+
+        draft = _Draft()
+        try:
+            with torch.inference_mode():
+                self._write(draft, request, cancelled)
+        except jinja2.TemplateError as error:
+            draft.fail(ErrorKind.CLIENT, f"the chat template refuses the messages: {error}")
+        except _FAULTS as error:
+            draft.fail(ErrorKind.SERVER, f"{type(error).__name__}: {error}")
+        return self._response(draft, request)
+
+    def _write(self, draft: _Draft, request: Request, cancelled: threading.Event) -> None:
+        prompt = self._encode(request)
+        draft.input_tokens = len(prompt)
+        room = self.context - len(prompt)
+        if room < 1:
+            held = f"the prompt has {len(prompt)} tokens, the model holds {self.context}"
+            draft.fail(ErrorKind.CONTEXT_LENGTH, f"{held} with the answer")
+            return
+        limit = int(min(self.release.sampling.max_tokens, room))
+        deadline = draft.sent + self.release.timeout_s
+        for token, logprob in itertools.islice(self._tokens(prompt, request.seed), limit):
+            draft.times.append(time.perf_counter())
+            draft.tokens.append(token)
+            draft.logprobs.append(logprob)
+            if self._ended(draft):
+                draft.finish_reason = "stop"
+                return
+            if cancelled.is_set() or draft.times[-1] > deadline:
+                draft.fail(ErrorKind.SERVER, f"no end within {self.release.timeout_s:g} s")
+                return
+        draft.finish_reason = "length"
+        draft.fail(ErrorKind.TRUNCATED, f"no end within {limit} tokens")
+
+    def _encode(self, request: Request) -> list[int]:
+        text, tokenizer = request.text, self.tokenizer
+        if request.messages is None:
+            ids: list[int] = tokenizer(text).input_ids
+        elif tokenizer.chat_template is None:
+            raise EngineError(f"'{self.release.model}' has no chat template: write 'prompt' as one text, not as turns")
+        else:
+            turns, tools = list(request.messages), list(request.tools or ()) or None
+            text = tokenizer.apply_chat_template(turns, tools=tools, tokenize=False, add_generation_prompt=True)
+            ids = tokenizer(text, add_special_tokens=False).input_ids
+        if not ids:
+            raise ValueError("the prompt has no tokens")
+        return ids
+
+    def _tokens(self, prompt: list[int], seed: int) -> Iterator[tuple[int, float]]:
+        """Tokens without end, each with its log probability."""
+        import torch
+
+        random = torch.Generator(self.device).manual_seed(seed)
+        last = {"logits_to_keep": 1} if "logits_to_keep" in inspect.signature(self.model.forward).parameters else {}
+        ids, cache = prompt, None
+        while True:
+            given = torch.tensor([ids], device=self.device)
+            out = self.model(input_ids=given, past_key_values=cache, use_cache=True, **last)
+            cache = out.past_key_values
+            logprobs = out.logits[0, -1].float().log_softmax(-1)
+            token = int(self._choose(logprobs, random))
+            logprob = float(logprobs[token])
+            if not math.isfinite(logprob):
+                raise ArithmeticError("the model's logits are not finite")
+            yield token, logprob
+            ids = [token]
+
+    def _choose(self, logprobs: Any, random: Any) -> Any:
+        """The likeliest token, or a draw from the nucleus of `top_p`."""
+        import torch
+
+        sampling = self.release.sampling
+        if sampling.temperature == 0:
+            return logprobs.argmax()
+        shares, order = (logprobs / sampling.temperature).softmax(-1).sort(descending=True)
+        shares[shares.cumsum(-1) - shares >= sampling.top_p] = 0
+        return order[torch.multinomial(shares, 1, generator=random)]
+
+    def _ended(self, draft: _Draft) -> bool:
+        """Whether the answer is complete; writes its text then."""
+        if draft.tokens[-1] in self.ends:
+            draft.text = self._text(draft.tokens[:-1])
+            return True
+        stops = self.release.sampling.stop
+        if not stops:
+            return False
+        tail = self._text(draft.tokens[-(32 + max(map(len, stops))) :])
+        if any(stop in tail for stop in stops):
+            text = self._text(draft.tokens)
+            found = (at for stop in stops if (at := text.find(stop)) >= 0)
+            draft.text = text[: min(found, default=len(text))]
+        return draft.text is not None
+
+    def _text(self, tokens: list[int]) -> str:
+        text: str = self.tokenizer.decode(tokens, skip_special_tokens=True)
+        return text
+
+    def _response(self, draft: _Draft, request: Request) -> Response:
+        gaps = tuple(after - before for before, after in itertools.pairwise(draft.times))
+        price, count = self.release.price, len(draft.tokens)
+        return Response(
+            id=request.id,
+            arm=request.arm,
+            repeat=request.repeat,
+            output=self._text(draft.tokens) if draft.text is None else draft.text,
+            error=draft.error,
+            ttft_s=draft.times[0] - draft.sent if draft.times else None,
+            itl_s=gaps if draft.times else None,
+            tpot_s=sum(gaps) / len(gaps) if gaps else None,
+            total_s=draft.times[-1] - draft.sent if draft.times else None,
+            input_tokens=draft.input_tokens,
+            output_tokens=count,
+            cost_usd=price.of(draft.input_tokens or 0, count) if price else None,
+            finish_reason=draft.finish_reason,
+            logprobs=tuple(draft.logprobs),
+            started_at=draft.started_at,
+        )

@@ -1,0 +1,132 @@
+"""Both arms over the pairs, side by side: what every runner shares.
+
+A fixed number of workers take pairs from one iterator, so the window is
+bounded and the iterator is never read ahead.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from dataclasses import dataclass
+
+from canary.errors import CanaryError, EngineError
+from canary.plan import LiveRelease, Pipeline, Release
+from canary.protocols import Answers, Generate, Pair, Request
+from canary.records import Arm, ErrorKind, Failure, Response
+
+Open = Callable[[Release, Arm], AbstractAsyncContextManager[Generate]]
+"""Brings up one arm: an engine here, or a process that holds one."""
+Write = Callable[[Pair, Answers], None]
+
+
+class ArmLostError(Exception):
+    """The process of an arm died under a request; a new one is in its place."""
+
+
+def drive(open_arm: Open, pipeline: Pipeline, pairs: Iterable[Pair], write: Write) -> None:
+    """Answers every pair; the contract is `protocols.Runner`."""
+    source = iter(pairs)
+    warmup = list(itertools.islice(source, max(1, pipeline.warmup)))
+    if not warmup:
+        return
+    try:
+        asyncio.run(_drive(open_arm, pipeline, warmup, itertools.chain(warmup, source), write))
+    except ExceptionGroup as group:
+        raise _first(group) from None
+
+
+async def ask(generate: Generate, request: Request) -> Response | None:
+    """One answer; what the engine did not foresee is an errored response."""
+    try:
+        return await generate(request)
+    except (CanaryError, ArmLostError):
+        raise
+    except Exception as error:  # noqa: BLE001 - an engine's own fault is evidence, whatever it is
+        return _errored(request, f"{type(error).__name__}: {error}")
+
+
+async def _drive(open_arm: Open, pipeline: Pipeline, warmup: list[Pair], source: Iterator[Pair], write: Write) -> None:
+    releases: dict[Arm, Release] = {Arm.BASELINE: pipeline.baseline, Arm.CANDIDATE: pipeline.candidate}
+    async with AsyncExitStack() as stack:
+        async with asyncio.TaskGroup() as group:
+            opening = {
+                arm: group.create_task(stack.enter_async_context(open_arm(release, arm)))
+                for arm, release in releases.items()
+            }
+        arms = _Arms(releases, {arm: task.result() for arm, task in opening.items()}, asyncio.Lock())
+        for pair in itertools.islice(itertools.cycle(warmup), pipeline.warmup):
+            await arms.answer(pair)
+        async with asyncio.TaskGroup() as group:
+            for _ in range(pipeline.concurrency):
+                group.create_task(_work(arms, source, write))
+
+
+async def _work(arms: _Arms, source: Iterator[Pair], write: Write) -> None:
+    for pair in source:
+        write(pair, await arms.answer(pair))
+
+
+@dataclass(frozen=True, slots=True)
+class _Arms:
+    """Both arms, open."""
+
+    releases: Mapping[Arm, Release]
+    generates: Mapping[Arm, Generate]
+    alone: asyncio.Lock
+    """Held by the one pair that is asked again, so that it kills no other."""
+
+    async def answer(self, pair: Pair) -> Answers:
+        """Both answers; a pair whose arm died is asked again, whole, once."""
+        answers = await self._both(pair)
+        if not any(isinstance(answer, ArmLostError) for answer in answers):
+            return _recorded(pair, answers)
+        async with self.alone:
+            return _recorded(pair, await self._both(pair))
+
+    async def _both(self, pair: Pair) -> tuple[_Answer, _Answer]:
+        """Both requests in flight together, the arm named `first` sent first."""
+        requests = {Arm.BASELINE: pair.baseline, Arm.CANDIDATE: pair.candidate}
+        async with asyncio.TaskGroup() as group:
+            asked = {
+                arm: group.create_task(self._ask(arm, requests[arm]))
+                for arm in sorted(requests, key=lambda arm: arm is not pair.first)
+            }
+        return asked[Arm.BASELINE].result(), asked[Arm.CANDIDATE].result()
+
+    async def _ask(self, arm: Arm, request: Request) -> _Answer:
+        try:
+            response = await ask(self.generates[arm], request)
+        except ArmLostError as lost:
+            return lost
+        release = self.releases[arm]
+        error = response and response.error
+        if error and error.kind is ErrorKind.CLIENT and isinstance(release, LiveRelease):
+            raise EngineError(f"{arm} '{release.name}' refused request '{request.id}': {error.message}")
+        return response
+
+
+_Answer = Response | ArmLostError | None
+
+
+def _recorded(pair: Pair, answers: tuple[_Answer, _Answer]) -> Answers:
+    baseline, candidate = answers
+    return _response(pair.baseline, baseline), _response(pair.candidate, candidate)
+
+
+def _response(request: Request, answer: _Answer) -> Response | None:
+    return _errored(request, str(answer)) if isinstance(answer, ArmLostError) else answer
+
+
+def _errored(request: Request, message: str) -> Response:
+    failure = Failure(kind=ErrorKind.SERVER, message=message)
+    return Response(id=request.id, arm=request.arm, repeat=request.repeat, output="", error=failure)
+
+
+def _first(error: Exception) -> Exception:
+    """The error that stopped the others."""
+    while isinstance(error, ExceptionGroup):
+        error = error.exceptions[0]
+    return error

@@ -1,0 +1,15 @@
+"""Both arms in this process, on asyncio."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from canary.engines import open_engine
+from canary.plan import Pipeline
+from canary.protocols import Answers, Pair
+from canary.runners.drive import drive
+
+
+def run(pipeline: Pipeline, pairs: Iterable[Pair], write: Callable[[Pair, Answers], None]) -> None:
+    """See `protocols.Runner`."""
+    drive(open_engine, pipeline, pairs, write)
