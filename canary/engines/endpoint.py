@@ -1,0 +1,108 @@
+"""Where a release is asked, with which headers, and what must never be shown."""
+
+from __future__ import annotations
+
+import base64
+import ipaddress
+import json
+import re
+from dataclasses import dataclass, field
+
+import httpx
+
+from canary.errors import ConfigError
+from canary.plan import OpenAIRelease
+
+_PATHS = {"chat": "/chat/completions", "completions": "/completions"}
+_HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_CREDENTIAL = re.compile(r"auth|key|token|secret|passw|cookie", re.IGNORECASE)
+MASK = "***"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoint:
+    """One URL to post to; its `repr` holds no secret."""
+
+    url: httpx.URL
+    headers: dict[str, str] = field(repr=False)
+    secrets: tuple[str, ...] = field(repr=False)
+    """What no message may show."""
+    credentials: tuple[str, ...] = field(repr=False)
+    """The part of it that no output may show: a tenant's name may be said, a key may not."""
+
+    @property
+    def origin(self) -> str:
+        """Scheme, host and port: what a provider meters together."""
+        return str(self.url.copy_with(path="/", query=None))
+
+    @property
+    def is_local(self) -> bool:
+        """Whether a proxy would only be in the way."""
+        host = self.url.host.rstrip(".").lower()
+        try:
+            return ipaddress.ip_address(host).is_loopback
+        except ValueError:
+            return host == "localhost" or host.endswith(".localhost")
+
+    def mask(self, message: str) -> str:
+        """The message without any secret of four characters or more."""
+        return _mask(message, self.secrets, 4)
+
+    def mask_output(self, output: str) -> str:
+        """The output without credentials of eight characters or more."""
+        return _mask(output, self.credentials, 8)
+
+
+def read_endpoint(release: OpenAIRelease) -> Endpoint:
+    """Raises ConfigError with every problem; none of them shows a secret."""
+    problems = []
+    try:
+        url = httpx.URL(release.base_url)
+    except httpx.InvalidURL as error:
+        raise ConfigError(f"'base_url' must be a URL: {error}") from None
+    if not url.host:
+        problems.append(f"'base_url' must name a host (got '{url.copy_with(userinfo=b'')}')")
+    given = {name: value.get_secret_value().strip() for name, value in release.headers.items()}
+    key = release.api_key.get_secret_value().strip() if release.api_key else ""
+    problems += [
+        f"'{where}' must be printable ASCII"
+        for where, value in {"api_key": key, **{f"headers.{name}": value for name, value in given.items()}}.items()
+        if not (value.isascii() and value.isprintable())
+    ]
+    problems += [f"'headers' holds no header's name: {name!r}" for name in given if not _HEADER.fullmatch(name)]
+    try:
+        json.dumps(release.extra_body, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        problems.append(f"'extra_body' must be JSON: {error}")
+    if problems:
+        raise ConfigError(problems)
+    return _endpoint(release, url, key, given)
+
+
+def _endpoint(release: OpenAIRelease, url: httpx.URL, key: str, given: dict[str, str]) -> Endpoint:
+    user = f"{url.username}:{url.password}" if url.userinfo else ""
+    basic = base64.b64encode(user.encode()).decode()
+    authorization = f"Bearer {key}" if key else f"Basic {basic}"
+    headers = {"authorization": authorization} if key or user else {}
+    # A value such as "Bearer x" is masked whole and in its last word.
+    named = [word for name, value in given.items() if _CREDENTIAL.search(name) for word in _words(value)]
+    credentials = [key, basic, url.password, *named]
+    others = [word for value in given.values() for word in _words(value)]
+    suffix = "" if url.path.rstrip("/").endswith(_PATHS[release.api]) else _PATHS[release.api]
+    return Endpoint(
+        url=url.copy_with(userinfo=b"", path=url.path.rstrip("/") + suffix, fragment=None),
+        headers=headers | {name.lower(): value for name, value in given.items()},
+        secrets=tuple({*credentials, *others} - {""}),
+        credentials=tuple({*credentials} - {""}),
+    )
+
+
+def _words(value: str) -> tuple[str, ...]:
+    return (value, *value.split()[-1:])
+
+
+def _mask(text: str, secrets: tuple[str, ...], shortest: int) -> str:
+    for secret in sorted(secrets, key=len, reverse=True):
+        if len(secret) >= shortest:
+            text = text.replace(secret, MASK)
+    return text

@@ -1,0 +1,145 @@
+"""One try: a request sent, an answer timed as it arrives."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from dataclasses import dataclass
+
+import httpx
+
+from canary.engines.answer import Answer, MalformedError, parse
+from canary.engines.fault import Fault, finish_fault, server_fault, status_fault, stream_fault
+from canary.engines.retry import read_retry_after
+from canary.engines.sse import Events
+from canary.records import ErrorKind
+
+clock = time.perf_counter
+
+LARGEST = 64 * 2**20
+"""Bytes of an answer; more is no answer."""
+LARGEST_ERROR = 2**16
+FAREWELL_S = 0.5
+"""How long a connection may stay open after the answer, so that it can be used again."""
+
+
+@dataclass(slots=True)
+class Try:
+    """What came of one request."""
+
+    answer: Answer
+    seconds: float = 0.0
+    status: int | None = None
+    """The HTTP status; None where none arrived."""
+    rejection: str = ""
+    """The body of an answer whose status is not 2xx."""
+    fault: Fault | None = None
+
+
+async def exchange(client: httpx.AsyncClient, url: httpx.URL, body: bytes, deadline: float) -> Try:
+    """Sends at once; what had arrived is kept whatever goes wrong. Never raises for the world's faults."""
+    sent = clock()
+    made = Try(Answer(sent))
+    interruption = None
+    try:
+        async with asyncio.timeout(deadline - sent) as patience:
+            await _converse(client, url, body, made, patience)
+    except TimeoutError:
+        interruption = server_fault(f"no complete answer within {deadline - sent:.3g} s")
+    except MalformedError as error:
+        made.fault = Fault(kind=ErrorKind.MALFORMED, message=str(error))
+    except httpx.DecodingError as error:
+        made.fault = Fault(kind=ErrorKind.MALFORMED, message=f"the content encoding is broken: {error}")
+    except (httpx.TransportError, OSError) as error:
+        interruption = _broken(error)
+    made.seconds = made.seconds or clock() - sent
+    made.fault = made.fault or _fault(made, interruption)
+    return made
+
+
+async def _converse(
+    client: httpx.AsyncClient, url: httpx.URL, body: bytes, made: Try, patience: asyncio.Timeout
+) -> None:
+    async with client.stream("POST", url, content=body) as reply:
+        made.status = reply.status_code
+        if reply.is_success:
+            await _read(reply, made, patience)
+            return
+        text = bytearray()
+        async for chunk in reply.aiter_bytes():
+            text += chunk
+            if len(text) > LARGEST_ERROR:
+                break
+        made.rejection = text.decode(errors="replace")
+        if reply.has_redirect_location:
+            made.rejection = f"redirects to {reply.headers['location']}"
+        made.fault = status_fault(made.status, made.rejection, read_retry_after(reply.headers, time.time()))
+
+
+async def _read(reply: httpx.Response, made: Try, patience: asyncio.Timeout) -> None:
+    """Reads to the end of the body, so that the connection can be used again."""
+    body = _Body(made.answer)
+    async for chunk in reply.aiter_bytes():
+        now = clock()
+        body.take(chunk, now)
+        if (made.answer.is_done or made.answer.error) and not made.seconds:
+            made.seconds = now - made.answer.sent
+            patience.reschedule(asyncio.get_running_loop().time() + FAREWELL_S)
+    body.close(clock())
+
+
+class _Body:
+    """A stream of events, or one JSON document where a server does not stream: that one has no token times."""
+
+    def __init__(self, answer: Answer) -> None:
+        self._answer = answer
+        self._events = Events()
+        self._whole = bytearray()
+        self._is_stream: bool | None = None
+        self._size = 0
+
+    def take(self, chunk: bytes, now: float) -> None:
+        """Adds what has arrived; its first character tells what it is."""
+        self._size += len(chunk)
+        if self._size > LARGEST:
+            raise MalformedError(f"the answer is larger than {LARGEST} bytes")
+        if self._is_stream is None and chunk.strip():
+            self._is_stream = chunk.lstrip()[:1] not in b'{["<'
+        if self._is_stream is False:
+            self._whole += chunk
+            return
+        for event in self._events.feed(chunk):
+            self._answer.hear(event, now)
+
+    def close(self, now: float) -> None:
+        """Ends it: an event without its blank line counts where it is whole, else the stream was cut in it."""
+        if self._is_stream is False:
+            self._answer.add(parse(bytes(self._whole)), None)
+            self._answer.is_done = True
+            return
+        for event in self._events.close():
+            with contextlib.suppress(MalformedError):
+                self._answer.hear(event, now)
+
+
+def _fault(made: Try, interruption: Fault | None) -> Fault | None:
+    answer = made.answer
+    if answer.error is not None:
+        return stream_fault(answer.error, has_begun=answer.first is not None)
+    if answer.is_complete:
+        return finish_fault(answer.finish_reason, is_refused=answer.is_refused)
+    if answer.is_done:
+        return Fault(kind=ErrorKind.MALFORMED, message="the server ended an answer that holds no choice")
+    return interruption or server_fault("the stream was cut before the answer ended")
+
+
+def _broken(error: httpx.TransportError | OSError) -> Fault:
+    kind = type(error).__name__
+    unreached = isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.ProxyError)
+    return Fault(
+        kind=ErrorKind.SERVER,
+        message=f"{kind}: {error}" if str(error) else kind,
+        is_transient=True,
+        is_unreached=unreached,
+    )

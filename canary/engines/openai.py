@@ -1,0 +1,201 @@
+"""Any OpenAI-compatible HTTP endpoint, streamed, timed and billed per try.
+
+What counts as what: docs/engines.md.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from http.cookiejar import CookieJar, DefaultCookiePolicy
+
+import httpx
+
+from canary import __version__
+from canary.engines.endpoint import Endpoint, read_endpoint
+from canary.engines.exchange import Try, clock, exchange
+from canary.engines.rate import Rate, shared_rate
+from canary.engines.retry import Budget, backoff_s
+from canary.engines.wire import find_quirk, write_body
+from canary.errors import EngineError
+from canary.plan import OpenAIRelease
+from canary.protocols import Generate, Request
+from canary.records import Arm, Attempt, ErrorKind, Failure, Response
+
+_log = logging.getLogger(__name__)
+
+CONNECT_S = 10.0
+IDLE_S = 4.0
+"""Kept under the five seconds after which common servers close an idle connection."""
+LONGEST_MESSAGE = 500
+
+_HINTS = {
+    401: "check 'api_key'",
+    403: "check 'api_key' and what it may do",
+    404: "check 'base_url', 'api' and 'model'",
+    429: "the account has no quota left",
+}
+
+
+@asynccontextmanager
+async def open_release(release: OpenAIRelease, arm: Arm) -> AsyncIterator[Generate]:
+    """Yields the function that asks the endpoint; nothing is sent before its first call.
+
+    Raises ConfigError for what cannot be sent. The function raises EngineError
+    when we are at fault, or when the endpoint was never there.
+    """
+    endpoint = read_endpoint(release)
+    async with _open_client(release, endpoint) as client:
+        session = _Session(release, arm, endpoint, client, shared_rate(endpoint.origin))
+        try:
+            yield session.answer
+        finally:
+            if session.waited_s:
+                _log.info("%s waited %.1f s for its turn, outside all measured times", arm, session.waited_s)
+
+
+def _open_client(release: OpenAIRelease, endpoint: Endpoint) -> httpx.AsyncClient:
+    """A pool as large as the runner's concurrency; no cookies, which would pin all requests to one replica."""
+    own = {"user-agent": f"canary-gate/{__version__}", "accept": "text/event-stream, application/json"}
+    try:
+        return httpx.AsyncClient(
+            headers={**own, "accept-encoding": "identity", "content-type": "application/json", **endpoint.headers},
+            timeout=httpx.Timeout(None, connect=min(CONNECT_S, release.timeout_s / 3)),
+            limits=httpx.Limits(max_connections=None, max_keepalive_connections=None, keepalive_expiry=IDLE_S),
+            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
+            trust_env=not endpoint.is_local,
+        )
+    except (ImportError, ValueError, OSError) as error:
+        raise EngineError(f"cannot open a client for {endpoint.url}: {error}") from None
+
+
+@dataclass(slots=True)
+class _Session:
+    """One arm's conversation with one endpoint."""
+
+    release: OpenAIRelease
+    arm: Arm
+    endpoint: Endpoint
+    client: httpx.AsyncClient
+    rate: Rate
+    budget: Budget = field(default_factory=Budget)
+    quirks: set[str] = field(default_factory=set)
+    was_reached: bool = False
+    fastest_s: float | None = None
+    """The quickest answer so far: no retry can be expected to be quicker."""
+    waited_s: float = 0.0
+
+    async def answer(self, request: Request) -> Response:
+        """Asks once, or twice where that may help; the deadline runs from the first sending."""
+        self.waited_s += await self.rate.take_turn()
+        started_at, deadline = time.time(), clock() + self.release.timeout_s
+        self.budget.count_request()
+        tries = await self._ask(request, deadline)
+        if await self._may_retry(tries[-1], deadline):
+            tries += await self._ask(request, deadline)
+        fault = tries[-1].fault
+        if fault is not None and fault.is_unreached and not self.was_reached:
+            raise EngineError(f"{self._who()} cannot be reached: {fault.message}")
+        return self._respond(request, tries, started_at)
+
+    async def _ask(self, request: Request, deadline: float) -> list[Try]:
+        """One try, repeated at once for each field that this server turns out not to take."""
+        tries: list[Try] = []
+        while True:
+            known = frozenset(self.quirks)
+            body = write_body(self.release, request, known)
+            made = await exchange(self.client, self.endpoint.url, body, deadline)
+            tries.append(made)
+            self._learn(made)
+            if made.fault is None or made.fault.kind is not ErrorKind.CLIENT:
+                return tries
+            quirk = find_quirk(self.release, made.rejection, known) if made.status in (400, 422) else None
+            if quirk is None:
+                raise EngineError(self._complaint(made))
+            _log.info("%s does not take '%s': going on without", self._who(), quirk)
+            self.quirks.add(quirk)
+
+    def _learn(self, made: Try) -> None:
+        self.was_reached = self.was_reached or made.status is not None
+        if made.fault is None:
+            self.rate.speed_up()
+            self.fastest_s = min(made.seconds, self.fastest_s or made.seconds)
+            return
+        made.fault = replace(made.fault, message=self._shown(made.fault.message))
+        if made.fault.kind is ErrorKind.THROTTLED:
+            pause_s = min(made.fault.retry_after_s or 0.0, self.release.timeout_s)
+            self.rate.slow_down(made.answer.sent, pause_s)
+
+    async def _may_retry(self, made: Try, deadline: float) -> bool:
+        """Waits before it says yes. A fault after the first token is one that a user would have seen: it stands."""
+        fault = made.fault
+        if fault is None or not fault.is_transient or made.answer.first is not None:
+            return False
+        latest = deadline - (self.fastest_s or 0.0)
+        pause_s = backoff_s() + (fault.retry_after_s or 0.0)
+        if clock() + max(pause_s, self.rate.wait_s()) >= latest or not self.budget.grant():
+            return False
+        await asyncio.sleep(pause_s)
+        self.waited_s += pause_s + await self.rate.take_turn()
+        return clock() < latest
+
+    def _respond(self, request: Request, tries: list[Try], started_at: float) -> Response:
+        """The last try's answer and times, all tries' costs."""
+        last = tries[-1]
+        answer, usage = last.answer, last.answer.usage
+        attempts = tuple(Attempt(seconds=t.seconds, error=_failure(t), cost_usd=self._cost(t)) for t in tries)
+        costs = [attempt.cost_usd for attempt in attempts]
+        total_s = answer.last - answer.sent if answer.last is not None else last.seconds
+        ttft_s = answer.first - answer.sent if answer.first is not None else None
+        tokens = usage.output if usage else None
+        return Response(
+            id=request.id,
+            arm=self.arm,
+            repeat=request.repeat,
+            output=self.endpoint.mask_output(answer.output),
+            error=_failure(last),
+            ttft_s=ttft_s,
+            itl_s=tuple(answer.gaps) if ttft_s is not None else None,
+            tpot_s=(total_s - ttft_s) / (tokens - 1) if tokens and tokens > 1 and ttft_s is not None else None,
+            total_s=total_s,
+            input_tokens=usage.input if usage else None,
+            output_tokens=tokens,
+            cached_tokens=usage.cached if usage else None,
+            cost_usd=sum(cost for cost in costs if cost is not None) if None not in costs else None,
+            finish_reason=answer.finish_reason,
+            logprobs=answer.logprobs,
+            started_at=started_at,
+            attempts=attempts,
+        )
+
+    def _cost(self, made: Try) -> float | None:
+        """A request that was turned away costs nothing; one that began to be answered costs what its usage says."""
+        price, usage = self.release.price, made.answer.usage
+        if price is None:
+            return None
+        if usage is None:
+            return None if made.status is not None and made.status < 300 else 0.0
+        if usage.input is None or usage.output is None:
+            return None
+        return price.of(usage.input, usage.output, min(usage.cached or 0, usage.input))
+
+    def _complaint(self, made: Try) -> str:
+        said = made.fault.message if made.fault else ""
+        hint = _HINTS.get(made.status or 0)
+        return f"{self._who()} rejects our requests: {said}" + (f" ({hint})" if hint else "")
+
+    def _who(self) -> str:
+        return f"{self.arm} '{self.release.name}' at {self._shown(str(self.endpoint.url))}"
+
+    def _shown(self, text: str) -> str:
+        """On one line, without secrets, not too long."""
+        line = " ".join(self.endpoint.mask(text).split())
+        return line if len(line) <= LONGEST_MESSAGE else line[: LONGEST_MESSAGE - 1] + "…"
+
+
+def _failure(made: Try) -> Failure | None:
+    return Failure(kind=made.fault.kind, message=made.fault.message) if made.fault else None

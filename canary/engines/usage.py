@@ -1,0 +1,58 @@
+"""Token counts, wherever a server puts them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """What a server says it read and wrote; None is what it does not say."""
+
+    input: int | None
+    output: int | None
+    cached: int | None
+    """Part of `input`."""
+
+
+def find_usage(document: Mapping[str, Any]) -> Usage | None:
+    """The usage in one chunk or answer, None where there is none."""
+    for place in _places(document):
+        usage = _read(place)
+        if usage.input is not None or usage.output is not None:
+            return usage
+    return None
+
+
+def _places(document: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """The standard place first, then those of Groq, Moonshot and llama.cpp."""
+    choices = document.get("choices")
+    first = choices[0] if isinstance(choices, list) and choices else None
+    holders = (document, document.get("x_groq"), first)
+    places = [holder.get("usage") for holder in holders if isinstance(holder, Mapping)]
+    for place in (*places, document.get("timings")):
+        if isinstance(place, Mapping):
+            yield place
+
+
+def _read(place: Mapping[str, Any]) -> Usage:
+    details = [place.get(key) for key in ("prompt_tokens_details", "input_tokens_details")]
+    nested = [_count(each, "cached_tokens") for each in details if isinstance(each, Mapping)]
+    flat = _count(place, "cached_tokens", "prompt_cache_hit_tokens", "cache_n")
+    fresh = _count(place, "prompt_n")
+    cached = next((each for each in (*nested, flat) if each is not None), None)
+    return Usage(
+        input=_count(place, "prompt_tokens", "input_tokens") if fresh is None else fresh + (cached or 0),
+        output=_count(place, "completion_tokens", "output_tokens", "predicted_n"),
+        cached=cached,
+    )
+
+
+def _count(place: Mapping[str, Any], *names: str) -> int | None:
+    for name in names:
+        value = place.get(name)
+        if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+            return value
+    return None
