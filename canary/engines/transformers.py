@@ -79,7 +79,6 @@ def _load(release: TransformersRelease) -> _Checkpoint:
         import transformers
     except ModuleNotFoundError as error:
         raise MissingExtra("engine 'transformers'", "embeddings") from error
-    _set_threads(release.threads or max(1, _all_threads() // 2))
     transformers.utils.logging.disable_progress_bar()
     local = Path(release.model).exists()
     device = release.device
@@ -98,6 +97,7 @@ def _load(release: TransformersRelease) -> _Checkpoint:
     if missing := sorted(loaded["missing_keys"]):
         lacking = f"{len(missing)} weights are missing, '{missing[0]}' first"
         raise EngineError(f"engine 'transformers' cannot load '{release.model}' on {device}: {lacking}")
+    _set_threads(release.threads or max(1, _all_threads() // 2))
     return _Checkpoint(release, tokenizer, model, device, _ends(model, tokenizer), _context(model))
 
 
