@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
+from canary.codec import evidence_digests
 from canary.compare import compare
 from canary.gate import decide
-from canary.plan import Plan
+from canary.plan import Plan, digest_of
 from canary.records import Evidence, Verdict
 from canary.signals import measure
 
 
-def evaluate(evidence: Evidence, plan: Plan, record: Mapping[str, Any] | None = None) -> Verdict:
+def evaluate(evidence: Evidence, plan: Plan) -> Verdict:
     """The verdict that saved evidence supports under a plan.
 
     Pure: no clock, file, network or unseeded randomness, so that the same
-    evidence and plan give the same verdict to the byte. `record` is what the
-    caller wants bound into the verdict, such as the evidence's digests.
-    Raises EvidenceError when responses are ambiguous or belong to no prompt.
+    evidence and plan give the same verdict to the byte. Raises EvidenceError
+    when responses are ambiguous or belong to no prompt.
     """
-    return decide(measure(compare(evidence, plan), plan), plan, record or {})
+    record = {
+        "plan": plan.digest(),
+        "policy": digest_of(plan.policy.model_dump(mode="json", by_alias=True)),
+        "golden": plan.golden_sha256,
+        **evidence_digests(evidence),
+    }
+    return decide(measure(compare(evidence, plan), plan), plan, record)

@@ -7,29 +7,64 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, Field, SecretStr
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    Discriminator,
+    Field,
+    SecretStr,
+    Tag,
+    ValidationInfo,
+)
 
 from canary.policy import Policy, Written
 
-Path_ = Annotated[str, Field(min_length=1)]
+
+def _completed(kind: str) -> AfterValidator:
+    """Completed by `config` when it reads a file, through the context; else kept as given."""
+
+    def complete(value: Any, info: ValidationInfo) -> Any:
+        return info.context[kind](value) if info.context else value
+
+    return AfterValidator(complete)
+
+
+SuitePath = Annotated[str, Field(min_length=1), _completed("suite")]
+PolicyPath = Annotated[str, Field(min_length=1), _completed("policy")]
+GoldenSetPath = Annotated[str, Field(min_length=1), _completed("golden_set")]
+ResponsesPath = Annotated[str, Field(min_length=1), _completed("responses")]
+Model = Annotated[str, Field(min_length=1), _completed("model")]
+Template = Annotated[str, _completed("template")]
+Secret = Annotated[SecretStr, _completed("secret")]
 Count = Annotated[int, Field(ge=1, le=1_000_000)]
+
+
+def _is_inside_case(path: str) -> str:
+    if not re.fullmatch(r"(metadata|vars)(\.[^.]+)+", path):
+        raise ValueError(f"must be a path into a case, like 'metadata.stratum' or 'vars.topic' (got {path!r})")
+    return path
+
+
+CasePath = Annotated[str, AfterValidator(_is_inside_case)]
 
 
 class StrataRule(Written):
     """Where a case's stratum stands."""
 
-    by: str = Field("metadata.stratum", pattern=r"^metadata(\.[^.]+)+$|^vars(\.[^.]+)+$")
+    by: CasePath = "metadata.stratum"
 
 
 class Suite(Written):
     """What is asked and how answers are scored."""
 
-    golden_sets: tuple[Path_, ...] = Field(min_length=1, description="folders, or prompts.jsonl files")
+    golden_sets: tuple[GoldenSetPath, ...] = Field(min_length=1, description="folders, or prompts.jsonl files")
     assertions: tuple[dict[str, Any], ...] = Field((), alias="assert", description="added to each case's own")
     strata: StrataRule = StrataRule()
-    cluster: str = Field("metadata.cluster", pattern=r"^metadata(\.[^.]+)+$|^vars(\.[^.]+)+$")
+    cluster: CasePath = Field("metadata.cluster", description="cases that share a source are not independent")
     repeat: Annotated[int, Field(ge=1, le=100)] = 1
     plugins: tuple[str, ...] = Field((), description="Python modules that expose ASSERTIONS")
 
@@ -62,7 +97,21 @@ class Turn(Written):
     """One chat turn of a prompt template."""
 
     role: Literal["system", "developer", "user", "assistant"]
-    content: str
+    content: Template
+
+
+def _text_or_turns(prompt: Any) -> str | None:
+    return "text" if isinstance(prompt, str) else "turns" if isinstance(prompt, list | tuple) else None
+
+
+PromptTemplate = Annotated[
+    Annotated[Template, Tag("text")] | Annotated[tuple[Turn, ...], Field(min_length=1), Tag("turns")],
+    Discriminator(
+        _text_or_turns,
+        custom_error_type="text_or_turns",
+        custom_error_message="must be text or a list of chat turns",
+    ),
+]
 
 
 class ReplayRelease(Written):
@@ -70,7 +119,7 @@ class ReplayRelease(Written):
 
     engine: Literal["replay"]
     name: str = Field(min_length=1)
-    responses: Path_
+    responses: ResponsesPath
 
 
 class LiveRelease(Written):
@@ -78,7 +127,7 @@ class LiveRelease(Written):
 
     name: str = Field(min_length=1)
     model: str = Field(min_length=1)
-    prompt: str | tuple[Turn, ...] = Field(
+    prompt: PromptTemplate = Field(
         "{{prompt}}", description="Jinja template over the case's vars, chat turns, or file://path"
     )
     sampling: Sampling = Sampling()
@@ -90,6 +139,7 @@ class TransformersRelease(LiveRelease):
     """A checkpoint run in this process by Hugging Face transformers."""
 
     engine: Literal["transformers"]
+    model: Model = Field(description="a folder, or a model hub's id")
     device: str = Field("auto", description="auto, cpu, cuda, cuda:1, ...")
     dtype: Literal["auto", "float32", "float16", "bfloat16"] = "auto"
     threads: Annotated[int, Field(ge=1, le=256)] | None = Field(None, description="CPU threads of the arm")
@@ -101,8 +151,8 @@ class OpenAIRelease(LiveRelease):
     engine: Literal["openai"]
     base_url: str = Field("https://api.openai.com/v1", pattern=r"^https?://")
     api: Literal["chat", "completions"] = "chat"
-    api_key: SecretStr | None = Field(None, description="a secret: ${ENV} is expanded")
-    headers: dict[str, SecretStr] = Field({}, description="secrets: ${ENV} is expanded")
+    api_key: Secret | None = Field(None, description="a secret: ${ENV} is expanded")
+    headers: dict[str, Secret] = Field({}, description="secrets: ${ENV} is expanded")
     extra_body: dict[str, Any] = Field({}, description="passed through untouched")
 
 
@@ -133,7 +183,7 @@ def _by_name(value: Any) -> Any:
 
 Runner = Annotated[
     Annotated[LocalRunner | RayRunner, Field(discriminator="type")],
-    BeforeValidator(_by_name),
+    BeforeValidator(_by_name, json_schema_input_type=LocalRunner | RayRunner | Literal["local", "ray"]),
 ]
 
 
@@ -153,8 +203,8 @@ class Stages(Written):
 class Pipeline(Written):
     """Two releases, a suite and a policy."""
 
-    suite: Path_
-    policy: Path_ | None = Field(None, description="null: the default policy")
+    suite: SuitePath
+    policy: PolicyPath | None = Field(None, description="null: the default policy")
     baseline: Release
     candidate: Release
     runner: Runner = LocalRunner()
@@ -198,6 +248,8 @@ class Plan(BaseModel):
     """Digest of the sorted case digests asked in this run."""
     seed: int
     versions: dict[str, str]
+    pipeline: str | None = None
+    """The file that asked for this run, so that it can be resumed."""
     runner: dict[str, Any] = {}
     concurrency: int = 1
     warmup: int = 0

@@ -6,9 +6,10 @@ numbers come from: DESIGN 2 ("Default policy").
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
 
 from canary.records import Scale, Tier
 
@@ -215,7 +216,25 @@ class Not_(Written):  # noqa: N801 - the word of the policy file
     not_: Expression = Field(alias="not")
 
 
-Expression = str | Any_ | All_ | Not_
+def _operator(expression: Any) -> str | None:
+    """Which kind of expression this is, so that a mistake is blamed on that kind alone."""
+    if isinstance(expression, Mapping):
+        return next((word for word in ("any", "all", "not") if word in expression), None)
+    kinds: tuple[tuple[type, str], ...] = ((str, "name"), (Any_, "any"), (All_, "all"), (Not_, "not"))
+    return next((word for kind, word in kinds if isinstance(expression, kind)), None)
+
+
+Expression = Annotated[
+    Annotated[str, Tag("name")]
+    | Annotated[Any_, Tag("any")]
+    | Annotated[All_, Tag("all")]
+    | Annotated[Not_, Tag("not")],
+    Discriminator(
+        _operator,
+        custom_error_type="expression",
+        custom_error_message="must be the name of a signal, or 'any', 'all' or 'not' with their members",
+    ),
+]
 
 
 def named_signals(expression: Expression) -> tuple[str, ...]:

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from canary.errors import EvidenceError
 from canary.records import Response, Scale, Score
 
 
-def recorded_scores(responses: Sequence[Response], scales: Mapping[str, Scale]) -> list[Score]:
+def recorded_scores(responses: Sequence[Response]) -> list[Score]:
     """One score per response and metric, for every metric any response carries.
 
-    True and false are pass/fail, numbers are bounded by 0 and 1, unless
-    `scales` declares the metric otherwise. An errored response scores 0; one
-    that lacks a metric abstains, which is missing evidence. Raises
-    EvidenceError for a value its scale does not allow.
+    True and false are pass/fail, numbers are bounded by 0 and 1 (a policy may
+    declare another scale). An errored response scores 0; one that lacks a
+    metric abstains, which is missing evidence.
     """
     metrics = sorted({metric for response in responses for metric in response.scores or ()})
-    declared = {metric: scales.get(metric) or _scale(metric, responses) for metric in metrics}
+    declared = {metric: _scale(metric, responses) for metric in metrics}
     return [score for response in responses for score in _scores(response, declared)]
 
 
@@ -29,7 +27,7 @@ def _scale(metric: str, responses: Sequence[Response]) -> Scale:
 
 def _scores(response: Response, declared: Mapping[str, Scale]) -> Iterator[Score]:
     for metric, scale in declared.items():
-        value, reason = _value(response, metric, scale)
+        value, reason = _value(response, metric)
         yield Score(
             id=response.id,
             arm=response.arm,
@@ -42,14 +40,9 @@ def _scores(response: Response, declared: Mapping[str, Scale]) -> Iterator[Score
         )
 
 
-def _value(response: Response, metric: str, scale: Scale) -> tuple[float | None, str]:
+def _value(response: Response, metric: str) -> tuple[float | None, str]:
     if response.error is not None:
         return 0.0, f"errored: {response.error.kind}"
     if response.scores is None or metric not in response.scores:
         return None, f"not recorded for {response.arm} {response.id!r}"
-    value = float(response.scores[metric])
-    if scale is Scale.PASS_FAIL and value not in {0.0, 1.0}:
-        raise EvidenceError(
-            f"{response.arm}: 'scores.{metric}' of {response.id!r} must be 0 or 1, as scale pass_fail says (got {value:g})"
-        )
-    return value, ""
+    return float(response.scores[metric]), ""

@@ -31,7 +31,7 @@ class Column:
 
 def quality_comparisons(table: Table, scores: Sequence[Score], plan: Plan) -> Iterator[Comparison]:
     """Pooled and per stratum, for every metric measured or named by the policy."""
-    columns = columns_of(table, scores)
+    columns = columns_of(table, scores, plan)
     for metric in sorted(columns.keys() | plan.policy.quality.metrics.keys()):
         column = columns.get(metric)
         for stratum in _strata(table, plan):
@@ -43,7 +43,7 @@ def quality_comparisons(table: Table, scores: Sequence[Score], plan: Plan) -> It
 
 def floor_comparisons(table: Table, scores: Sequence[Score], plan: Plan) -> Iterator[Comparison]:
     """The candidate alone, for every metric that has a `min_score`."""
-    columns = columns_of(table, scores)
+    columns = columns_of(table, scores, plan)
     for metric, rule in sorted(plan.policy.quality.metrics.items()):
         if rule.min_score is not None:
             column = columns.get(metric)
@@ -63,8 +63,8 @@ def _is_named(stratum: str, plan: Plan) -> bool:
     return stratum in plan.policy.quality.critical.strata
 
 
-def columns_of(table: Table, scores: Sequence[Score]) -> dict[str, Column]:
-    """Every metric's values in row order."""
+def columns_of(table: Table, scores: Sequence[Score], plan: Plan) -> dict[str, Column]:
+    """Every metric's values in row order; a scale the policy declares wins."""
     columns: dict[str, Column] = {}
     for score in scores:
         column = columns.get(score.metric)
@@ -78,6 +78,9 @@ def columns_of(table: Table, scores: Sequence[Score]) -> dict[str, Column]:
         else:
             column.values[score.arm][case * table.repeat + score.repeat] = score.value
         column.scale = max(column.scale, score.scale, key=LOOSEST_LAST.index)
+    for metric, rule in plan.policy.quality.metrics.items():
+        if rule.scale is not None and metric in columns:
+            columns[metric].scale = rule.scale
     return columns
 
 

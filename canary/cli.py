@@ -1,0 +1,271 @@
+"""The command line: `canary --help` says what there is to ask.
+
+Nothing heavy is imported before a command needs it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import enum
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
+
+from canary.errors import CanaryError, UsageError
+
+if TYPE_CHECKING:
+    from canary.run.recorded import Judged
+
+EPILOG = """\
+exit status
+  0  promote          every blocking signal is shown to be inside its margin
+  1  rollback         a blocking signal got worse for certain: do not merge
+  2  usage            the command, a file or a setting is wrong; nothing was decided
+  3  hold             the evidence does not decide; the report says what would
+  4  broken           the gate itself failed; nothing is known about the candidate
+
+start here
+  canary init                                          put a workspace into this folder
+  canary compare old.jsonl new.jsonl --golden p.jsonl  judge outputs you already have
+  canary plan pipelines/quickstart-good.yaml           what can this golden set detect?
+  canary run pipelines/quickstart-good.yaml            drive both releases and judge them
+"""
+
+
+class Exit(enum.IntEnum):
+    """The process's exit status; DESIGN 2."""
+
+    PROMOTE = 0
+    ROLLBACK = 1
+    USAGE = 2
+    HOLD = 3
+    BROKEN = 4
+
+
+def entry() -> None:
+    """The console script."""
+    sys.exit(main(sys.argv[1:], sys.stdout, sys.stderr))
+
+
+def main(argv: Sequence[str], out: TextIO, err: TextIO) -> int:
+    """Run one command and return its exit status; raises nothing.
+
+    An unforeseen error is exit 4: Python's own 1 would mean `rollback`.
+    """
+    try:
+        arguments = _parser().parse_args(argv)
+        return int(arguments.command(arguments, out, err))
+    except SystemExit as stop:  # argparse: --help or a usage error
+        return stop.code if isinstance(stop.code, int) else Exit.USAGE
+    except UsageError as error:
+        print(*(f"canary: {problem}" for problem in error.problems), sep="\n", file=err)
+        return Exit.USAGE
+    except CanaryError as error:
+        print(f"canary: {error}", file=err)
+        return Exit.BROKEN
+    except KeyboardInterrupt:
+        print("canary: interrupted; `canary run --resume` continues a run", file=err)
+        return 130
+    except Exception as error:  # noqa: BLE001 - an unknown failure must not look like a verdict
+        _explain(error, err)
+        return Exit.BROKEN
+
+
+def _explain(error: Exception, err: TextIO) -> None:
+    import traceback  # noqa: PLC0415 - only for bugs
+
+    print("".join(traceback.format_exception(error)), file=err, end="")
+    print(f"canary: the gate broke ({type(error).__name__}); nothing was decided", file=err)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="canary",
+        description="May this candidate replace the baseline? A release gate for LLM services.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"canary-gate {_version()}")
+    commands = parser.add_subparsers(metavar="command", required=True)
+    for add in (_add_init, _add_compare, _add_plan, _add_run, _add_replay, _add_verify):
+        add(commands)
+    return parser
+
+
+def _version() -> str:
+    from canary import __version__  # noqa: PLC0415
+
+    return __version__
+
+
+Commands = "argparse._SubParsersAction[argparse.ArgumentParser]"
+
+
+def _add(commands: Commands, name: str, summary: str, example: str) -> argparse.ArgumentParser:
+    return commands.add_parser(
+        name,
+        help=summary,
+        description=f"{summary[0].upper()}{summary[1:]}.",
+        epilog=f"example:\n  {example}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+
+
+def _add_init(commands: Commands) -> None:
+    command = _add(commands, "init", "put evals/, golden_sets/ and pipelines/ into a folder", "canary init .")
+    command.add_argument("folder", type=Path, nargs="?", default=Path(), help="where to (default: here)")
+    command.add_argument("--force", action="store_true", help="overwrite files that are already there")
+    command.set_defaults(command=_init)
+
+
+def _add_compare(commands: Commands) -> None:
+    command = _add(
+        commands,
+        "compare",
+        "judge two files of recorded outputs",
+        "canary compare baseline.jsonl candidate.jsonl --golden prompts.jsonl",
+    )
+    command.add_argument("baseline", type=Path, help="JSONL, a line per response: id and output are enough")
+    command.add_argument("candidate", type=Path, help="the same for the candidate")
+    command.add_argument("--golden", type=Path, help="golden set: a folder or a prompts.jsonl")
+    command.add_argument("--policy", type=Path, help="policy file (default: the built-in policy)")
+    command.add_argument("--suite", type=Path, help="suite file: assertions, strata, clusters")
+    _add_output(command)
+    command.set_defaults(command=_compare)
+
+
+def _add_plan(commands: Commands) -> None:
+    command = _add(
+        commands, "plan", "check a pipeline and what it can detect, before a token is spent", "canary plan p.yaml"
+    )
+    _add_pipeline(command)
+    command.add_argument("--allow-underpowered", action="store_true", help="do not refuse a plan that cannot pass")
+    command.add_argument("--calibration", type=Path, help="a run of the baseline against itself, for its noise")
+    command.set_defaults(command=_plan)
+
+
+def _add_run(commands: Commands) -> None:
+    command = _add(commands, "run", "drive both releases of a pipeline and judge them", "canary run p.yaml")
+    _add_pipeline(command)
+    command.add_argument("--resume", type=Path, metavar="RUN", help="continue a run that was cut off")
+    command.add_argument("--runs", type=Path, default=Path("runs"), help="folder of run directories (default: runs)")
+    _add_output(command, run_directory=True)
+    command.set_defaults(command=_run)
+
+
+def _add_replay(commands: Commands) -> None:
+    command = _add(
+        commands, "replay", "judge a finished run again, perhaps under another policy", "canary replay runs/R"
+    )
+    command.add_argument("run", type=Path, help="run directory; nothing in it is changed")
+    command.add_argument("--policy", type=Path, help="what if: another policy file")
+    _add_output(command)
+    command.set_defaults(command=_replay)
+
+
+def _add_verify(commands: Commands) -> None:
+    command = _add(commands, "verify", "check that a run's files are the ones it wrote", "canary verify runs/R")
+    command.add_argument("run", type=Path, help="run directory")
+    command.set_defaults(command=_verify)
+
+
+def _add_pipeline(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "pipeline", type=Path, nargs="?", help="pipeline file (default: pipelines/recorded.yaml, which needs no GPU)"
+    )
+    command.add_argument("--stage", choices=("build", "staging"), default="staging", help="default: staging")
+
+
+def _add_output(command: argparse.ArgumentParser, *, run_directory: bool = False) -> None:
+    command.add_argument("--json", action="store_true", help="print the verdict.json document and nothing else")
+    if not run_directory:
+        command.add_argument("--out", type=Path, help="write a run directory here")
+    command.add_argument(
+        "--fail-on",
+        choices=("rollback", "hold", "never"),
+        default="hold",
+        help="which verdicts fail the process (default: hold, that is both)",
+    )
+
+
+def _init(arguments: argparse.Namespace, out: TextIO, err: TextIO) -> int:  # noqa: ARG001 - a command
+    from canary.scaffold import init  # noqa: PLC0415
+
+    written = init(arguments.folder, force=arguments.force)
+    print(f"{len(written)} files written to {arguments.folder}: evals/, golden_sets/, pipelines/", file=out)
+    print("next: canary run        (judges the recorded example)", file=out)
+    return 0
+
+
+def _compare(arguments: argparse.Namespace, out: TextIO, err: TextIO) -> int:
+    from canary.run.recorded import compare_files  # noqa: PLC0415
+
+    judged = compare_files(
+        arguments.baseline,
+        arguments.candidate,
+        golden=arguments.golden,
+        policy=arguments.policy,
+        suite=arguments.suite,
+    )
+    return _report(judged, arguments, out, err)
+
+
+def _plan(arguments: argparse.Namespace, out: TextIO, err: TextIO) -> int:  # noqa: ARG001 - a command
+    from canary.run.foresee import foresee, render_foresight  # noqa: PLC0415
+
+    foresight = foresee(_pipeline(arguments), stage=arguments.stage, calibration=arguments.calibration)
+    print(render_foresight(foresight), file=out)
+    return 0 if foresight.can_pass or arguments.allow_underpowered else Exit.USAGE
+
+
+def _run(arguments: argparse.Namespace, out: TextIO, err: TextIO) -> int:
+    from canary.run.execute import resume_run, start_run  # noqa: PLC0415
+
+    if arguments.resume is not None:
+        finished = resume_run(arguments.resume, arguments.pipeline, err)
+    else:
+        finished = start_run(_pipeline(arguments), stage=arguments.stage, runs=arguments.runs, err=err)
+    status = _report(finished.judged, arguments, out, err)
+    print(f"run: {finished.path}", file=err)
+    return status
+
+
+def _replay(arguments: argparse.Namespace, out: TextIO, err: TextIO) -> int:
+    from canary.run.again import judge_again  # noqa: PLC0415
+
+    return _report(judge_again(arguments.run, policy=arguments.policy), arguments, out, err)
+
+
+def _verify(arguments: argparse.Namespace, out: TextIO, err: TextIO) -> int:
+    from canary.evidence import verify  # noqa: PLC0415
+
+    problems = verify(arguments.run)
+    print(*problems, sep="\n", file=err, end="\n" if problems else "")
+    if not problems:
+        print(f"{arguments.run}: every file is as it was written", file=out)
+    return Exit.USAGE if problems else 0
+
+
+def _pipeline(arguments: argparse.Namespace) -> Path:
+    return Path("pipelines/recorded.yaml") if arguments.pipeline is None else Path(arguments.pipeline)
+
+
+def _report(judged: Judged, arguments: argparse.Namespace, out: TextIO, err: TextIO) -> int:
+    """Print the verdict, keep it where asked, and map it to an exit status."""
+    from canary.run.show import keep, show  # noqa: PLC0415
+
+    if getattr(arguments, "out", None) is not None:
+        keep(judged, arguments.out)
+    show(judged, out, err, as_json=arguments.json)
+    return _status(judged, arguments.fail_on)
+
+
+def _status(judged: Judged, fail_on: str) -> int:
+    from canary.records import Decision  # noqa: PLC0415
+
+    fails = {"rollback": {Decision.ROLLBACK}, "hold": {Decision.ROLLBACK, Decision.HOLD}, "never": set[Decision]()}
+    decision = judged.verdict.verdict
+    if decision not in fails[fail_on]:
+        return Exit.PROMOTE
+    return Exit.ROLLBACK if decision is Decision.ROLLBACK else Exit.HOLD

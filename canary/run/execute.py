@@ -1,0 +1,120 @@
+"""Drive both releases of a pipeline, journal every answer, then judge."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TextIO
+
+from canary.errors import ConfigError, EvidenceError
+from canary.evaluate import evaluate
+from canary.evidence import (
+    RunDirectory,
+    load_evidence,
+    load_plan,
+    new_run,
+    read_records,
+    resume,
+    seal,
+    write_records,
+)
+from canary.journal import Journal, Key
+from canary.plan import Pipeline
+from canary.protocols import Answers, Pair, Runner
+from canary.records import Arm, Evidence, Prompt, Response
+from canary.run.load import Loaded, load
+from canary.run.progress import Progress
+from canary.run.recorded import Judged
+from canary.run.render import render
+from canary.run.scoring import score_responses
+from canary.run.show import write_reports
+from canary.runners import find_runner
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finished:
+    """A sealed run."""
+
+    path: Path
+    judged: Judged
+
+
+def start_run(pipeline: Path, *, stage: str, runs: Path, err: TextIO) -> Finished:
+    """Run a pipeline from the beginning in a new directory under `runs`."""
+    loaded = load(pipeline, stage=stage)
+    run = new_run(runs, loaded.plan, loaded.golden.prompts)
+    print(f"run: {run.path} (cut off? canary run --resume {run.path})", file=err)
+    return _finish(run, loaded, err)
+
+
+def resume_run(path: Path, pipeline: Path | None, err: TextIO) -> Finished:
+    """Continue a run that was cut off; nothing that both arms answered is asked again.
+
+    Raises EvidenceError when what the run asks has changed since.
+    """
+    run = RunDirectory(path)
+    stored = load_plan(run)
+    source = pipeline or (None if stored.pipeline is None else Path(stored.pipeline))
+    if source is None:
+        raise ConfigError(f"{path}: the run does not say which pipeline it came from; give it: canary run P --resume R")
+    loaded = load(source, stage=stored.stage)
+    for change in resume(run, loaded.plan):
+        print(f"canary: {change}", file=err)
+    return _finish(run, replace(loaded, plan=stored), err)
+
+
+def _finish(run: RunDirectory, loaded: Loaded, err: TextIO) -> Finished:
+    """Answer what is open, score, judge, write, seal."""
+    with Journal.open(run.responses) as journal:
+        for warning in journal.warnings:
+            print(f"canary: {warning}", file=err)
+        _answer(journal, loaded, err)
+    responses = read_records(Response, run.responses)
+    scores = score_responses(loaded.golden.prompts, responses, loaded.suite, stage=loaded.plan.stage)
+    write_records(run.scores, scores)
+    evidence = load_evidence(run, loaded.plan)
+    judged = Judged(verdict=evaluate(evidence, loaded.plan), evidence=evidence, plan=loaded.plan)
+    for sentence in write_reports(judged, run.path):
+        print(f"canary: {sentence}", file=err)
+    seal(run)
+    return Finished(path=run.path, judged=judged)
+
+
+def _answer(journal: Journal, loaded: Loaded, err: TextIO) -> None:
+    total = len(loaded.golden.prompts) * loaded.suite.repeat
+    open_ = total - len(journal.completed)
+    if not open_:
+        return
+    runner: Runner = find_runner(loaded.pipeline.runner)
+    with Progress(total, done=len(journal.completed), out=err) as progress:
+        runner(loaded.pipeline, _pairs(loaded, journal.completed), _writer(journal, progress))
+
+
+def _writer(journal: Journal, progress: Progress) -> Callable[[Pair, Answers], None]:
+    def write(pair: Pair, answers: Answers) -> None:  # noqa: ARG001 - the runner's contract
+        baseline, candidate = answers
+        journal.append(baseline, candidate)
+        progress.advance(answers)
+
+    return write
+
+
+def _pairs(loaded: Loaded, completed: set[Key]) -> Iterator[Pair]:
+    """Open pairs in a seeded order that mixes strata, first arm by coin."""
+    rng = random.Random(loaded.plan.seed)
+    rows = [(prompt, repeat) for prompt in loaded.golden.prompts for repeat in range(loaded.suite.repeat)]
+    rng.shuffle(rows)
+    for prompt, repeat in rows:
+        first = rng.choice((Arm.BASELINE, Arm.CANDIDATE))
+        if (prompt.id, repeat) not in completed:
+            yield _pair(prompt, repeat, first, loaded.pipeline, loaded.plan.seed)
+
+
+def _pair(prompt: Prompt, repeat: int, first: Arm, pipeline: Pipeline, seed: int) -> Pair:
+    return Pair(
+        baseline=render(prompt, pipeline.baseline, Arm.BASELINE, repeat, seed),
+        candidate=render(prompt, pipeline.candidate, Arm.CANDIDATE, repeat, seed),
+        first=first,
+    )

@@ -1,0 +1,241 @@
+"""What a plan can show, said before a token is spent."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from canary.evidence import load_run
+from canary.plan import LiveRelease, Pipeline, Plan
+from canary.records import Arm, Evidence, Tier
+from canary.run.load import Loaded, load
+from canary.stats.power import (
+    OperatingCharacteristics,
+    joint_promote_probability,
+    pairs_needed,
+    smallest_detectable_drop,
+    smallest_passing_n,
+    tango_power,
+)
+
+ASSUMED_DISCORDANCE = 0.05
+"""Share of pairs that differ between two runs of one release, when unmeasured."""
+POWER = 0.8
+CHARACTERS_A_TOKEN = 4
+"""English text; only for a rough forecast of input tokens."""
+POOLED = "all"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outlook:
+    """What one stratum, or the pool, can show."""
+
+    stratum: str
+    cases: int
+    margin: float
+    discordance: float
+    detectable: float
+    """Smallest drop found with 80 % power; infinite where none is."""
+    passes: float
+    """P(an unchanged candidate is shown to be inside the margin)."""
+    wanted: int
+    """Cases for a pass with 80 % power, all strata together."""
+    least: int
+    """Fewer cases than this can never pass."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Foresight:
+    """Everything `canary plan` says."""
+
+    plan: Plan
+    outlooks: tuple[Outlook, ...]
+    promote: OperatingCharacteristics
+    """How often an unchanged candidate is promoted, on quality alone."""
+    source: str
+    """Where the discordance comes from."""
+    lacking: tuple[str, ...]
+    """Why this plan cannot reach its own margins; empty if it can."""
+    spending: tuple[str, ...]
+
+    @property
+    def can_pass(self) -> bool:
+        """Whether any candidate could be promoted under this plan."""
+        return not self.lacking
+
+
+def foresee(path: Path, *, stage: str, calibration: Path | None = None) -> Foresight:
+    """Validate a pipeline and say what it can detect and what it will cost.
+
+    `calibration` is a run of the baseline against itself; without one the
+    discordance is assumed. Raises UsageError with every mistake found.
+    """
+    loaded = load(path, stage=stage)
+    evidence = None if calibration is None else load_run(calibration)[1]
+    measured = {} if evidence is None else discordance_of(evidence)
+    source = f"measured in {calibration}" if measured else f"assumed: {ASSUMED_DISCORDANCE:.0%}, no calibration given"
+    outlooks = tuple(_outlooks(loaded.plan, measured))
+    strata = [outlook for outlook in outlooks if outlook.stratum != POOLED]
+    rules = loaded.plan.policy
+    promote = joint_promote_probability(
+        [outlook.cases for outlook in strata],
+        [outlook.discordance for outlook in strata],
+        pooled_margin=rules.quality.max_drop,
+        stratum_margins=[outlook.margin for outlook in strata],
+        alpha_promote=rules.alpha.promote,
+        alpha_rollback=rules.alpha.rollback,
+        weights=[stratum.weight for stratum in loaded.plan.strata],
+    )
+    return Foresight(
+        plan=loaded.plan,
+        outlooks=outlooks,
+        promote=promote,
+        source=source,
+        lacking=tuple(_lacking(loaded.plan, outlooks)),
+        spending=tuple(_spending(loaded, evidence)),
+    )
+
+
+def discordance_of(evidence: Evidence) -> dict[str, float]:
+    """Share of pairs whose `pass` differs between the arms, per stratum and pooled."""
+    metric = "pass" if any(score.metric == "pass" for score in evidence.scores) else None
+    passed: dict[Arm, dict[tuple[str, int], bool | None]] = {arm: {} for arm in Arm}
+    for score in evidence.scores:
+        if metric in {None, score.metric}:
+            passed[score.arm][score.id, score.repeat] = score.passed
+    stratum = {prompt.id: prompt.stratum for prompt in evidence.prompts}
+    differs: dict[str, list[bool]] = {}
+    for key, before in passed[Arm.BASELINE].items():
+        after = passed[Arm.CANDIDATE].get(key)
+        if before is not None and after is not None:
+            for name in (stratum[key[0]], POOLED):
+                differs.setdefault(name, []).append(before != after)
+    return {name: sum(flags) / len(flags) for name, flags in differs.items()}
+
+
+def _outlooks(plan: Plan, measured: Mapping[str, float]) -> list[Outlook]:
+    cases = {POOLED: sum(stratum.cases for stratum in plan.strata)}
+    cases |= {stratum.name: stratum.cases for stratum in plan.strata}
+    each = POWER ** (1 / len(cases))
+    return [
+        _outlook(plan, name, n, measured.get(name, measured.get(POOLED, ASSUMED_DISCORDANCE)), each)
+        for name, n in cases.items()
+    ]
+
+
+def _outlook(plan: Plan, name: str, n: int, psi: float, power: float) -> Outlook:
+    alpha = plan.policy.alpha
+    margin = plan.policy.quality.margin(None if name == POOLED else name)
+    return Outlook(
+        stratum=name,
+        cases=n,
+        margin=margin,
+        discordance=psi,
+        detectable=smallest_detectable_drop(n, psi, alpha.rollback, POWER),
+        passes=tango_power(n, psi, 0.0, margin, alpha.promote),
+        wanted=pairs_needed(psi, margin, alpha.promote, power),
+        least=max(smallest_passing_n(margin, alpha.promote), 10),
+    )
+
+
+def _lacking(plan: Plan, outlooks: tuple[Outlook, ...]) -> list[str]:
+    """Strata and error rates that cannot pass even if nothing ever differs."""
+    optional = plan.policy.quality.stratum.optional
+    lacking = [
+        f"{_place(outlook)} has {outlook.cases} cases and cannot show a margin of {100 * outlook.margin:g} points "
+        f"with fewer than {outlook.least}: add {outlook.least - outlook.cases}"
+        for outlook in outlooks
+        if outlook.cases < outlook.least and outlook.stratum not in optional
+    ]
+    rules = [rule for rule in (plan.policy.errors.server, plan.policy.errors.refusal) if rule.tier is Tier.BLOCKING]
+    least = max((smallest_passing_n(rule.max_increase, plan.policy.alpha.promote) for rule in rules), default=0)
+    if outlooks[0].cases < least:
+        lacking.append(
+            f"errors: {outlooks[0].cases} cases cannot show that errors rise by less than their margin with fewer "
+            f"than {least}: add {least - outlooks[0].cases}"
+        )
+    return lacking
+
+
+def _place(outlook: Outlook) -> str:
+    return "the golden set" if outlook.stratum == POOLED else f"stratum {outlook.stratum!r}"
+
+
+def _spending(loaded: Loaded, evidence: Evidence | None) -> list[str]:
+    """Requests, tokens, money and time, per arm, with what each rests on."""
+    lines = []
+    asked = len(loaded.golden.prompts) * loaded.suite.repeat
+    for arm in Arm:
+        release = loaded.pipeline.baseline if arm is Arm.BASELINE else loaded.pipeline.candidate
+        if not isinstance(release, LiveRelease):
+            lines.append(f"{arm}: {asked} answers read from a file, no tokens")
+            continue
+        reads, writes = _tokens(loaded, arm, evidence) or (_guess(loaded), release.sampling.max_tokens)
+        kind = "measured" if evidence else "at most"
+        money = "" if release.price is None else f", {kind} ${asked * release.price.of(reads, writes):.2f}"
+        lines.append(
+            f"{arm}: {asked} requests, about {asked * reads:,} input tokens, {kind} {asked * writes:,} output tokens{money}"
+        )
+    if evidence:
+        times = [r.total_s for r in evidence.responses if r.total_s is not None]
+        mean = sum(times) / len(times) if times else 0.0
+        lines.append(f"time: about {asked * mean / loaded.pipeline.concurrency:.0f} s at the calibration's pace")
+    return lines
+
+
+def _tokens(loaded: Loaded, arm: Arm, evidence: Evidence | None) -> tuple[int, int] | None:
+    """Mean tokens a request as the calibration measured them."""
+    if evidence is None:
+        return None
+    known = [r for r in evidence.responses if r.arm is arm and r.input_tokens is not None and r.output_tokens is not None]
+    if not known:
+        return None
+    return (
+        round(sum(r.input_tokens or 0 for r in known) / len(known)),
+        round(sum(r.output_tokens or 0 for r in known) / len(known)),
+    )
+
+
+def _guess(loaded: Loaded) -> int:
+    characters = sum(len(str(prompt.vars or prompt.messages)) for prompt in loaded.golden.prompts)
+    return max(1, characters // (CHARACTERS_A_TOKEN * max(1, len(loaded.golden.prompts))))
+
+
+def render_foresight(foresight: Foresight) -> str:
+    """The plan as a table, what it costs, and what it lacks."""
+    from rich import box  # noqa: PLC0415 - only to print
+    from rich.console import Console  # noqa: PLC0415
+    from rich.table import Table  # noqa: PLC0415
+
+    table = Table(box=box.SIMPLE_HEAD)
+    for heading in ("stratum", "cases", "margin", "discordance", "drop seen at 80 %", "unchanged passes", "80 % at"):
+        table.add_column(heading, justify="left" if heading == "stratum" else "right", overflow="fold")
+    for outlook in foresight.outlooks:
+        table.add_row(*_cells(outlook))
+    out = io.StringIO()
+    console = Console(file=out, width=110, force_terminal=False, markup=False, highlight=False, emoji=False)
+    plan = foresight.plan
+    console.print(f"{plan.baseline.name} -> {plan.candidate.name}, stage {plan.stage}")
+    console.print(table)
+    console.print(f"discordance {foresight.source}")
+    console.print(f"an unchanged candidate is promoted with probability {foresight.promote.promote:.2f} (quality alone)")
+    for line in (*foresight.spending, *plan.warnings):
+        console.print(line)
+    for line in foresight.lacking:
+        console.print(f"cannot pass: {line}")
+    return out.getvalue().rstrip()
+
+
+def _cells(outlook: Outlook) -> tuple[str, ...]:
+    seen = f"{100 * outlook.detectable:.1f} points" if outlook.detectable < 1 else "none"
+    return (
+        outlook.stratum,
+        str(outlook.cases),
+        f"{100 * outlook.margin:g} points",
+        f"{100 * outlook.discordance:.1f}%",
+        seen,
+        f"{outlook.passes:.2f}",
+        str(outlook.wanted),
+    )

@@ -1,0 +1,83 @@
+"""A pipeline file in, everything it names read and resolved."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from canary.assertions import load_plugins
+from canary.codec import evidence_digests
+from canary.config import load_pipeline, load_policy, load_suite
+from canary.engines.replay import read_responses
+from canary.errors import ConfigError
+from canary.golden import GoldenSet, draw, load_golden_sets
+from canary.plan import LiveRelease, Pipeline, Plan, Release, ReleasePlan, Suite
+from canary.policy import Policy
+from canary.records import Arm, Evidence
+from canary.run.recorded import require_known
+from canary.run.render import render
+from canary.run.resolve import live_release, make_plan
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loaded:
+    """A pipeline with what it names."""
+
+    pipeline: Pipeline
+    suite: Suite
+    golden: GoldenSet
+    plan: Plan
+
+
+def load(path: Path, *, stage: str) -> Loaded:
+    """Read and resolve a pipeline for one stage.
+
+    Every template is filled in once for every case, so that a prompt that
+    cannot be sent is found before a token is spent. Raises UsageError with
+    every problem of a file.
+    """
+    pipeline = load_pipeline(path)
+    suite = load_suite(Path(pipeline.suite))
+    policy = Policy() if pipeline.policy is None else load_policy(Path(pipeline.policy))
+    load_plugins(suite.plugins)
+    golden = _draw(pipeline, suite, policy, stage)
+    plan = make_plan(
+        stage=stage,
+        baseline=resolve_release(pipeline.baseline, Arm.BASELINE, golden),
+        candidate=resolve_release(pipeline.candidate, Arm.CANDIDATE, golden),
+        policy=policy,
+        suite=suite,
+        golden=golden,
+        pipeline=pipeline,
+        source=path,
+    )
+    for prompt in golden.prompts:
+        for release in (pipeline.baseline, pipeline.candidate):
+            render(prompt, release, Arm.BASELINE, 0, 0)
+    return Loaded(pipeline=pipeline, suite=suite, golden=golden, plan=plan)
+
+
+def _draw(pipeline: Pipeline, suite: Suite, policy: Policy, stage: str) -> GoldenSet:
+    golden = load_golden_sets([Path(folder) for folder in suite.golden_sets], suite)
+    if stage == "staging":
+        return draw(golden, pipeline.stages.staging.cases, pipeline.seed)
+    if pipeline.stages.build is None:
+        raise ConfigError("'stages.build' must be given for --stage build (got nothing)")
+    if not any(rule.min_score is not None for rule in policy.quality.metrics.values()):
+        raise ConfigError(
+            "'quality.metrics' must give at least one metric a 'min_score' for --stage build, which asks the candidate "
+            "alone: for example 'quality: {metrics: {pass: {min_score: 0.8}}}'"
+        )
+    return draw(golden, pipeline.stages.build.cases, pipeline.seed)
+
+
+def resolve_release(release: Release, arm: Arm, golden: GoldenSet) -> ReleasePlan:
+    """The release's identity; recorded outputs are read and checked."""
+    if isinstance(release, LiveRelease):
+        return live_release(release)
+    responses = read_responses(Path(release.responses), arm)
+    require_known(responses, golden)
+    digests = evidence_digests(Evidence(prompts=(), responses=responses, scores=()))
+    return ReleasePlan(
+        name=release.name, digest=digests[f"{arm}_responses"], release={"engine": "replay", "lines": len(responses)}
+    )

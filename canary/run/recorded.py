@@ -1,0 +1,97 @@
+"""Verdicts on recorded outputs: no engine, no run directory, no configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from canary.codec import evidence_digests
+from canary.config import load_policy, load_suite
+from canary.engines.replay import read_responses
+from canary.errors import ConfigError, EvidenceError
+from canary.evaluate import evaluate
+from canary.golden import GoldenSet, load_golden_sets
+from canary.plan import Plan, ReleasePlan, Suite, digest_of
+from canary.policy import Policy
+from canary.records import Arm, Evidence, Prompt, Response, Verdict
+from canary.run.resolve import make_plan
+from canary.run.scoring import score_responses
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judged:
+    """A verdict with what it was computed from."""
+
+    verdict: Verdict
+    evidence: Evidence
+    plan: Plan
+
+
+def compare_files(
+    baseline: Path,
+    candidate: Path,
+    *,
+    golden: Path | None = None,
+    policy: Path | None = None,
+    suite: Path | None = None,
+) -> Judged:
+    """The verdict on two files of recorded outputs.
+
+    Without a golden set the lines must carry scores; the cases are then the
+    ids of both files. Raises UsageError with every problem found.
+    """
+    rules = Policy() if policy is None else load_policy(policy)
+    responses = (*read_responses(baseline, Arm.BASELINE), *read_responses(candidate, Arm.CANDIDATE))
+    asked = _suite(suite, golden, responses)
+    cases = load_golden_sets([Path(path) for path in asked.golden_sets], asked) if suite or golden else None
+    cases = cases or cases_of(responses)
+    require_known(responses, cases)
+    scores = score_responses(cases.prompts, responses, asked, stage="compare")
+    digests = evidence_digests(Evidence(prompts=(), responses=responses, scores=()))
+    plan = make_plan(
+        stage="compare",
+        baseline=ReleasePlan(name=baseline.stem, digest=digests["baseline_responses"], release={"engine": "replay"}),
+        candidate=ReleasePlan(name=candidate.stem, digest=digests["candidate_responses"], release={"engine": "replay"}),
+        policy=rules,
+        suite=asked,
+        golden=cases,
+    )
+    evidence = Evidence(prompts=cases.prompts, responses=responses, scores=scores)
+    return Judged(verdict=evaluate(evidence, plan), evidence=evidence, plan=plan)
+
+
+def _suite(path: Path | None, golden: Path | None, responses: Sequence[Response]) -> Suite:
+    """The suite as written, with the golden set and repeats of the command line."""
+    if path is not None:
+        suite = load_suite(path)
+        return suite if golden is None else suite.model_copy(update={"golden_sets": (str(golden),)})
+    if golden is None and not any(response.scores for response in responses):
+        raise ConfigError("'--golden' must be given, or the lines must carry 'scores' (got neither)")
+    repeat = 1 + max((response.repeat for response in responses), default=0)
+    return Suite(golden_sets=(str(golden or "(none)"),), repeat=repeat)
+
+
+def cases_of(responses: Sequence[Response]) -> GoldenSet:
+    """A golden set of bare ids, for lines that bring their own scores."""
+    ids = sorted({response.id for response in responses})
+    prompts = tuple(
+        Prompt(
+            id=id_, digest=digest_of(id_), stratum="default", cluster=id_, vars={}, messages=None,
+            expected=None, asserts=(), metadata={},
+        )
+        for id_ in ids
+    )  # fmt: skip
+    warning = "no golden set: nothing says which cases should be there, and there are no strata to protect"
+    return GoldenSet(prompts=prompts, strata={"default": 1.0}, warnings=(warning,), sources=())
+
+
+def require_known(responses: Sequence[Response], golden: GoldenSet) -> None:
+    """Raise EvidenceError for responses that answer no case of the golden set."""
+    known = {prompt.id for prompt in golden.prompts}
+    for arm in Arm:
+        strays = sorted({r.id for r in responses if r.arm is arm and r.id not in known})
+        if strays:
+            shown = ", ".join(repr(stray) for stray in strays[:5])
+            more = f" and {len(strays) - 5} more" if len(strays) > 5 else ""
+            raise EvidenceError(f"{arm}: every 'id' must be a case of the golden set (got {shown}{more})")

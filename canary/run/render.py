@@ -1,0 +1,76 @@
+"""A golden case and a release in, one request out."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from canary.errors import ConfigError
+from canary.plan import LiveRelease, Release, Turn
+from canary.protocols import Request
+from canary.records import Arm, Prompt
+
+if TYPE_CHECKING:
+    from jinja2 import Template
+
+
+def render(prompt: Prompt, release: Release, arm: Arm, repeat: int, seed: int) -> Request:
+    """One prompt for one arm; the same seed for both arms of a pair.
+
+    A case's own `messages` stand in place of the release's template, whose
+    system turns then go first. Raises ConfigError naming the case when the
+    template asks for a variable that the case lacks.
+    """
+    messages, text = _content(prompt, release) if isinstance(release, LiveRelease) else (None, None)
+    return Request(
+        id=prompt.id,
+        arm=arm,
+        repeat=repeat,
+        messages=messages,
+        text=text,
+        seed=_seed(prompt, repeat, seed),
+        tools=prompt.metadata.get("tools"),
+    )
+
+
+def _content(prompt: Prompt, release: LiveRelease) -> tuple[tuple[Mapping[str, Any], ...] | None, str | None]:
+    if prompt.messages is not None:
+        turns = () if isinstance(release.prompt, str) else release.prompt
+        system = (turn for turn in turns if turn.role in {"system", "developer"})
+        return (*(_turn(turn, prompt, release) for turn in system), *prompt.messages), None
+    if isinstance(release.prompt, str):
+        return None, _fill(release.prompt, prompt, release)
+    return tuple(_turn(turn, prompt, release) for turn in release.prompt), None
+
+
+def _turn(turn: Turn, prompt: Prompt, release: LiveRelease) -> Mapping[str, Any]:
+    return {"role": turn.role, "content": _fill(turn.content, prompt, release)}
+
+
+def _fill(template: str, prompt: Prompt, release: LiveRelease) -> str:
+    from jinja2 import TemplateError  # noqa: PLC0415 - half of all start-up time
+
+    try:
+        return _compile(template).render(prompt.vars)
+    except TemplateError as error:
+        raise ConfigError(
+            f"case {prompt.id!r}: 'prompt' of release {release.name!r} cannot be filled in: {error.message} "
+            f"(the case has vars: {', '.join(sorted(prompt.vars)) or 'none'})"
+        ) from error
+
+
+@lru_cache(maxsize=256)
+def _compile(template: str) -> Template:
+    from jinja2 import StrictUndefined  # noqa: PLC0415
+    from jinja2.sandbox import SandboxedEnvironment  # noqa: PLC0415
+
+    environment = SandboxedEnvironment(undefined=StrictUndefined, keep_trailing_newline=True, autoescape=False)  # noqa: S701 - text, not HTML
+    return environment.from_string(template)
+
+
+def _seed(prompt: Prompt, repeat: int, seed: int) -> int:
+    """Equal for both arms, different for every case and repeat; 31 bits."""
+    text = f"{seed}/{prompt.digest}/{repeat}"
+    return int(hashlib.sha256(text.encode()).hexdigest()[:8], 16) >> 1

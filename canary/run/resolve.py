@@ -1,0 +1,116 @@
+"""What was written in, what will be done out: digests, strata, versions."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from canary.codec import golden_digest
+from canary.golden import GoldenSet
+from canary.plan import (
+    LiveRelease,
+    Pipeline,
+    Plan,
+    Release,
+    ReleasePlan,
+    ReplayRelease,
+    StratumPlan,
+    Suite,
+    digest_of,
+)
+from canary.policy import Policy
+from canary.records import Response
+
+EXECUTION = {"name", "price", "timeout_s", "api_key", "headers", "device", "threads", "model", "responses"}
+"""Fields of a release that do not change its answers, or are digested by content."""
+
+
+def make_plan(
+    *,
+    stage: str,
+    baseline: ReleasePlan,
+    candidate: ReleasePlan,
+    policy: Policy,
+    suite: Suite,
+    golden: GoldenSet,
+    pipeline: Pipeline | None = None,
+    source: Path | None = None,
+) -> Plan:
+    """Everything a run obeys, in one document."""
+    return Plan(
+        stage=stage,
+        baseline=baseline,
+        candidate=candidate,
+        policy=policy,
+        suite=suite,
+        strata=strata_of(golden),
+        required=policy.required(),
+        golden_sha256=golden_digest(golden.prompts),
+        seed=pipeline.seed if pipeline else 0,
+        versions=versions(),
+        pipeline=None if source is None else str(source),
+        runner={} if pipeline is None else pipeline.runner.model_dump(mode="json"),
+        concurrency=1 if pipeline is None else pipeline.concurrency,
+        warmup=0 if pipeline is None else pipeline.warmup,
+        warnings=tuple(golden.warnings),
+    )
+
+
+def strata_of(golden: GoldenSet) -> tuple[StratumPlan, ...]:
+    """The strata with their cases and weights, by name."""
+    counts: dict[str, int] = {}
+    for prompt in golden.prompts:
+        counts[prompt.stratum] = counts.get(prompt.stratum, 0) + 1
+    return tuple(
+        StratumPlan(name=name, cases=counts.get(name, 0), weight=weight)
+        for name, weight in sorted(golden.strata.items())
+    )
+
+
+def live_release(release: LiveRelease) -> ReleasePlan:
+    """A release that answers for itself; its digest covers what changes answers."""
+    weights = Path(release.model)
+    content = _digest_folder(weights) if weights.exists() else release.model
+    answers = release.model_dump(mode="json", by_alias=True, exclude=EXECUTION)
+    return ReleasePlan(
+        name=release.name,
+        digest=digest_of({"model": content, **answers}),
+        release=_without_secrets(release),
+    )
+
+
+def replay_release(name: str, responses: Sequence[Response], digest: str) -> ReleasePlan:
+    """A release known by its recorded outputs, in whatever order they stand."""
+    return ReleasePlan(name=name, digest=digest, release={"engine": "replay", "lines": len(responses)})
+
+
+def _without_secrets(release: Release) -> dict[str, Any]:
+    if isinstance(release, ReplayRelease):
+        return release.model_dump(mode="json")
+    return release.model_dump(mode="json", by_alias=True, exclude={"api_key", "headers"})
+
+
+def _digest_folder(path: Path) -> str:
+    """Digest of a checkpoint's files, by name and content."""
+    files = [path] if path.is_file() else sorted(file for file in path.rglob("*") if file.is_file())
+    return digest_of([[file.name, _digest_file(file)] for file in files])
+
+
+def _digest_file(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def versions() -> dict[str, str]:
+    """What computed the verdict."""
+    found = {"python": platform.python_version()}
+    for name in ("canary-gate", "numpy", "scipy", "torch", "transformers", "ray"):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
