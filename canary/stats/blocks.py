@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
 MINIMUM = 20
-"""Fewer blocks than this give no usable error (STATISTICS §1)."""
+"""Fewer blocks than this give no usable error."""
 MOST = 400
 """More blocks are merged with their neighbours: 400 fix a standard error to
 4 %, and merging only lengthens blocks."""

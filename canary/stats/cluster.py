@@ -134,8 +134,8 @@ def fit_mean(data: Clustered) -> Fit:
 
     SE^2 = sum over clusters of (sum_k w_k/n_k sqrt(G_k/(G_k-1)) r_kg)^2 with
     r_kg the cluster's residual total, and Satterthwaite's degrees of freedom
-    over strata. With one stratum: G/(G-1) and G-1 df (STATISTICS b; Miller
-    2024, arXiv 2411.00640; CR1 of Cameron & Miller 2015). A cluster may span
+    over strata. With one stratum: G/(G-1) and G-1 df (Miller 2024,
+    arXiv 2411.00640; CR1 of Cameron & Miller 2015). A cluster may span
     strata.
     """
     groups, means = data.groups, data.means

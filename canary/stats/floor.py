@@ -68,13 +68,13 @@ def _robust(data: Floats, labels: Ints, floor: float, alpha: float, *, bounded: 
     plain = gather(data, labels, np.zeros(data.size, dtype=np.int64), np.ones(1))
     low = fit_mean(plain.with_extreme(0.0) if bounded else plain)
     high = fit_mean(plain.with_extreme(1.0) if bounded else plain)
-    n = int(labels.max()) + 1
+    n, ends = int(labels.max()) + 1, (0.0, 1.0) if bounded else (-np.inf, np.inf)
     center = fit_mean(plain).mean
     return Finding(
         estimate=Estimate(
             center=center - floor,
-            low=low.bound(alpha) - floor,
-            high=high.bound(1 - alpha) - floor,
+            low=max(low.bound(alpha), ends[0]) - floor,
+            high=min(high.bound(1 - alpha), ends[1]) - floor,
             confidence=1 - 2 * alpha,
             n=n,
             method="cluster-robust t",

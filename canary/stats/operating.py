@@ -1,6 +1,6 @@
 """How often the whole rule promotes, holds and rolls back.
 
-A seeded simulation of `DESIGN.md` §2 for pass/fail quality: per-stratum and
+A seeded simulation of the verdict for pass/fail quality: per-stratum and
 pooled signals, Holm on harm, intersection-union on the margin, sign-off.
 """
 
@@ -150,7 +150,7 @@ def _holm_rows(p: Floats, in_family: Bools) -> Floats:
 def _verdicts(
     signals: _Signals, enough: Bools, pooled_margin: float, alpha_promote: float, alpha_rollback: float
 ) -> OperatingCharacteristics:
-    """The table of `DESIGN.md` §2, row by row, and the worst of each run."""
+    """The statuses of every run, first match wins, and the worst of them."""
     is_harmed = (_holm_rows(signals.harm, signals.can_reject & enough) <= alpha_rollback) & enough
     is_inside = (signals.inside < alpha_promote) & enough
     fails = is_harmed & ~is_inside

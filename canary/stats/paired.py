@@ -121,6 +121,18 @@ def compare_binary(baseline: ArrayLike, candidate: ArrayLike, *, margin: float, 
     )
 
 
+def count_wins(baseline: ArrayLike, candidate: ArrayLike) -> tuple[Floats, Floats]:
+    """Which arm has the better grade, prompt by prompt, as two 0/1 arrays (n,).
+
+    For ordinal grades, whose steps are no distances: fed to `compare_binary`
+    or `compare_pooled` (kind `binary`), a prompt the candidate answers worse
+    is a loss, a better one a win, a tie neither, and the effect is the net
+    share won (its sign test and Tango's interval).
+    """
+    base, cand = as_pairs(baseline, candidate)
+    return (base > cand).astype(np.float64), (cand > base).astype(np.float64)
+
+
 def compare_scores(
     baseline: ArrayLike,
     candidate: ArrayLike,
