@@ -28,8 +28,10 @@ class Grade:
 class Assertion(Protocol):
     """A frozen dataclass whose fields are its YAML keys."""
 
-    metric: str
-    """Name of the score it gives."""
+    @property
+    def metric(self) -> str:
+        """Name of the score it gives."""
+        ...
 
     @property
     def scale(self) -> Scale:

@@ -1,0 +1,126 @@
+"""Which assertions each case is graded by, known before a token is spent."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from canary.assertions.attempt import attempt
+from canary.assertions.lift import Referenced
+from canary.assertions.negation import Negated
+from canary.assertions.spec import is_structural, parse
+from canary.errors import ConfigError, GoldenSetError, UsageError
+from canary.protocols import Assertion
+from canary.records import Prompt, Scale
+
+BUILD = "build"
+"""The stage that applies structural assertions only."""
+
+BY_EXPECTED: Mapping[str, Any] = {"type": "equals", "value": "{{expected}}", "metric": "exact"}
+"""How a case without any assertion is graded."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """One case's assertions, and which of them make up each metric."""
+
+    assertions: tuple[Assertion, ...]
+    metrics: Mapping[str, tuple[Scale, tuple[int, ...]]]
+
+
+def bind(
+    prompts: Sequence[Prompt], default_specs: Sequence[Mapping[str, Any]], plugins: Mapping[str, type], stage: str
+) -> dict[str, Bound]:
+    """The assertions of each case, by its id; equal specs are one assertion.
+
+    Raises, with every problem at once: ConfigError for the defaults and for a
+    metric of two scales, GoldenSetError for a case's own specs, for a template
+    that the case cannot fill, and for a case that nothing grades.
+    """
+    binder = _Binder(plugins, stage)
+    defaults = binder.read(default_specs, "")
+    if binder.problems:
+        raise ConfigError(binder.problems)
+    bound = {prompt.id: binder.bind(prompt, defaults) for prompt in prompts}
+    if binder.problems:
+        raise GoldenSetError(binder.problems)
+    _require_one_scale(binder.combinations())
+    return bound
+
+
+class _Binder:
+    """Reads each distinct spec once, and each distinct combination."""
+
+    def __init__(self, plugins: Mapping[str, type], stage: str) -> None:
+        self.problems: list[str] = []
+        self._plugins = plugins
+        self._stage = stage
+        self._parsed: dict[str, Assertion] = {}
+        self._bound: dict[tuple[str, ...], Bound] = {}
+
+    def read(self, specs: Sequence[Mapping[str, Any]], owner: str) -> tuple[str, ...]:
+        """The specs' keys, parsed; what is wrong with them goes to `problems`."""
+        keys = tuple(map(repr, specs))
+        for index, key in enumerate(keys):
+            if key not in self._parsed:
+                self._parse(key, specs[index], f"assert[{index}]", owner)
+        return keys
+
+    def bind(self, prompt: Prompt, defaults: tuple[str, ...]) -> Bound:
+        """What grades the case: defaults, its own, or equality with `expected`."""
+        owner = f"case {prompt.id!r}: "
+        keys = tuple(dict.fromkeys(defaults + self.read(prompt.asserts, owner)))
+        if not keys and prompt.expected is None:
+            self.problems.append(f"{owner}nothing grades it: it has neither assertions nor 'expected'")
+        elif not keys:
+            keys = self.read([BY_EXPECTED], owner)
+        if keys not in self._bound:
+            self._bound[keys] = self._combined(keys)
+        self._require_filled(prompt, self._bound[keys], owner)
+        return self._bound[keys]
+
+    def combinations(self) -> Iterable[Bound]:
+        """Every distinct set of assertions that some case has."""
+        return self._bound.values()
+
+    def _parse(self, key: str, spec: Mapping[str, Any], where: str, owner: str) -> None:
+        try:
+            self._parsed[key] = parse(spec, self._plugins, where)
+        except UsageError as error:
+            self.problems.extend(owner + problem for problem in error.problems)
+
+    def _combined(self, keys: tuple[str, ...]) -> Bound:
+        known = [self._parsed[key] for key in keys if key in self._parsed]
+        used = tuple(item for item in known if self._stage != BUILD or is_structural(item))
+        places: dict[str, list[int]] = {}
+        for place, assertion in enumerate(used):
+            places.setdefault(assertion.metric, []).append(place)
+        return Bound(used, {metric: (used[found[0]].scale, tuple(found)) for metric, found in places.items()})
+
+    def _require_filled(self, prompt: Prompt, bound: Bound, owner: str) -> None:
+        for assertion in bound.assertions:
+            positive = assertion.positive if isinstance(assertion, Negated) else assertion
+            if isinstance(positive, Referenced) and positive.is_templated:
+                problem = attempt(partial(_fill, positive, prompt), str)
+                self.problems.extend([f"{owner}the value of {assertion.metric!r}: {problem}"] if problem else [])
+
+
+def _fill(assertion: Referenced, prompt: Prompt) -> str:
+    assertion.reference(prompt)
+    return ""
+
+
+def _require_one_scale(combinations: Iterable[Bound]) -> None:
+    scales: dict[str, set[Scale]] = {}
+    for bound in combinations:
+        for assertion in bound.assertions:
+            scales.setdefault(assertion.metric, set()).add(assertion.scale)
+    problems = [
+        f"metric {metric!r} must be of one kind (got {' and '.join(sorted(found))}): give one of them another 'metric'"
+        for metric, found in sorted(scales.items())
+        if len(found) > 1
+    ]
+    if problems:
+        raise ConfigError(problems)

@@ -1,0 +1,85 @@
+"""JSON schemas as checks: compiled once, nothing fetched, patterns on a clock."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from functools import cache, lru_cache
+from typing import Any
+
+from canary.assertions.excerpt import shorten
+from canary.assertions.pattern import search
+
+Check = Callable[[Any], str | None]
+"""Says what is wrong with a document; None where nothing is."""
+
+
+def canonical(schema: Any) -> str:
+    """One text for schemas that differ in the order of keys only."""
+    return json.dumps(schema, sort_keys=True)
+
+
+@lru_cache(maxsize=4096)
+def check_for(schema_text: str) -> Check:
+    """A check against a JSON schema; draft 2020-12 unless it names another.
+
+    ValueError where the schema is broken or refers to what it does not hold.
+    A document nested too deeply for the schema breaks it.
+    """
+    import jsonschema  # noqa: PLC0415 - only schemas pay for it
+    from referencing import Registry  # noqa: PLC0415
+
+    schema = json.loads(schema_text)
+    draft = jsonschema.validators.validator_for(schema, jsonschema.Draft202012Validator)
+    try:
+        draft.check_schema(schema)
+    except jsonschema.SchemaError as error:
+        raise ValueError(f"must be a JSON schema: {shorten(error.message, 160)} at {error.json_path}") from error
+    _require_resolvable(schema, draft)
+    validator = _guarded(draft)(schema, registry=Registry())
+    return lambda document: _problem(validator, document)
+
+
+def _problem(validator: Any, document: Any) -> str | None:
+    from jsonschema.exceptions import best_match  # noqa: PLC0415
+
+    try:
+        error = None if validator.is_valid(document) else best_match(validator.iter_errors(document))
+        return None if error is None else f"{shorten(error.message, 160)} at {error.json_path}"
+    except RecursionError:
+        return "nested too deeply"
+
+
+@cache
+def _guarded(draft: Any) -> Any:
+    """The draft's validator with our own, time-limited `pattern`."""
+    from jsonschema import ValidationError, validators  # noqa: PLC0415
+
+    extend: Any = validators.extend  # untyped
+
+    def pattern(validator: Any, wanted: str, instance: Any, schema: Any) -> Iterator[ValidationError]:  # noqa: ARG001
+        if isinstance(instance, str) and search(wanted, instance) is None:
+            yield ValidationError(f"{instance[:80]!r} does not match {wanted!r}")
+
+    return extend(draft, {"pattern": pattern})
+
+
+def _require_resolvable(schema: Any, draft: Any) -> None:
+    from referencing import Registry  # noqa: PLC0415
+    from referencing.exceptions import Unresolvable  # noqa: PLC0415
+    from referencing.jsonschema import specification_with  # noqa: PLC0415
+
+    resource: Any = specification_with(draft.META_SCHEMA["$schema"]).create_resource(schema)
+    resolver: Any = Registry().with_resource(resource.id() or "", resource).resolver(resource.id() or "")
+    try:
+        _resolve(resource, resolver)
+    except Unresolvable as error:
+        raise ValueError(f"must hold what it refers to, nothing is fetched: {error.ref!r}") from error
+
+
+def _resolve(resource: Any, resolver: Any) -> None:
+    contents = resource.contents
+    if isinstance(contents, dict) and isinstance(contents.get("$ref"), str):
+        resolver.lookup(contents["$ref"])
+    for part in resource.subresources():
+        _resolve(part, resolver.in_subresource(part))

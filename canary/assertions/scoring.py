@@ -1,0 +1,201 @@
+"""Responses in, scores out: which assertions apply, and what their grades mean.
+
+- A case is graded by the suite's default assertions and its own; one without
+  either, by equality with `expected` (metric `exact`).
+- An errored response scores 0 for every one of them, `not-` forms included,
+  and no assertion sees it. Only a reported refusal on a case that itself
+  asserts `is-refusal` is no error.
+- What raises, or gives no finite number in its scale's range, abstains.
+- Several assertions of one metric on a case are one score: the mean, or for
+  yes and no the conjunction; it abstains if one of them does.
+- Metric `pass`: 1 if all of a case's assertions passed, 0 if one failed, else
+  an abstention.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from statistics import fmean
+from typing import Any
+
+from canary.assertions.attempt import abstain, attempt
+from canary.assertions.binding import Bound, bind
+from canary.assertions.embedding import AskOnce
+from canary.assertions.excerpt import excerpt, shorten
+from canary.errors import EvidenceError
+from canary.protocols import Assertion, Grade, Tools
+from canary.records import ErrorKind, Failure, Prompt, Response, Scale, Score
+
+PASS = "pass"  # noqa: S105 - no password
+"""The metric of a case as a whole."""
+
+
+def effective_failure(prompt: Prompt, response: Response) -> Failure | None:
+    """The response's error, unless it is the refusal that the case asserts."""
+    error = response.error
+    if error is not None and error.kind is ErrorKind.REFUSAL and _asserts_refusal(prompt):
+        return None
+    return error
+
+
+def _asserts_refusal(prompt: Prompt) -> bool:
+    return any(spec.get("type") == "is-refusal" for spec in prompt.asserts)
+
+
+def score(
+    prompts: Sequence[Prompt],
+    responses: Sequence[Response],
+    default_specs: Sequence[Mapping[str, Any]],
+    tools: Tools,
+    plugins: Mapping[str, type],
+    stage: str = "staging",
+) -> list[Score]:
+    """Each metric of each response, `pass` last, in the order of the responses.
+
+    Stage `build` applies structural assertions only; a case that has none gets
+    no score there. Raises ConfigError and GoldenSetError as `bind` does,
+    EvidenceError for a response to no prompt.
+    """
+    bound = bind(prompts, default_specs, plugins, stage)
+    cases = {prompt.id: prompt for prompt in prompts}
+    _require_known(responses, cases)
+    grades = _graded([(cases[response.id], response) for response in responses], bound, tools)
+    return [
+        made
+        for response, own in zip(responses, grades, strict=True)
+        for made in _scores(response, bound[response.id], own)
+    ]
+
+
+def _require_known(responses: Sequence[Response], cases: Mapping[str, Prompt]) -> None:
+    unknown = list(dict.fromkeys(response.id for response in responses if response.id not in cases))
+    if unknown:
+        raise EvidenceError(f"{len(unknown)} responses answer no case of the golden set: {excerpt(unknown, 200)}")
+
+
+@dataclass(slots=True)
+class _Job:
+    """All responses that one assertion grades, with the places of its grades."""
+
+    assertion: Assertion
+    pairs: list[tuple[Prompt, Response]]
+    places: list[tuple[list[Grade], int]]
+
+
+def _graded(pairs: Sequence[tuple[Prompt, Response]], bound: Mapping[str, Bound], tools: Tools) -> list[list[Grade]]:
+    """Per pair, the grades of its assertions in their order."""
+    grades: list[list[Grade]] = []
+    jobs: dict[int, _Job] = {}
+    for prompt, response in pairs:
+        assertions = bound[prompt.id].assertions
+        failure = effective_failure(prompt, response)
+        own = [_UNKNOWN if failure is None else _lost(failure)] * len(assertions)
+        grades.append(own)
+        for index, assertion in enumerate(assertions if failure is None else ()):
+            job = jobs.setdefault(id(assertion), _Job(assertion, [], []))
+            job.pairs.append((prompt, response))
+            job.places.append((own, index))
+    _run(list(jobs.values()), tools)
+    return grades
+
+
+_UNKNOWN = abstain("not graded")
+
+
+def _lost(failure: Failure) -> Grade:
+    return Grade(value=0.0, passed=False, reason=shorten(f"error {failure.kind}: {excerpt(failure.message)}"))
+
+
+def _run(jobs: Sequence[_Job], tools: Tools) -> None:
+    once = AskOnce(tools.embed, [(job.assertion, job.pairs) for job in jobs])
+    shared = replace(tools, embed=lambda: once)
+    for job in jobs:
+        scale = job.assertion.scale
+        for (own, index), grade in zip(job.places, _ask(job, shared), strict=True):
+            own[index] = checked(grade, scale)
+
+
+def _ask(job: _Job, tools: Tools) -> Sequence[Any]:
+    n = len(job.pairs)
+    found = attempt(partial(job.assertion, job.pairs, tools), lambda reason: [abstain(reason)] * n)
+    if isinstance(found, Sequence) and len(found) == n:
+        return found
+    return [abstain(f"gave {excerpt(found)} for {n} responses, not a grade for each")] * n
+
+
+def checked(grade: Any, scale: Scale) -> Grade:
+    """The grade, or an abstention that says what it lacks to be one."""
+    if not isinstance(grade, Grade):
+        return abstain(f"gave {excerpt(grade)}, not a grade")
+    if grade.value is None:
+        return abstain(shorten(grade.reason))
+    problem = attempt(partial(_problem, grade, scale), str)
+    if problem:
+        return abstain(shorten(f"{problem}: {grade.reason}"))
+    if type(grade.value) is float and len(grade.reason) <= _SHORT and grade.reason.isprintable():
+        return grade
+    return Grade(value=float(grade.value), passed=bool(grade.passed), reason=shorten(grade.reason))
+
+
+_SHORT = 400
+
+
+def _problem(grade: Grade, scale: Scale) -> str | None:
+    value = float(grade.value or 0.0)
+    if not math.isfinite(value):
+        return f"gave {value}, not a finite number"
+    if scale is Scale.PASS_FAIL and value not in (0.0, 1.0):
+        return f"gave {value:g}, not the 0 or 1 of a {scale} score"
+    if scale is Scale.BOUNDED and not 0.0 <= value <= 1.0:
+        return f"gave {value:g}, outside 0..1"
+    return None if grade.passed is not None else f"gave {value:g}, but neither pass nor fail"
+
+
+def _scores(response: Response, bound: Bound, grades: Sequence[Grade]) -> Iterator[Score]:
+    if not grades:
+        return
+    for metric, (scale, places) in bound.metrics.items():
+        grade = grades[places[0]] if len(places) == 1 else _merged([grades[place] for place in places], scale)
+        yield _score(response, metric, scale, grade)
+    yield _score(response, PASS, Scale.PASS_FAIL, _conjunction(bound, grades))
+
+
+def _score(response: Response, metric: str, scale: Scale, grade: Grade) -> Score:
+    return Score(
+        id=response.id,
+        arm=response.arm,
+        repeat=response.repeat,
+        metric=metric,
+        scale=scale,
+        value=grade.value,
+        passed=grade.passed,
+        reason=grade.reason,
+    )
+
+
+def _merged(grades: Sequence[Grade], scale: Scale) -> Grade:
+    """Several assertions of one metric as one grade."""
+    values = [grade.value for grade in grades if grade.value is not None]
+    reason = shorten("; ".join(grade.reason for grade in grades))
+    if len(values) < len(grades):
+        return abstain(reason)
+    passed = all(grade.passed for grade in grades)
+    return Grade(value=float(passed) if scale is Scale.PASS_FAIL else fmean(values), passed=passed, reason=reason)
+
+
+def _conjunction(bound: Bound, grades: Sequence[Grade]) -> Grade:
+    """The case as a whole; a fail outweighs an abstention."""
+    failed = [index for index, grade in enumerate(grades) if grade.passed is False]
+    if failed:
+        return Grade(value=0.0, passed=False, reason=_named(bound, grades, failed))
+    unknown = [index for index, grade in enumerate(grades) if grade.passed is None]
+    if unknown:
+        return abstain(_named(bound, grades, unknown))
+    return Grade(value=1.0, passed=True, reason=f"passes all {len(grades)}" if len(grades) > 1 else grades[0].reason)
+
+
+def _named(bound: Bound, grades: Sequence[Grade], places: Sequence[int]) -> str:
+    return shorten("; ".join(f"{bound.assertions[place].metric}: {grades[place].reason}" for place in places))

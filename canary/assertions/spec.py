@@ -1,0 +1,124 @@
+"""What users write under `assert`, read into assertions."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from dataclasses import fields, is_dataclass
+from functools import cache
+from types import MappingProxyType
+from typing import Any
+
+from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic_core import ErrorDetails
+
+from canary.assertions.excerpt import excerpt, shorten
+from canary.assertions.negation import Negated
+from canary.assertions.table import ASSERTIONS
+from canary.errors import ConfigError, PluginError
+from canary.protocols import Assertion
+from canary.records import Scale
+
+NOT = "not-"
+_NO_PLUGINS: Mapping[str, type] = MappingProxyType({})
+_WORDS = {
+    "less than or equal to": "at most",
+    "greater than or equal to": "at least",
+    "a valid number": "a number",
+    "a valid integer": "a whole number",
+    "a valid string": "text",
+    "a valid boolean": "true or false",
+}
+
+
+def parse(spec: Mapping[str, Any], plugins: Mapping[str, type] = _NO_PLUGINS, where: str = "assert") -> Assertion:
+    """The assertion that a spec describes; `metric` defaults to its type.
+
+    ConfigError with every problem of the spec, each named by its place under
+    `where` (`assert[0]`, say). Imports the function that `python` names.
+    """
+    if not isinstance(spec, Mapping):
+        raise ConfigError(f"'{where}' must be a mapping with a 'type' (got {excerpt(spec)})")
+    table = ASSERTIONS | dict(plugins)
+    name = spec.get("type")
+    kind = name.removeprefix(NOT) if isinstance(name, str) else name
+    if kind not in table:
+        raise ConfigError(_unknown_type(name, table, where))
+    keys = {"metric": name} | {key: value for key, value in spec.items() if key != "type"}
+    assertion = _built(table[kind], keys, where)
+    return assertion if kind == name else _negated(assertion, kind, where)
+
+
+def is_structural(assertion: Assertion) -> bool:
+    """Whether it needs nothing but the response; a plugin that does says so."""
+    positive = assertion.positive if isinstance(assertion, Negated) else assertion
+    return getattr(type(positive), "structural", False) is True
+
+
+def _unknown_type(name: Any, table: Mapping[str, type], where: str) -> str:
+    valid = f"(valid: {', '.join(table)}, each also with {NOT!r} before it)"
+    if name is None:
+        return f"'{where}.type' is required {valid}"
+    meant = _meant(name, [*table, *(NOT + kind for kind in table)])
+    return f"'{where}.type' is no assertion we know: {excerpt(name)}{meant} {valid}"
+
+
+def _meant(name: Any, valid: Iterable[str]) -> str:
+    near = difflib.get_close_matches(str(name), list(valid), n=1)
+    return f"; did you mean {near[0]!r}?" if near else ""
+
+
+def _built(cls: type, keys: Mapping[str, Any], where: str) -> Assertion:
+    valid = _keys(cls)
+    unknown = [key for key in keys if key not in valid]
+    problems = [
+        f"'{where}.{key}' is not a known key{_meant(key, valid)} (valid: type, {', '.join(valid)})" for key in unknown
+    ]
+    try:
+        assertion = _adapter(cls).validate_python({key: value for key, value in keys.items() if key in valid})
+    except ValidationError as error:
+        raise ConfigError(problems + [_problem(detail, where) for detail in error.errors()]) from None
+    if problems:
+        raise ConfigError(problems)
+    if not isinstance(assertion.scale, Scale):
+        raise PluginError(f"{cls.__module__}.{cls.__qualname__} must declare its scale (got {assertion.scale!r})")
+    return assertion  # type: ignore[no-any-return]
+
+
+@cache
+def _adapter(cls: type) -> TypeAdapter[Any]:
+    return TypeAdapter(cls)
+
+
+@cache
+def _keys(cls: type) -> tuple[str, ...]:
+    if issubclass(cls, BaseModel):
+        return tuple(cls.model_fields)
+    if is_dataclass(cls):
+        return tuple(field.name for field in fields(cls) if field.init)
+    raise PluginError(f"{cls.__module__}.{cls.__qualname__} must be a frozen dataclass or a pydantic model")
+
+
+def _problem(detail: ErrorDetails, where: str) -> str:
+    place = ".".join([where, *map(str, detail["loc"])])
+    if detail["type"] == "missing":
+        return f"'{place}' is required"
+    if detail["type"] == "extra_forbidden":
+        return f"'{place}' is not a known key"
+    said = str(detail["ctx"]["error"]) if detail["type"] == "value_error" else _shortened(detail["msg"])
+    return f"'{place}' {shorten(said)} (got {excerpt(detail['input'])})"
+
+
+def _shortened(message: str) -> str:
+    text = message.replace("Input should be", "must be").replace("String should", "must")
+    for words, plain in _WORDS.items():
+        text = text.replace(words, plain)
+    return text if text.startswith("must") else f"must be valid: {text}"
+
+
+def _negated(assertion: Assertion, kind: str, where: str) -> Negated:
+    if assertion.scale not in (Scale.PASS_FAIL, Scale.BOUNDED):
+        raise ConfigError(
+            f"'{where}.type' must not negate {kind!r}: the opposite of a {assertion.scale} score is unknown"
+        )
+    return Negated(metric=assertion.metric, positive=assertion)

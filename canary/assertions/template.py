@@ -1,0 +1,92 @@
+"""`{{expected}}` and `{{var}}` in an assertion's values.
+
+Names in scope: each of the case's vars, then `vars`, `metadata` and, where
+the case has one, `expected`. A value that is nothing but one dotted name
+keeps its type, so `{{expected}}` may be a number, a list or an object; any
+other template renders to text, sandboxed, and an unknown name is an error. A
+string without `{{` is never touched.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from functools import cache, lru_cache
+from typing import TYPE_CHECKING, Any
+
+from canary.records import Prompt
+
+if TYPE_CHECKING:
+    from jinja2 import Template
+    from jinja2.sandbox import SandboxedEnvironment
+
+_NAME = re.compile(r"\{\{\s*([A-Za-z_]\w*(?:\.\w+)*)\s*\}\}")
+_ABSENT = object()
+
+
+def is_template(value: Any) -> bool:
+    """Whether any string inside is one."""
+    if isinstance(value, str):
+        return "{{" in value
+    if isinstance(value, Mapping):
+        return any(is_template(item) for item in value.values())
+    return isinstance(value, list | tuple) and any(is_template(item) for item in value)
+
+
+def render(value: Any, prompt: Prompt) -> Any:
+    """The value with every string inside it filled from the case."""
+    if not is_template(value):
+        return value
+    return _walk(value, lambda text: _fill(text, scope(prompt)))
+
+
+def require_template(value: Any) -> None:
+    """Raise ValueError when a string inside is not a template at all."""
+    from jinja2 import TemplateSyntaxError  # noqa: PLC0415 - only templates pay for it
+
+    try:
+        _walk(value, _compiled)
+    except TemplateSyntaxError as error:
+        raise ValueError(f"must be a valid template: {error.message}") from error
+
+
+def scope(prompt: Prompt) -> dict[str, Any]:
+    """The names a template may use."""
+    names = {"vars": prompt.vars, "metadata": prompt.metadata, **prompt.vars}
+    return names if prompt.expected is None else {**names, "expected": prompt.expected}
+
+
+def _walk(value: Any, fill: Callable[[str], Any]) -> Any:
+    if isinstance(value, str):
+        return fill(value) if "{{" in value else value
+    if isinstance(value, Mapping):
+        return {key: _walk(item, fill) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_walk(item, fill) for item in value]
+    return value
+
+
+def _fill(text: str, names: Mapping[str, Any]) -> Any:
+    name = _NAME.fullmatch(text)
+    found = _look_up(name[1], names) if name else _ABSENT
+    return _compiled(text).render(names) if found is _ABSENT else found
+
+
+def _look_up(dotted: str, names: Mapping[str, Any]) -> Any:
+    found: Any = names
+    for key in dotted.split("."):
+        found = found.get(key, _ABSENT) if isinstance(found, Mapping) else _ABSENT
+    return found
+
+
+@lru_cache(maxsize=4096)
+def _compiled(text: str) -> Template:
+    return _environment().from_string(text)
+
+
+@cache
+def _environment() -> SandboxedEnvironment:
+    from jinja2 import StrictUndefined  # noqa: PLC0415 - only templates pay for it
+    from jinja2.sandbox import SandboxedEnvironment  # noqa: PLC0415
+
+    return SandboxedEnvironment(undefined=StrictUndefined, keep_trailing_newline=True, autoescape=False)
