@@ -1,0 +1,373 @@
+"""Lines: what goes in comes out, and equal evidence has equal digests."""
+
+from __future__ import annotations
+
+import io
+import itertools
+import json
+import math
+import os
+import random
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from canary.codec import SHOWN, Record, decode, encode, evidence_digests, golden_digest
+from canary.errors import EvidenceError
+from canary.records import Arm, Attempt, ErrorKind, Evidence, Failure, Prompt, Response, Scale, Score
+
+
+def is_scalar(text: str) -> bool:
+    """No two surrogates in a row that JSON would join into one character."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass") == text
+
+
+TEXT = st.text(st.characters(), max_size=30).filter(is_scalar)
+NUMBER = st.floats(allow_nan=False, allow_infinity=False)
+NUMBERS = st.lists(NUMBER, max_size=4).map(tuple)
+COUNT = st.integers(0, 10**12)
+FAILURE = st.builds(Failure, kind=st.sampled_from(ErrorKind), message=TEXT)
+ATTEMPT = st.builds(Attempt, seconds=NUMBER, error=st.none() | FAILURE, cost_usd=st.none() | NUMBER)
+ARM = st.sampled_from(Arm)
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | NUMBER | TEXT,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT, inner, max_size=3),
+    max_leaves=8,
+)
+OBJECT = st.dictionaries(TEXT, JSON, max_size=3)
+PROMPT = st.builds(
+    Prompt,
+    id=TEXT,
+    digest=TEXT,
+    stratum=TEXT,
+    cluster=TEXT,
+    vars=OBJECT,
+    messages=st.none() | st.lists(OBJECT, max_size=2).map(tuple),
+    expected=JSON,
+    asserts=st.lists(OBJECT, max_size=2).map(tuple),
+    metadata=OBJECT,
+)
+RESPONSE = st.builds(
+    Response,
+    id=TEXT,
+    arm=ARM,
+    output=TEXT,
+    repeat=COUNT,
+    error=st.none() | FAILURE,
+    ttft_s=st.none() | NUMBER,
+    itl_s=st.none() | NUMBERS,
+    tpot_s=st.none() | NUMBER,
+    total_s=st.none() | NUMBER,
+    input_tokens=st.none() | COUNT,
+    output_tokens=st.none() | COUNT,
+    cached_tokens=st.none() | COUNT,
+    cost_usd=st.none() | NUMBER,
+    finish_reason=st.none() | TEXT,
+    logprobs=st.none() | NUMBERS,
+    started_at=st.none() | NUMBER,
+    session=st.none() | TEXT,
+    tenant=st.none() | TEXT,
+    scores=st.none() | st.dictionaries(TEXT, NUMBER | st.booleans(), max_size=3),
+    attempts=st.lists(ATTEMPT, max_size=2).map(tuple),
+)
+SCORE = st.builds(
+    Score,
+    id=TEXT,
+    arm=ARM,
+    repeat=COUNT,
+    metric=TEXT,
+    scale=st.sampled_from(Scale),
+    value=st.none() | NUMBER,
+    passed=st.none() | st.booleans(),
+    reason=TEXT,
+)
+
+ANSWER = Response(id="a", arm=Arm.BASELINE, output="x")
+SCORED = Score(id="a", arm=Arm.BASELINE, repeat=0, metric="m", scale=Scale.BOUNDED, value=1.0, passed=None)
+CASE = Prompt(id="a", digest="d", stratum="s", cluster="a", vars={"q": "?"}, messages=None, expected="x", asserts=())
+
+
+def read(kind: type[Record], lines: bytes) -> list[Record]:
+    """The records of these lines."""
+    return list(itertools.chain.from_iterable(decode(kind, io.BytesIO(lines), "file.jsonl")))
+
+
+@given(PROMPT)
+def test_prompts_survive(prompt: Prompt) -> None:
+    """A prompt of any text and JSON values is read back equal, byte for byte."""
+    line = encode(prompt)
+
+    assert read(Prompt, line) == [prompt]
+    assert encode(read(Prompt, line)[0]) == line
+
+
+@given(RESPONSE)
+def test_responses_survive(response: Response) -> None:
+    """A response of any text and finite numbers is read back equal, byte for byte."""
+    line = encode(response)
+
+    assert read(Response, line) == [response]
+    assert encode(read(Response, line)[0]) == line
+
+
+@given(SCORE)
+def test_scores_survive(score: Score) -> None:
+    """A score of any text and finite number is read back equal, byte for byte."""
+    line = encode(score)
+
+    assert read(Score, line) == [score]
+    assert encode(read(Score, line)[0]) == line
+
+
+@given(st.lists(RESPONSE, max_size=6))
+def test_one_ascii_line_each(responses: list[Response]) -> None:
+    """Every record is one ASCII line, whatever line breaks its texts hold."""
+    lines = b"".join(map(encode, responses))
+
+    assert lines.isascii()
+    assert len(lines.decode().splitlines()) == len(responses) == lines.count(b"\n")
+    assert read(Response, lines) == responses
+
+
+def test_numbers_keep_their_kind() -> None:
+    """True and 1.0 stay apart in recorded scores; an integer is the float it equals."""
+    response = replace(ANSWER, scores={"yes": True, "full": 1}, ttft_s=2)
+
+    (again,) = read(Response, encode(response))
+
+    assert again.scores == {"full": 1.0, "yes": True}
+    assert [type(value) for value in again.scores.values()] == [float, bool]
+    assert encode(again) == encode(response)
+
+
+def test_line_of_a_response() -> None:
+    """The line is the contract of recorded outputs plus the arm; what is unknown is left out."""
+    failure = Failure(kind=ErrorKind.SERVER, message="503")
+    response = replace(
+        ANSWER,
+        error=failure,
+        ttft_s=0.5,
+        itl_s=(0.25, 0.5),
+        cost_usd=1e-7,
+        attempts=(Attempt(seconds=1.0, error=failure), Attempt(seconds=0.5, cost_usd=0.0)),
+    )
+
+    assert encode(response).decode() == (
+        '{"id":"a","arm":"baseline","repeat":0,"output":"x","error":{"kind":"server","message":"503"}'
+        ',"ttft_s":0.5,"itl_s":[0.25,0.5],"cost_usd":1e-07,"attempts":[{"seconds":1.0'
+        ',"error":{"kind":"server","message":"503"}},{"seconds":0.5,"cost_usd":0.0}]}\n'
+    )
+
+
+def test_abstention_is_written_out() -> None:
+    """What decides is never left out: an abstention says null."""
+    line = json.loads(encode(replace(SCORED, value=None)))
+
+    assert line["value"] is None
+    assert line["passed"] is None
+
+
+def test_order_of_keys_in_a_case_is_kept() -> None:
+    """A case's own keys keep their order, as a template may show them to the model."""
+    prompt = replace(CASE, vars={"z": 1, "a": {"y": 1, "b": 2}})
+
+    (again,) = read(Prompt, encode(prompt))
+
+    assert list(again.vars) == ["z", "a"]
+    assert list(again.vars["a"]) == ["y", "b"]
+
+
+def test_ten_megabytes() -> None:
+    """An output of 10 MB is one line like any other."""
+    response = replace(ANSWER, output="\u2028\x00é" * 3_400_000)
+
+    assert read(Response, encode(response) + encode(ANSWER)) == [response, ANSWER]
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize(
+    "broken",
+    [
+        lambda value: replace(SCORED, value=value),
+        lambda value: replace(ANSWER, ttft_s=value),
+        lambda value: replace(ANSWER, itl_s=(0.1, value)),
+        lambda value: replace(ANSWER, scores={"m": value}),
+        lambda value: replace(ANSWER, attempts=(Attempt(seconds=value),)),
+        lambda value: replace(CASE, vars={"deep": [{"number": value}]}),
+    ],
+)
+def test_no_nan_is_written(broken: Callable[[float], Any], value: float) -> None:
+    """A number that is not finite is refused wherever it hides, naming the record."""
+    with pytest.raises(EvidenceError, match=r"'a'.* cannot be written"):
+        encode(broken(value))
+
+
+def test_refusal_names_the_arm() -> None:
+    """A record that cannot be written is named with its arm and the reason."""
+    with pytest.raises(EvidenceError) as caught:
+        encode(replace(SCORED, value=math.nan))
+
+    assert str(caught.value) == "score 'a' of the baseline cannot be written: a number must be finite (got nan)"
+
+
+def test_bottomless_case_is_refused() -> None:
+    """A case nested too deeply to be written is an error, not a crash."""
+    deep: list[Any] = []
+    for _ in range(100_000):
+        deep = [deep]
+
+    with pytest.raises(EvidenceError, match="cannot be written"):
+        encode(replace(CASE, vars={"deep": deep}))
+
+
+@pytest.mark.parametrize(
+    ("line", "problem"),
+    [
+        ("{", "file.jsonl:2: Invalid JSON"),
+        ("", "file.jsonl:2: a line must hold one response (got 0)"),
+        ("[]", "file.jsonl:2: "),
+        ('{"id":"a","arm":"baseline"}', "file.jsonl:2: 'output': Field required"),
+        ('{"id":"a","arm":"control","output":"x"}', "file.jsonl:2: 'arm': Input should be 'baseline' or 'candidate'"),
+        ('{"id":"a","arm":"baseline","output":"x","speed":1}', "file.jsonl:2: 'speed': "),
+        (
+            '{"id":"a","arm":"baseline","output":"x","ttft_s":"1"}',
+            "file.jsonl:2: 'ttft_s': Input should be a valid num",
+        ),
+        ('{"id":"a","arm":"baseline","output":"x","ttft_s":NaN}', "file.jsonl:2: 'ttft_s': Input should be a finite n"),
+        ('{"id":"a","arm":"baseline","output":"x","ttft_s":1e999}', "file.jsonl:2: 'ttft_s': Input should be a finite"),
+        ('{"id":"a","arm":"baseline","output":"x","scores":{"m":NaN}}', "file.jsonl:2: 'scores.m.float': Input should"),
+        ('{"id":"a","arm":"baseline","output":"\\ud800","x":1}', "file.jsonl:2: 'x': Unexpected keyword argument"),
+        ('{"id":"a","arm":"baseline","output":"\\ud800"}', "file.jsonl:2: the line is not as a response is written"),
+        ('{"id":"a","arm":"baseline","output":"x"},{"id":"b","arm":"baseline","output":"x"}', "one response (got 2)"),
+    ],
+)
+def test_bad_line_is_named(line: str, problem: str) -> None:
+    """A bad line is an error that names file, line and field."""
+    with pytest.raises(EvidenceError) as caught:
+        read(Response, encode(ANSWER) + line.encode() + b"\n" + encode(replace(ANSWER, id="c")))
+
+    assert problem in caught.value.problems[0]
+
+
+def test_bytes_that_are_no_text() -> None:
+    """A line that is not UTF-8 is named."""
+    with pytest.raises(EvidenceError, match=r"file\.jsonl:1: "):
+        read(Response, encode(ANSWER).replace(b"x", b"\xff"))
+
+
+@pytest.mark.parametrize("number", ["NaN", "-Infinity"])
+def test_nan_in_a_case_is_refused(number: str) -> None:
+    """Free-form values of a case hold no NaN either."""
+    with pytest.raises(EvidenceError, match=r"file\.jsonl:1: a number must be finite"):
+        read(Prompt, encode(CASE).replace(b'"?"', number.encode()))
+
+
+def test_the_word_nan_is_text() -> None:
+    """A case that only speaks of NaN is read like any other."""
+    prompt = replace(CASE, vars={"q": "Is NaN == NaN? Infinity?"})
+
+    assert read(Prompt, encode(prompt)) == [prompt]
+
+
+def test_torn_last_line_is_named() -> None:
+    """A file without a final line break is torn."""
+    with pytest.raises(EvidenceError, match=r"file\.jsonl:2: the last line is torn"):
+        read(Response, encode(ANSWER) + encode(ANSWER)[:-1])
+
+
+def test_many_bad_lines_are_counted() -> None:
+    """The first problems are named and the rest counted."""
+    with pytest.raises(EvidenceError) as caught:
+        read(Response, b"{}\n" * 100)
+
+    assert len(caught.value.problems) == SHOWN + 1
+    assert caught.value.problems[-1] == "and 280 more of this kind"  # three required fields are missing on each
+
+
+EVIDENCE = Evidence(
+    prompts=tuple(replace(CASE, id=f"c{i}", digest=f"d{i}", vars={"é\ud800": i}) for i in range(9)),
+    responses=tuple(
+        replace(ANSWER, id=f"c{i}", arm=arm, scores={"b": 0.1, "a": True}, output="\u2028")
+        for i in range(9)
+        for arm in Arm
+    ),
+    scores=tuple(replace(SCORED, id=f"c{i}", arm=arm, metric=m) for i in range(9) for arm in Arm for m in "xyz"),
+)
+
+
+def test_digest_has_four_parts() -> None:
+    """The digests name prompts, each arm's responses and scores, each their own."""
+    digests = evidence_digests(EVIDENCE)
+
+    assert list(digests) == ["prompts", "baseline_responses", "candidate_responses", "scores"]
+    assert len(set(digests.values())) == 4
+
+
+@given(st.randoms(use_true_random=False))
+def test_order_is_no_matter(shuffled: random.Random) -> None:
+    """Shuffled evidence has the same digests."""
+    parts = {name: list(getattr(EVIDENCE, name)) for name in ("prompts", "responses", "scores")}
+    for part in parts.values():
+        shuffled.shuffle(part)
+
+    assert evidence_digests(Evidence(**{name: tuple(part) for name, part in parts.items()})) == evidence_digests(
+        EVIDENCE
+    )
+
+
+@pytest.mark.parametrize("part", ["prompts", "responses", "scores"])
+def test_every_record_counts(part: str) -> None:
+    """Leaving out one record changes its part's digest and no other's."""
+    fewer = evidence_digests(replace(EVIDENCE, **{part: getattr(EVIDENCE, part)[1:]}))
+
+    changed = {name for name, digest in evidence_digests(EVIDENCE).items() if fewer[name] != digest}
+
+    assert changed == {"baseline_responses" if part == "responses" else part}
+
+
+@pytest.mark.parametrize("seed", ["0", "1", "4242"])
+def test_hash_seed_is_no_matter(seed: str) -> None:
+    """Another PYTHONHASHSEED and another order of dictionaries give the same digests."""
+    script = (
+        "import json; from canary.codec import evidence_digests; from canary.records import *\n"
+        "names = sorted({'b', 'a', 'c'}, key=hash)\n"
+        "one = lambda i: Response(id=i, arm=Arm.BASELINE, output='', scores=dict.fromkeys(names, 0.5))\n"
+        "responses = tuple(map(one, names))\n"
+        "print(json.dumps(evidence_digests(Evidence(prompts=(), responses=responses, scores=()))))"
+    )
+    responses = tuple(Response(id=i, arm=Arm.BASELINE, output="", scores=dict.fromkeys("cab", 0.5)) for i in "abc")
+
+    printed = subprocess.run(
+        [sys.executable, "-c", script], env={**os.environ, "PYTHONHASHSEED": seed}, capture_output=True, check=True
+    ).stdout
+
+    assert json.loads(printed) == evidence_digests(Evidence(prompts=(), responses=responses, scores=()))
+
+
+def test_digest_with_ordinary_tools(tmp_path: Path) -> None:
+    """Anyone can recompute a digest from the file with grep, sort and sha256sum."""
+    file = tmp_path / "responses.jsonl"
+    quoting = replace(ANSWER, id='"arm":"baseline"', arm=Arm.CANDIDATE, output='{"arm":"baseline"}')
+    responses = (*EVIDENCE.responses, quoting)
+    file.write_bytes(b"".join(map(encode, responses)))
+
+    command = f'grep \'"arm":"baseline"\' {file} | LC_ALL=C sort | sha256sum'
+    printed = subprocess.run(command, shell=True, capture_output=True, check=True, text=True).stdout
+
+    assert printed.split()[0] == evidence_digests(replace(EVIDENCE, responses=responses))["baseline_responses"]
+
+
+def test_golden_digest_is_of_contents() -> None:
+    """The same cases in another order are the same golden set; one other case is not."""
+    cases = [replace(CASE, digest=digest) for digest in "abc"]
+
+    assert golden_digest(cases) == golden_digest(cases[::-1])
+    assert golden_digest(cases) != golden_digest(cases[1:])
+    assert golden_digest(cases) != golden_digest([*cases, cases[0]])
