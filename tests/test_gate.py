@@ -36,11 +36,12 @@ def make_signal(name: str, status: Status, tier: Tier = Tier.BLOCKING) -> Signal
     return Signal(
         name=name, kind="quality", stratum=None, metric="m", tier=tier, status=status, baseline=None, candidate=None,
         effect="difference", estimate=None, low=None, high=None, margin=None, n=0, method="none", p_harm=None,
-        p_harm_adjusted=None, p_noninferior=None, need=None, reason=f"{name} is {status.label}", warnings=(), runbook=None,
+        p_harm_adjusted=None, p_noninferior=None, need=None,
+        reason=f"{name} is {status.label}", warnings=(), runbook=None,
     )  # fmt: skip
 
 
-P, I, F = Status.PASS, Status.INCONCLUSIVE, Status.FAIL
+P, U, F = Status.PASS, Status.INCONCLUSIVE, Status.FAIL
 
 
 @pytest.mark.parametrize(
@@ -48,10 +49,10 @@ P, I, F = Status.PASS, Status.INCONCLUSIVE, Status.FAIL
     [
         ([P], Decision.PROMOTE),
         ([P, P], Decision.PROMOTE),
-        ([P, I], Decision.HOLD),
-        ([I], Decision.HOLD),
+        ([P, U], Decision.HOLD),
+        ([U], Decision.HOLD),
         ([P, F], Decision.ROLLBACK),
-        ([I, F], Decision.ROLLBACK),
+        ([U, F], Decision.ROLLBACK),
         ([], Decision.HOLD),
     ],
 )
@@ -115,7 +116,7 @@ def test_not_turns_a_status_over() -> None:
     plan = make_plan(composites={"rollback": {"not": "quality/*"}}, false_alarm_rates={"quality/*": 0.01})
 
     assert decide([make_signal("quality/all/pass", P)], plan, {}).verdict is Decision.ROLLBACK
-    assert decide([make_signal("quality/all/pass", I)], plan, {}).verdict is Decision.HOLD
+    assert decide([make_signal("quality/all/pass", U)], plan, {}).verdict is Decision.HOLD
 
 
 def test_promote_is_produced_in_one_line_of_code() -> None:

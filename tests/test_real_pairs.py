@@ -33,7 +33,7 @@ def gsm8k(folder: Path) -> list[dict[str, Any]]:
 
 def answer(text: str) -> str:
     """The number after `A:`, the way the data set marks it."""
-    return text.split("A:")[-1].strip().replace(",", "")
+    return text.rsplit("A:", maxsplit=1)[-1].strip().replace(",", "")
 
 
 def golden_rows(rows: list[dict[str, Any]]) -> Rows:
@@ -74,7 +74,9 @@ def tango(lost: int, won: int, n: int, null: float) -> float:
     return (won - lost - n * null) / math.sqrt(variance)
 
 
-def expected_numbers(rows: list[dict[str, Any]], baseline: str, candidate: str, stratum: str, margin: float) -> dict[str, float]:
+def expected_numbers(
+    rows: list[dict[str, Any]], baseline: str, candidate: str, stratum: str, margin: float
+) -> dict[str, float]:
     """Mid-p, non-inferiority and estimate of one stratum, computed from counts alone."""
     chosen = [row for row in rows if stratum in {"all", row["category"]}]
     pairs = Counter((row[baseline]["correct"], row[candidate]["correct"]) for row in chosen)
@@ -98,15 +100,18 @@ def test_gsm8k_pairs_give_the_known_verdicts(
     baseline: str,
     candidate: str,
     allowed: set[str],
-    scored: bool,
+    scored: bool,  # noqa: FBT001 - pytest's parameter
 ) -> None:
     """Recorded correctness and the number after `A:` lead to the same verdict, strata named."""
     rows = gsm8k(shared_data)
     (tmp_path / "answer.py").write_text(
-        "def is_right(output, case):\n    return output.split('A:')[-1].strip().replace(',', '') == case['expected']\n"
+        "def is_right(output, case):\n"
+        "    return output.rsplit('A:', 1)[-1].strip().replace(',', '') == case['expected']\n"
     )
     golden = write_lines("prompts.jsonl", golden_rows(rows))
-    files = [write_lines(f"{model}.jsonl", response_rows(rows, model, scored=scored)) for model in (baseline, candidate)]
+    files = [
+        write_lines(f"{model}.jsonl", response_rows(rows, model, scored=scored)) for model in (baseline, candidate)
+    ]
 
     ran = canary("compare", *files, "--golden", golden, "--json")
 
@@ -125,7 +130,9 @@ def test_holm_covers_exactly_the_blocking_family(
     """Adjusted p-values are Holm's over the blocking signals that could reject."""
     rows = gsm8k(shared_data)
     golden = write_lines("prompts.jsonl", golden_rows(rows))
-    files = [write_lines(f"{m}.jsonl", response_rows(rows, m, scored=True)) for m in ("6b_verification", "175b_finetuning")]
+    files = [
+        write_lines(f"{m}.jsonl", response_rows(rows, m, scored=True)) for m in ("6b_verification", "175b_finetuning")
+    ]
 
     signals = canary("compare", *files, "--golden", golden, "--json").verdict["signals"]
 
@@ -139,16 +146,17 @@ def test_ifeval_gpt4o_mini_rolls_back_on_keywords(
     shared_data: Path, canary: Callable[..., Any], write_lines: Callable[[str, Rows], Path]
 ) -> None:
     """The loss sits in one family of instructions while the average moves little."""
-    rows = [json.loads(line) for line in (shared_data / "ifeval" / "ifeval_en_outputs_3models.jsonl").open(encoding="utf-8")]
-    golden = write_lines("prompts.jsonl", [
-        {"id": str(row["id"]), "vars": {"prompt": row["prompt"]}, "metadata": {"stratum": row["families"][0]}} for row in rows
-    ])  # fmt: skip
+    source = shared_data / "ifeval" / "ifeval_en_outputs_3models.jsonl"
+    rows = [json.loads(line) for line in source.open(encoding="utf-8")]
+    cases = [{"id": str(row["id"]), "metadata": {"stratum": row["families"][0]}} for row in rows]
+    golden = write_lines("prompts.jsonl", [case | {"vars": {}} for case in cases])
     files = [
-        write_lines(f"{name}.jsonl", [
-            {"id": str(row["id"]), "output": row[key]["output"], "scores": {"strict": row[key]["strict"]}} for row in rows
-        ])
-        for name, key in (("gpt-4o", "gpt-4o-2024-08-06"), ("gpt-4o-mini", "gpt-4o-mini-2024-07-18"))
-    ]  # fmt: skip
+        write_lines(
+            f"{key}.jsonl",
+            [{"id": str(r["id"]), "output": r[key]["output"], "scores": {"strict": r[key]["strict"]}} for r in rows],
+        )
+        for key in ("gpt-4o-2024-08-06", "gpt-4o-mini-2024-07-18")
+    ]
 
     ran = canary("compare", *files, "--golden", golden, "--json")
 
@@ -165,11 +173,16 @@ def test_tau_bench_trials_never_roll_back(
         rows = list(csv.DictReader(file))
     trials = sorted({row["trial"] for row in rows})
     files = {
-        trial: write_lines(f"trial-{trial}.jsonl", [
-            {"id": row["task_id"], "output": "", "scores": {"reward": float(row["reward"])}} for row in rows if row["trial"] == trial
-        ])
+        trial: write_lines(
+            f"trial-{trial}.jsonl",
+            [
+                {"id": row["task_id"], "output": "", "scores": {"reward": float(row["reward"])}}
+                for row in rows
+                if row["trial"] == trial
+            ],
+        )
         for trial in trials
-    }  # fmt: skip
+    }
 
     verdicts = [
         canary("compare", files[one], files[other], "--json").verdict["verdict"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +17,7 @@ from canary.records import Arm, Evidence, Prompt, Response
 POOLED = "all"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Table:
     """Cases sorted by id; row `case * repeat + k` is the k-th answer to it."""
 
@@ -33,14 +34,24 @@ class Table:
     """Shape (cases * repeat,)."""
     candidate: tuple[Response | None, ...]
 
+    @cached_property
+    def served(self) -> NDArray[np.bool_]:
+        """Shape (cases,): cases the baseline answered at least once without error."""
+        rows = np.fromiter((r is not None and r.error is None for r in self.baseline), bool, len(self.baseline))
+        return np.asarray(rows.reshape(-1, self.repeat).any(axis=1))
+
     def answers(self, arm: Arm) -> tuple[Response | None, ...]:
         """One arm's answers in row order."""
         return self.baseline if arm is Arm.BASELINE else self.candidate
 
     def absent(self, arm: Arm) -> NDArray[np.bool_]:
         """Shape (cases,): cases this arm did not answer every time."""
-        rows = np.fromiter((r is None for r in self.answers(arm)), bool, len(self.prompts) * self.repeat)
-        return np.asarray(rows.reshape(-1, self.repeat).any(axis=1))
+        return self._absent[arm]
+
+    @cached_property
+    def _absent(self) -> dict[Arm, NDArray[np.bool_]]:
+        rows = {arm: np.fromiter((r is None for r in self.answers(arm)), bool, len(self.baseline)) for arm in Arm}
+        return {arm: np.asarray(of_arm.reshape(-1, self.repeat).any(axis=1)) for arm, of_arm in rows.items()}
 
     def selection(self, stratum: str) -> NDArray[np.bool_]:
         """Shape (cases,): the cases of one stratum, or of all of them."""
@@ -104,8 +115,14 @@ def listing(names: Sequence[str], shown: int = 3) -> str:
 
 
 def absences(table: Table, chosen: NDArray[np.bool_]) -> tuple[str, ...]:
-    """One sentence per arm that left chosen cases unanswered."""
+    """One sentence per arm that left chosen cases unanswered.
+
+    A baseline that only failed is absent too: any candidate is better than
+    nothing, which does not make it fit to replace the release.
+    """
     sentences = []
+    if chosen.any() and not (table.served & chosen).any():
+        sentences.append(f"every baseline response to {int(chosen.sum())} cases errored: nothing to compare with")
     for arm in Arm:
         cases = np.flatnonzero(table.absent(arm) & chosen)
         if cases.size:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TextIO
 
-from canary.errors import ConfigError, EvidenceError
+from canary.errors import ConfigError
 from canary.evaluate import evaluate
 from canary.evidence import (
     RunDirectory,
@@ -23,7 +23,7 @@ from canary.evidence import (
 from canary.journal import Journal, Key
 from canary.plan import Pipeline
 from canary.protocols import Answers, Pair, Runner
-from canary.records import Arm, Evidence, Prompt, Response
+from canary.records import Arm, Prompt, Response
 from canary.run.load import Loaded, load
 from canary.run.progress import Progress
 from canary.run.recorded import Judged

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from canary.evidence import load_run
-from canary.plan import LiveRelease, Pipeline, Plan
+from canary.plan import LiveRelease, Plan
 from canary.records import Arm, Evidence, Tier
 from canary.run.load import Loaded, load
 from canary.stats.power import (
@@ -172,11 +172,12 @@ def _spending(loaded: Loaded, evidence: Evidence | None) -> list[str]:
         if not isinstance(release, LiveRelease):
             lines.append(f"{arm}: {asked} answers read from a file, no tokens")
             continue
-        reads, writes = _tokens(loaded, arm, evidence) or (_guess(loaded), release.sampling.max_tokens)
+        reads, writes = _tokens(arm, evidence) or (_guess(loaded), release.sampling.max_tokens)
         kind = "measured" if evidence else "at most"
         money = "" if release.price is None else f", {kind} ${asked * release.price.of(reads, writes):.2f}"
         lines.append(
-            f"{arm}: {asked} requests, about {asked * reads:,} input tokens, {kind} {asked * writes:,} output tokens{money}"
+            f"{arm}: {asked} requests, about {asked * reads:,} input tokens, "
+            f"{kind} {asked * writes:,} output tokens{money}"
         )
     if evidence:
         times = [r.total_s for r in evidence.responses if r.total_s is not None]
@@ -185,11 +186,13 @@ def _spending(loaded: Loaded, evidence: Evidence | None) -> list[str]:
     return lines
 
 
-def _tokens(loaded: Loaded, arm: Arm, evidence: Evidence | None) -> tuple[int, int] | None:
+def _tokens(arm: Arm, evidence: Evidence | None) -> tuple[int, int] | None:
     """Mean tokens a request as the calibration measured them."""
     if evidence is None:
         return None
-    known = [r for r in evidence.responses if r.arm is arm and r.input_tokens is not None and r.output_tokens is not None]
+    known = [
+        r for r in evidence.responses if r.arm is arm and r.input_tokens is not None and r.output_tokens is not None
+    ]
     if not known:
         return None
     return (
@@ -220,7 +223,9 @@ def render_foresight(foresight: Foresight) -> str:
     console.print(f"{plan.baseline.name} -> {plan.candidate.name}, stage {plan.stage}")
     console.print(table)
     console.print(f"discordance {foresight.source}")
-    console.print(f"an unchanged candidate is promoted with probability {foresight.promote.promote:.2f} (quality alone)")
+    console.print(
+        f"an unchanged candidate is promoted with probability {foresight.promote.promote:.2f} (quality alone)"
+    )
     for line in (*foresight.spending, *plan.warnings):
         console.print(line)
     for line in foresight.lacking:

@@ -31,7 +31,9 @@ class Progress:
             self._task = self._bar.add_task("pairs", total=self._total, completed=self._done, errors=0)
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._stack.close()
 
     def advance(self, answers: Answers) -> None:
@@ -42,7 +44,9 @@ class Progress:
             self._bar.update(self._task, completed=self._done, errors=self._errors)
         elif self._done == self._total or self._done * LINES // self._total > (self._done - 1) * LINES // self._total:
             elapsed = time.monotonic() - self._started
-            print(f"{self._done}/{self._total} pairs, {self._errors} errors, {elapsed:.0f} s", file=self._out, flush=True)
+            print(
+                f"{self._done}/{self._total} pairs, {self._errors} errors, {elapsed:.0f} s", file=self._out, flush=True
+            )
 
 
 def _bar(out: TextIO) -> Bar:

@@ -1,0 +1,297 @@
+"""Nothing unknown promotes: every way evidence can be missing, and what is said."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+Rows = list[dict[str, Any]]
+Canary = Callable[..., Any]
+
+CASES = 120
+"""Enough to promote when nothing is wrong: errors need 88, a 3-point margin too."""
+
+
+class Bench:
+    """Two arms that answer alike; each test breaks one thing."""
+
+    def __init__(self, folder: Path, canary: Canary) -> None:
+        self.folder, self._canary = folder, canary
+        self.golden: Rows = [
+            {"id": f"c{i}", "vars": {"prompt": f"say {i}"}, "expected": str(i), "metadata": {"stratum": "ab"[i % 2]}}
+            for i in range(CASES)
+        ]
+        self.baseline: Rows = [{"id": f"c{i}", "output": str(i)} for i in range(CASES)]
+        self.candidate: Rows = [dict(row) for row in self.baseline]
+        self.policy: str | None = None
+
+    @property
+    def both(self) -> Rows:
+        """Every line of both arms."""
+        return [*self.baseline, *self.candidate]
+
+    def write(self, name: str, rows: list[Mapping[str, Any]] | Rows) -> Path:
+        """Write one JSONL file."""
+        path = self.folder / name
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+        return path
+
+    def compare(self, *options: object) -> Any:
+        """Run `canary compare` on what the test left."""
+        files = [self.write("baseline.jsonl", self.baseline), self.write("candidate.jsonl", self.candidate)]
+        if self.policy is not None:
+            (self.folder / "policy.yaml").write_text(self.policy, encoding="utf-8")
+            options = (*options, "--policy", self.folder / "policy.yaml")
+        golden = self.write("prompts.jsonl", self.golden)
+        return self._canary("compare", *files, "--golden", golden, "--json", *options)
+
+
+@pytest.fixture
+def bench(tmp_path: Path, canary: Canary) -> Bench:
+    """A comparison that promotes as it stands."""
+    return Bench(tmp_path, canary)
+
+
+def assert_holds(ran: Any, *words: str) -> None:
+    """The verdict is hold, exit 3, and the reasons carry the words."""
+    assert ran.status == 3, ran.err
+    assert ran.verdict["verdict"] == "hold"
+    reasons = " ".join(signal["reason"] for signal in ran.verdict["signals"]) + ran.verdict["reason"]
+    for word in words:
+        assert word in reasons
+
+
+def assert_refuses(ran: Any, *words: str) -> None:
+    """Exit 2, no verdict, and an error that carries the words."""
+    assert ran.status == 2, ran.out
+    assert ran.out == ""
+    for word in words:
+        assert word in ran.err
+
+
+def test_the_bench_promotes_when_nothing_is_wrong(bench: Bench) -> None:
+    """Otherwise the tests below could not fail."""
+    ran = bench.compare()
+
+    assert ran.status == 0, ran.verdict["reason"]
+
+
+def test_empty_golden_set_is_refused(bench: Bench) -> None:
+    """No cases, no question."""
+    bench.golden = []
+
+    assert_refuses(bench.compare(), "prompts.jsonl")
+
+
+@pytest.mark.parametrize("arm", ["baseline", "candidate"])
+def test_one_sided_cases_hold(bench: Bench, arm: str) -> None:
+    """A case that one arm did not answer is named."""
+    getattr(bench, arm).pop()
+
+    assert_holds(bench.compare(), f"1 of {CASES} cases have no {arm} response: 'c{CASES - 1}'")
+
+
+def test_cases_nobody_answered_hold(bench: Bench) -> None:
+    """A golden case without any answer is missing, not forgotten."""
+    bench.baseline.pop()
+    bench.candidate.pop()
+
+    assert_holds(bench.compare(), "no baseline response", "no candidate response")
+
+
+def test_responses_to_unknown_cases_are_refused(bench: Bench) -> None:
+    """An answer to a case that is not asked means the files do not belong together."""
+    bench.candidate.append({"id": "stranger", "output": ""})
+
+    assert_refuses(bench.compare(), "candidate", "'stranger'")
+
+
+def test_duplicate_case_ids_are_refused(bench: Bench) -> None:
+    """The same id twice is ambiguous."""
+    bench.golden.append(dict(bench.golden[0]))
+
+    assert_refuses(bench.compare(), f"prompts.jsonl:{CASES + 1}", "'c0'")
+
+
+def test_duplicate_response_ids_are_refused(bench: Bench) -> None:
+    """Two answers to one case and repeat are ambiguous."""
+    bench.candidate.append(dict(bench.candidate[0]))
+
+    assert_refuses(bench.compare(), f"candidate.jsonl:{CASES + 1}", "'c0'")
+
+
+def test_a_stratum_below_its_minimum_holds(bench: Bench) -> None:
+    """Nine perfect pairs decide nothing."""
+    for i, row in enumerate(bench.golden):
+        row["metadata"] = {"stratum": "rare" if i < 9 else "common"}
+
+    assert_holds(bench.compare(), "9 pairs decide nothing; 10 are the least")
+
+
+def test_a_broken_baseline_holds(bench: Bench) -> None:
+    """Better than nothing is not fit to replace it."""
+    bench.baseline = [{"id": row["id"], "error": {"kind": "server", "message": "down"}} for row in bench.baseline]
+
+    assert_holds(bench.compare(), "every baseline response", "nothing to compare with")
+
+
+def test_a_broken_candidate_rolls_back(bench: Bench) -> None:
+    """Errors stay in the denominator."""
+    bench.candidate = [{"id": row["id"], "error": {"kind": "server", "message": "down"}} for row in bench.candidate]
+
+    ran = bench.compare()
+
+    assert ran.status == 1
+    assert ran.signal("errors/server")["status"] == "fail"
+    assert ran.signal("quality/all/pass")["candidate"] == 0.0
+
+
+def test_negated_assertions_do_not_pass_on_errors(bench: Bench) -> None:
+    """An errored response scores 0 for `not-` forms too."""
+    for row in bench.golden:
+        row["assert"] = [{"type": "not-contains", "value": "sorry"}]
+    bench.candidate = [{"id": row["id"], "error": {"kind": "server", "message": "down"}} for row in bench.candidate]
+
+    assert bench.compare().signal("quality/all/pass")["candidate"] == 0.0
+
+
+def test_every_scorer_abstaining_holds(bench: Bench, tmp_path: Path) -> None:
+    """A scorer that breaks says nothing about either arm, and the reason says how it broke."""
+    (tmp_path / "broken.py").write_text("def grade(output, case):\n    raise RuntimeError('no model')\n")
+    for row in bench.golden:
+        row["assert"] = [{"type": "python", "value": "file://broken.py:grade"}]
+
+    assert_holds(bench.compare(), "no score in one arm or both", "no model")
+
+
+@pytest.mark.parametrize("value", ["NaN", "Infinity", "-0.1", "1.5", '"high"', "null"])
+def test_scores_out_of_range_are_refused(bench: Bench, value: str) -> None:
+    """The line and the metric are named."""
+    for row in bench.both:
+        row["scores"] = {"tone": 0.5}
+    files = [bench.write("b.jsonl", bench.baseline), bench.write("c.jsonl", bench.candidate)]
+    text = files[1].read_text(encoding="utf-8")
+    files[1].write_text(text.replace('"tone": 0.5', f'"tone": {value}', 1), encoding="utf-8")
+
+    assert_refuses(bench._canary("compare", *files, "--json"), "c.jsonl:1", "tone")
+
+
+def test_scores_on_some_lines_only_hold(bench: Bench) -> None:
+    """A metric that is not on every line of both arms is missing evidence."""
+    for row in bench.both:
+        row["scores"] = {"tone": 1.0}
+    bench.candidate[3] = {"id": "c3", "output": "3"}
+
+    assert_holds(bench.compare(), "1 of 120 cases have no score in one arm or both", "not recorded for candidate 'c3'")
+
+
+def test_no_scores_and_no_golden_set_is_refused(bench: Bench) -> None:
+    """Outputs alone cannot be judged."""
+    files = [bench.write("b.jsonl", bench.baseline), bench.write("c.jsonl", bench.candidate)]
+
+    assert_refuses(bench._canary("compare", *files, "--json"), "--golden")
+
+
+def test_zero_blocking_signals_hold(bench: Bench) -> None:
+    """A policy that only watches cannot promote."""
+    kinds = ("server", "truncated", "refusal", "malformed")
+    errors = "".join(f"  {kind}: {{tier: advisory}}\n" for kind in kinds)
+    bench.policy = f"quality: {{metrics: {{pass: {{tier: advisory}}}}}}\nerrors:\n{errors}"
+
+    assert_holds(bench.compare(), "no blocking signal")
+
+
+def test_a_missing_policy_is_refused(bench: Bench) -> None:
+    """A policy that is named must be there."""
+    assert_refuses(bench.compare("--policy", bench.folder / "nowhere.yaml"), "nowhere.yaml")
+
+
+@pytest.mark.parametrize("text", ["", "   \n", "# nothing\n", "[]\n", "just words\n"])
+def test_an_empty_policy_is_refused(bench: Bench, text: str) -> None:
+    """An empty file is not the default policy."""
+    bench.policy = text
+
+    assert_refuses(bench.compare(), "policy.yaml")
+
+
+def test_a_policy_over_a_metric_that_does_not_exist_holds(bench: Bench) -> None:
+    """A gate on something unmeasured is not passed."""
+    bench.policy = "quality: {metrics: {tone: {tier: blocking}}}\n"
+
+    assert_holds(bench.compare(), "the policy names metric 'tone', which no response carries")
+
+
+def test_a_critical_stratum_that_does_not_exist_holds(bench: Bench) -> None:
+    """A protected stratum without cases protects nothing."""
+    bench.policy = "quality: {critical: {strata: [code]}}\n"
+
+    assert_holds(bench.compare(), "no case has a score")
+    assert bench.compare().signal("quality/code/pass")["status"] == "inconclusive"
+
+
+def test_a_torn_file_is_refused(bench: Bench) -> None:
+    """A half-written last line is not read as a short file."""
+    files = [bench.write("b.jsonl", bench.baseline), bench.write("c.jsonl", bench.candidate)]
+    golden = bench.write("prompts.jsonl", bench.golden)
+    files[1].write_bytes(files[1].read_bytes()[:-9])
+
+    assert_refuses(bench._canary("compare", *files, "--golden", golden, "--json"), f"c.jsonl:{CASES}", "torn")
+
+
+@pytest.mark.parametrize("arm", ["baseline", "candidate"])
+def test_prices_missing_in_one_arm_hold(bench: Bench, arm: str) -> None:
+    """Cost that only one arm carries is missing evidence."""
+    for row in getattr(bench, arm):
+        row["cost_usd"] = 0.01
+
+    assert_holds(bench.compare(), "carry no cost")
+
+
+def test_cost_gated_without_prices_holds(bench: Bench) -> None:
+    """A policy that names cost must be given costs."""
+    bench.policy = "cost: {per_request: {max_ratio: 1.1}}\n"
+
+    assert_holds(bench.compare(), "carry no cost: give 'cost_usd', or the release a 'price'")
+
+
+@pytest.mark.parametrize("arm", ["baseline", "candidate"])
+def test_latency_in_one_arm_holds(bench: Bench, arm: str) -> None:
+    """Times that only one arm carries are missing evidence."""
+    for row in getattr(bench, arm):
+        row["ttft_s"] = 0.2
+
+    assert_holds(bench.compare(), "carry no ttft time")
+
+
+def test_latency_on_some_lines_holds(bench: Bench) -> None:
+    """A fast arm must not be fast by leaving the slow times out."""
+    for row in bench.both:
+        row["ttft_s"] = 0.2
+    del bench.candidate[5]["ttft_s"]
+
+    assert_holds(bench.compare(), "1 of 120 candidate responses carry no ttft time")
+
+
+def test_client_errors_hold(bench: Bench) -> None:
+    """Requests that we got wrong say nothing of the release."""
+    for row in bench.both:
+        row.pop("output")
+        row["error"] = {"kind": "client", "message": "401"}
+
+    assert_holds(bench.compare(), "client errors")
+
+
+def test_a_bug_in_the_gate_is_not_a_rollback(canary: Canary, monkeypatch: pytest.MonkeyPatch, bench: Bench) -> None:
+    """Python's own exit status for a crash, 1, would read as a verdict."""
+    from canary.run import recorded
+
+    monkeypatch.setattr(recorded, "evaluate", lambda *_: 1 / 0)
+
+    ran = bench.compare()
+
+    assert ran.status == 4
+    assert "nothing was decided" in ran.err
