@@ -65,7 +65,7 @@ def table(columns: Sequence[Column], available: int | None) -> list[Line]:
         kept.remove(max(kept, key=lambda column: column.rank))
     first = kept[0].width
     if available is not None:
-        first = max(12, first - max(0, _total(kept) - available))
+        first = min(first, max(12, first - _total(kept) + available))
     widths = [first, *(column.width for column in kept[1:])]
     titles = [Span(column.title, "bold") for column in kept]
     rows = zip(*(column.cells for column in kept), strict=True)

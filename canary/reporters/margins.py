@@ -27,6 +27,9 @@ MISSING = "evidence is missing"
 _STEP = 1000
 """Margins are offered in steps of a thousandth."""
 
+_LONGEST_NAME = 200
+"""A longer metric's name is no line to read."""
+
 Path = tuple[str, ...]
 """Where a margin stands in the policy file."""
 
@@ -98,7 +101,7 @@ def _limit(signal: Signal) -> float:
 def _path(signal: Signal, policy: Policy) -> Path | None:
     """Where the policy file sets the margin of a signal; None where nowhere."""
     match signal.kind:
-        case "floor":
+        case "floor" if len(signal.metric) <= _LONGEST_NAME:
             return ("quality", "metrics", signal.metric, "min_score")
         case "quality" if is_pooled(signal):
             return ("quality", "max_drop")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -65,8 +66,8 @@ def test_bytes_do_not_depend_on_the_order_of_the_record(
     """Equal verdicts give equal text, however their mappings were filled."""
     turned = dataclasses.replace(
         verdict,
-        record=dict(reversed(verdict.record.items())),
-        alpha=dict(reversed(verdict.alpha.items())),
+        record=dict(reversed(list(verdict.record.items()))),
+        alpha=dict(reversed(list(verdict.alpha.items()))),
     )
 
     assert render(verdict, make_evidence(), plan) == render(turned, make_evidence(), plan)
@@ -84,7 +85,7 @@ def test_refuses_what_is_not_finite(make_verdict: MakeVerdict, lost_lookup: Sign
 
 def test_floats_survive(make_verdict: MakeVerdict, lost_lookup: Signal) -> None:
     """A float reads back as the same float."""
-    numbers = {"low": -0.1 - 0.2, "high": 1e-300, "p_harm": 5e-324, "estimate": 1 / 3}
+    numbers: dict[str, Any] = {"low": -0.1 - 0.2, "high": 1e-300, "p_harm": 5e-324, "estimate": 1 / 3}
     document = to_document(make_verdict(Decision.HOLD, dataclasses.replace(lost_lookup, **numbers)))
     read = json.loads(dump(document))["signals"][0]
 
