@@ -12,7 +12,7 @@ from canary.plan import Plan
 from canary.records import Decision, Evidence, Signal, Status, Verdict
 from canary.reporters.escape import cell, code, html
 from canary.reporters.flips import Flip, facts, find_flips
-from canary.reporters.margins import needs_sign_off, policy_lines
+from canary.reporters.margins import policy_lines
 from canary.reporters.ranking import blocking, lost_strata
 from canary.reporters.sheet import Row, interval_name, mark, promises, tabulate
 
@@ -105,8 +105,6 @@ def _question(signal: Signal) -> Iterator[str]:
     yield f"- {code(signal.name)}: {code(signal.reason, _PROSE)}"
     if signal.runbook:
         yield f"  - runbook: {code(signal.runbook, _PROSE)}"
-    if needs_sign_off(signal):
-        yield "  - no margin settles it: a person has to sign this loss off"
 
 
 def _flips(verdict: Verdict, evidence: Evidence) -> Iterator[str]:

@@ -11,7 +11,7 @@ from canary.records import Decision, Evidence, Signal, Status, Tier, Verdict
 from canary.reporters.escape import show
 from canary.reporters.flips import Flip, facts, find_flips
 from canary.reporters.layout import Column, Line, Span, line, plain, prose, styled, table
-from canary.reporters.margins import needs_sign_off, policy_lines
+from canary.reporters.margins import policy_lines
 from canary.reporters.ranking import blocking, lost_strata
 from canary.reporters.sheet import Row, Sheet, interval_name, mark, promises, tabulate
 
@@ -154,8 +154,6 @@ def _lacking(verdict: Verdict, plan: Plan) -> Iterator[Line]:
         yield from _heading("what is lacking")
     for signal in open_questions:
         yield from _explained(signal)
-        if needs_sign_off(signal):
-            yield prose("    no margin settles it: a person has to sign this loss off", indent=6)
     if lines := policy_lines(verdict, plan.policy):
         yield from _heading("the smallest margins this evidence supports, as lines of the policy file")
         yield from (line(f"  {text}") for text in lines.splitlines())
