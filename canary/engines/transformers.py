@@ -14,7 +14,7 @@ import itertools
 import math
 import threading
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -29,7 +29,7 @@ from canary.protocols import Generate, Request
 from canary.records import Arm, ErrorKind, Failure, Response
 
 _loading = threading.Lock()
-"""Loading changes torch's process-wide defaults for a while."""
+"""Loading changes defaults of the whole process, and so does the first import."""
 
 _FAULTS = (ArithmeticError, LookupError, MemoryError, RuntimeError, TypeError, ValueError)
 """What a model's own code raises; running out of GPU memory is a RuntimeError."""
@@ -74,31 +74,40 @@ def _set_threads(count: int) -> None:
 
 def _load(release: TransformersRelease) -> _Checkpoint:
     """Runs in the arm's thread, whose number of CPU threads it sets."""
+    with _loading:
+        tokenizer, model = _read(release)
+        _set_threads(release.threads or max(1, _all_threads() // 2))
+    return _Checkpoint(release, tokenizer, model, _ends(model, tokenizer), _context(model))
+
+
+def _read(release: TransformersRelease) -> tuple[Any, Any]:
+    """Tokenizer and model, whole and on their device."""
     try:
         import torch
         import transformers
     except ModuleNotFoundError as error:
         raise MissingExtra("engine 'transformers'", "embeddings") from error
     transformers.utils.logging.disable_progress_bar()
-    local = Path(release.model).exists()
-    device = release.device
+    path, device = release.model, release.device
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
+    kept = {"local_files_only": Path(path).exists()}
     try:
-        with _loading:
-            tokenizer = transformers.AutoTokenizer.from_pretrained(release.model, local_files_only=local)
-            model, loaded = transformers.AutoModelForCausalLM.from_pretrained(
-                release.model, local_files_only=local, dtype=release.dtype, output_loading_info=True
-            )
-            model = model.to(device).eval()
+        tokenizer = transformers.AutoTokenizer.from_pretrained(path, **kept)
+        model, loaded = transformers.AutoModelForCausalLM.from_pretrained(
+            path, dtype=release.dtype, output_loading_info=True, **kept
+        )
+        _require_whole(loaded)
+        return tokenizer, model.to(device).eval()
     except Exception as error:
         cause = f"{type(error).__name__}: {error}"
-        raise EngineError(f"engine 'transformers' cannot load '{release.model}' on {device}: {cause}") from error
+        raise EngineError(f"engine 'transformers' cannot load '{path}' on {device}: {cause}") from error
+
+
+def _require_whole(loaded: Mapping[str, Any]) -> None:
+    """Missing weights would be filled with noise, under a warning."""
     if missing := sorted(loaded["missing_keys"]):
-        lacking = f"{len(missing)} weights are missing, '{missing[0]}' first"
-        raise EngineError(f"engine 'transformers' cannot load '{release.model}' on {device}: {lacking}")
-    _set_threads(release.threads or max(1, _all_threads() // 2))
-    return _Checkpoint(release, tokenizer, model, device, _ends(model, tokenizer), _context(model))
+        raise LookupError(f"{len(missing)} weights are missing, '{missing[0]}' first")
 
 
 def _ends(model: Any, tokenizer: Any) -> frozenset[int]:
@@ -142,7 +151,6 @@ class _Checkpoint:
     release: TransformersRelease
     tokenizer: Any
     model: Any
-    device: str
     ends: frozenset[int]
     context: float
 
@@ -201,11 +209,11 @@ class _Checkpoint:
         """Tokens without end, each with its log probability."""
         import torch
 
-        random = torch.Generator(self.device).manual_seed(seed)
+        random = torch.Generator(self.model.device).manual_seed(seed)
         last = {"logits_to_keep": 1} if "logits_to_keep" in inspect.signature(self.model.forward).parameters else {}
         ids, cache = prompt, None
         while True:
-            given = torch.tensor([ids], device=self.device)
+            given = torch.tensor([ids], device=self.model.device)
             out = self.model(input_ids=given, past_key_values=cache, use_cache=True, **last)
             cache = out.past_key_values
             logprobs = out.logits[0, -1].float().log_softmax(-1)
