@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, TypeGuard
 
 from canary.assertions.attempt import attempt
 from canary.assertions.lift import Referenced
@@ -28,6 +28,8 @@ class Bound:
 
     assertions: tuple[Assertion, ...]
     metrics: Mapping[str, tuple[Scale, tuple[int, ...]]]
+    templated: tuple[Referenced, ...]
+    """Those whose reference must be filled from the case."""
 
 
 def bind(
@@ -97,14 +99,22 @@ class _Binder:
         places: dict[str, list[int]] = {}
         for place, assertion in enumerate(used):
             places.setdefault(assertion.metric, []).append(place)
-        return Bound(used, {metric: (used[found[0]].scale, tuple(found)) for metric, found in places.items()})
+        metrics = {metric: (used[found[0]].scale, tuple(found)) for metric, found in places.items()}
+        return Bound(used, metrics, tuple(filter(_is_templated, map(_positive, used))))
 
     def _require_filled(self, prompt: Prompt, bound: Bound, owner: str) -> None:
-        for assertion in bound.assertions:
-            positive = assertion.positive if isinstance(assertion, Negated) else assertion
-            if isinstance(positive, Referenced) and positive.is_templated:
-                problem = attempt(partial(_fill, positive, prompt), str)
-                self.problems.extend([f"{owner}the value of {assertion.metric!r}: {problem}"] if problem else [])
+        for assertion in bound.templated:
+            problem = attempt(partial(_fill, assertion, prompt), str)
+            if problem:
+                self.problems.append(f"{owner}the value of {assertion.metric!r}: {problem}")
+
+
+def _positive(assertion: Assertion) -> Assertion:
+    return assertion.positive if isinstance(assertion, Negated) else assertion
+
+
+def _is_templated(assertion: Assertion) -> TypeGuard[Referenced]:
+    return isinstance(assertion, Referenced) and assertion.is_templated
 
 
 def _fill(assertion: Referenced, prompt: Prompt) -> str:

@@ -44,7 +44,7 @@ def _problem(validator: Any, document: Any) -> str | None:
     from jsonschema.exceptions import best_match  # noqa: PLC0415
 
     try:
-        error = None if validator.is_valid(document) else best_match(validator.iter_errors(document))
+        error = best_match(validator.iter_errors(document))
         return None if error is None else f"{shorten(error.message, 160)} at {error.json_path}"
     except RecursionError:
         return "nested too deeply"

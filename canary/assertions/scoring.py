@@ -24,7 +24,7 @@ from typing import Any
 from canary.assertions.attempt import abstain, attempt
 from canary.assertions.binding import Bound, bind
 from canary.assertions.embedding import AskOnce
-from canary.assertions.excerpt import excerpt, shorten
+from canary.assertions.excerpt import LONGEST, excerpt, shorten
 from canary.errors import EvidenceError
 from canary.protocols import Assertion, Grade, Tools
 from canary.records import ErrorKind, Failure, Prompt, Response, Scale, Score
@@ -95,7 +95,7 @@ def _graded(pairs: Sequence[tuple[Prompt, Response]], bound: Mapping[str, Bound]
         own = [_UNKNOWN if failure is None else _lost(failure)] * len(assertions)
         grades.append(own)
         for index, assertion in enumerate(assertions if failure is None else ()):
-            job = jobs.setdefault(id(assertion), _Job(assertion, [], []))
+            job = jobs.get(id(assertion)) or jobs.setdefault(id(assertion), _Job(assertion, [], []))
             job.pairs.append((prompt, response))
             job.places.append((own, index))
     _run(list(jobs.values()), tools)
@@ -132,15 +132,19 @@ def checked(grade: Any, scale: Scale) -> Grade:
         return abstain(f"gave {excerpt(grade)}, not a grade")
     if grade.value is None:
         return abstain(shorten(grade.reason))
+    if _is_plain(grade, scale):
+        return grade
     problem = attempt(partial(_problem, grade, scale), str)
     if problem:
         return abstain(shorten(f"{problem}: {grade.reason}"))
-    if type(grade.value) is float and len(grade.reason) <= _SHORT and grade.reason.isprintable():
-        return grade
-    return Grade(value=float(grade.value), passed=bool(grade.passed), reason=shorten(grade.reason))
+    return Grade(value=float(grade.value), passed=bool(grade.passed), reason=shorten(str(grade.reason)))
 
 
-_SHORT = 400
+def _is_plain(grade: Grade, scale: Scale) -> bool:
+    """Whether there is nothing to check: what most grades are."""
+    known = (grade.value == 0.0 or grade.value == 1.0) and (grade.passed is True or grade.passed is False)  # noqa: PLR1714
+    short = type(grade.reason) is str and len(grade.reason) <= LONGEST and grade.reason.isprintable()
+    return known and short and type(grade.value) is float and scale is not Scale.UNBOUNDED
 
 
 def _problem(grade: Grade, scale: Scale) -> str | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -64,9 +65,24 @@ class MiniLM:
     @cached_property
     def _model(self) -> Any:
         os.environ.setdefault("HF_HUB_OFFLINE", "1")
-        from sentence_transformers import SentenceTransformer  # noqa: PLC0415 - heavy
+        from sentence_transformers import SentenceTransformer
 
-        return SentenceTransformer(str(importlib.import_module(PACKAGE).get_model_path()), device=self._device)
+        with _quiet():
+            return SentenceTransformer(str(importlib.import_module(PACKAGE).get_model_path()), device=self._device)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without a progress bar for the second that loading takes."""
+    from transformers.utils import logging
+
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
 
 
 def readable(text: str) -> str:

@@ -14,7 +14,7 @@ import os
 import sqlite3
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -54,7 +54,8 @@ class VectorCache:
     def get(self, texts: Sequence[str]) -> dict[str, Vector]:
         """The vectors known so far; one that is damaged is unknown."""
         by_key = {self._key(text): text for text in texts}
-        found = self._attempt(lambda connection: _select(connection, list(by_key)), {})
+        nothing: dict[bytes, bytes] = {}
+        found = self._attempt(lambda connection: _select(connection, list(by_key)), nothing)
         vectors = {by_key[key]: self._vector(blob) for key, blob in found.items()}
         return {text: vector for text, vector in vectors.items() if vector is not None}
 
@@ -75,7 +76,7 @@ class VectorCache:
         return vector if abs(float(vector @ vector) - 1) < 1e-3 else None
 
     def _attempt(self, work: Callable[[sqlite3.Connection], T], otherwise: T) -> T:
-        """Do the work; on a broken file rebuild it, and go on without a cache."""
+        """What the work gives, or `otherwise` where the file does not let it."""
         try:
             with _opened(self.path) as connection:
                 return work(connection)
@@ -83,10 +84,15 @@ class VectorCache:
             _LOG.warning("embeddings are not cached: %s: %s", self.path, error)
         except sqlite3.DatabaseError as error:
             _LOG.warning("the cache of embeddings is damaged and starts anew: %s: %s", self.path, error)
-            self.path.unlink(missing_ok=True)
+            _discard(self.path)
         except OSError as error:
             _LOG.warning("embeddings are not cached: %s", error)
         return otherwise
+
+
+def _discard(path: Path) -> None:
+    with suppress(OSError):  # another run may hold it open, or have discarded it already
+        path.unlink()
 
 
 @contextmanager
