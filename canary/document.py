@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import pathlib
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -31,8 +32,14 @@ class Document(Generic[M]):
     problems: tuple[str, ...]
     """`file:line: 'key' must be … (got …)`, in the order of the lines."""
 
-    def at(self, path: Path, text: str) -> str:
-        """A problem at a path, in the form of the others."""
+    @property
+    def is_empty(self) -> bool:
+        """Whether the file holds nothing, or comments, or no key."""
+        return not self.raw and not self.located.flaws
+
+    def at(self, place: str, text: str) -> str:
+        """A problem in the form of the others, on the line of the key that it names in quotes, else of `place`."""
+        path = _named(text, self.located) or _named(f"'{place}'", self.located)
         return f"{self.name}:{self.located.line(path)}: {text}"
 
 
@@ -76,6 +83,12 @@ def unreadable(error: OSError) -> str:
     return f"cannot be read ({error.strerror or error})"
 
 
+def display(path: pathlib.Path | str) -> str:
+    """A path as the user knows it: from the working folder where it is inside."""
+    absolute, folder = pathlib.Path(path).absolute(), pathlib.Path.cwd()
+    return str(absolute.relative_to(folder) if absolute.is_relative_to(folder) else path)
+
+
 def _broken(name: str, problem: str) -> Document[Any]:
     return Document(
         name=name, value=None, raw=None, located=Located(value=None, lines={}, flaws=()), problems=(problem,)
@@ -96,9 +109,11 @@ def _validated(raw: Any, model: type[M], context: Mapping[str, Any] | None) -> t
 
 
 def _named(text: str, located: Located) -> Path:
-    """The path a rule over several keys complains about."""
+    """The path a rule over several keys complains about, or what of it exists."""
     match = re.match(r"'([^']+)'", text)
-    return next((path for path in located.lines if match and dotted(path) == match[1]), ())
+    name = match[1] if match else ""
+    inside = (path for path in located.lines if path and re.match(rf"{re.escape(dotted(path))}(?:[.\[]|$)", name))
+    return max(inside, key=len, default=())
 
 
 def _infinite(value: Any, path: Path) -> Iterator[tuple[Path, float]]:

@@ -1,0 +1,161 @@
+"""Policy, suite and pipeline files, read with every mistake reported at once.
+
+What a file names is relative to that file. `${ENV}` is expanded in secrets
+and nowhere else.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from pydantic import SecretStr
+
+from canary.assertions import load_plugins, parse
+from canary.document import MOST_BYTES, Document, M, display, read, unreadable, unusable
+from canary.errors import ConfigError, UsageError
+from canary.plan import Pipeline, Suite
+from canary.policy import Policy
+
+_USE_DEFAULTS = "; delete the option to use the defaults"
+
+
+def load_policy(path: Path | str) -> Policy:
+    """The policy in a file; ConfigError when it is missing, empty or wrong."""
+    try:
+        data = _bytes(Path(path))
+    except ValueError as error:
+        raise ConfigError(f"{display(path)}: {error}{_USE_DEFAULTS}") from None
+    document = read(data, Policy, display(path))
+    if document.is_empty:
+        raise ConfigError(f"{display(path)}: is empty{_USE_DEFAULTS}")
+    return _sound(document)
+
+
+def load_suite(path: Path | str) -> Suite:
+    """The suite in a file, its assertions and plugins included."""
+    document = _document(path, Suite)
+    return _sound(document, _assertion_problems(document))
+
+
+def load_pipeline(path: Path | str) -> Pipeline:
+    """The pipeline in a file; the suite and policy it names exist and hold text."""
+    return _sound(_document(path, Pipeline))
+
+
+def _document(path: Path | str, model: type[M]) -> Document[M]:
+    try:
+        data = _bytes(Path(path))
+    except ValueError as error:
+        raise ConfigError(f"{display(path)}: {error}") from None
+    return read(data, model, display(path), _context(Path(path).resolve().parent))
+
+
+def _sound(document: Document[M], more: Iterable[str] = ()) -> M:
+    found = (*document.problems, *more)
+    if document.value is None or found:
+        raise ConfigError(found)
+    return document.value
+
+
+def _context(folder: Path) -> dict[str, Callable[[Any], Any]]:
+    """How the fields of `plan` are completed in a file of this folder."""
+    return {
+        "suite": partial(_text_file, folder),
+        "policy": partial(_text_file, folder, remedy=_USE_DEFAULTS),
+        "golden_set": partial(_existing, folder),
+        "responses": partial(_existing, folder),
+        "model": partial(_model, folder),
+        "template": partial(_template, folder),
+        "secret": _secret,
+    }
+
+
+def _bytes(path: Path) -> bytes:
+    """A file's bytes, one too many where it is too large to be read at all."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(MOST_BYTES + 1)
+    except OSError as error:
+        raise ValueError(unreadable(error)) from None
+    reason = unusable(data)
+    if reason:
+        raise ValueError(reason)
+    return data
+
+
+def _resolved(folder: Path, written: str) -> Path:
+    return (folder / (Path(written).expanduser() if written.startswith("~/") else written)).resolve()
+
+
+def _text_file(folder: Path, written: str, remedy: str = "") -> str:
+    path = _resolved(folder, written)
+    try:
+        _bytes(path)
+    except ValueError as error:
+        raise ValueError(f"names {display(path)}, which {error}{remedy}") from None
+    return str(path)
+
+
+def _existing(folder: Path, written: str) -> str:
+    path = _resolved(folder, written)
+    if not os.path.exists(path):  # noqa: PTH110 - Path.exists raises where a name is too long
+        raise ValueError(f"names {display(path)}, which does not exist")
+    return str(path)
+
+
+def _model(folder: Path, written: str) -> str:
+    """A folder where there is one; else an id, unless it can only be a path."""
+    path = _resolved(folder, written)
+    if os.path.exists(path):  # noqa: PTH110 - Path.exists raises where a name is too long
+        return str(path)
+    if written.startswith(("./", "../", "/", "~/")):
+        raise ValueError(f"names {display(path)}, which does not exist")
+    return written
+
+
+def _template(folder: Path, written: str) -> str:
+    """The text of `file://…` without its last line break; other text as it is."""
+    if not written.startswith("file://"):
+        return written
+    path = _resolved(folder, written.removeprefix("file://"))
+    try:
+        text = _bytes(path).decode("utf-8-sig")
+    except ValueError as error:
+        raise ValueError(f"names {display(path)}, which {error}") from None
+    return re.sub(r"\r?\n\Z", "", text)
+
+
+def _secret(written: SecretStr) -> SecretStr:
+    return SecretStr(re.sub(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}", _variable, written.get_secret_value()))
+
+
+def _variable(match: re.Match[str]) -> str:
+    value = os.environ.get(match[1])
+    if not value:
+        raise ValueError(
+            f"needs the environment variable {match[1]}, which is {'not set' if value is None else 'empty'}"
+        )
+    return value
+
+
+def _assertion_problems(document: Document[Suite]) -> list[str]:
+    """What is wrong with the assertions and plugins, whatever else is wrong."""
+    raw: Mapping[str, Any] = document.raw if isinstance(document.raw, dict) else {}
+    modules, specs = raw.get("plugins"), raw.get("assert")
+    names = [name for name in modules if isinstance(name, str)] if isinstance(modules, list) else []
+    try:
+        plugins = load_plugins(names)
+    except UsageError as error:
+        return [document.at("plugins", f"'plugins': {problem}") for problem in error.problems]
+    found = []
+    for index, spec in enumerate(specs if isinstance(specs, list) else []):
+        try:
+            parse(spec, plugins, f"assert[{index}]")
+        except UsageError as error:
+            found += [document.at(f"assert[{index}]", problem) for problem in error.problems]
+    return found
