@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from canary.stats.vector import Floats, Ints, as_floats
+from canary.stats.vector import Floats, Ints, as_floats, tally
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -22,7 +22,7 @@ MOST = 400
 """More blocks are merged with their neighbours: 400 fix a standard error to
 4 %, and merging only lengthens blocks."""
 _REPLICATES = 1_000
-_COARSE, _FINE = 512, 1_536
+_FINE, _TOP = 240, 16
 
 
 def choose_blocks(differences: ArrayLike) -> Ints:
@@ -65,32 +65,39 @@ def _automatic_length(series: Floats) -> int:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Table:
-    """Sorted values in narrow bins, counted per block."""
+    """Sorted values in bins, counted per block; the first bin is the body."""
 
     counts: Floats
     """Values per (block, bin), shape (blocks, bins)."""
     values: Floats
     """Mean of each bin, rising, shape (bins,)."""
+    body: Floats
+    """Sum of the values each block has in the first bin, shape (blocks,)."""
 
 
 def tabulate(values: Floats, blocks: Ints, count: int, *, around: float) -> Table:
     """`values` (m,) of blocks 0..count-1, binned finely near rank share `around`.
 
-    Up to 2,048 values each is its own bin. Beyond, 512 bins span the ranks
-    and 1,536 the 20 standard errors each side of the rank that decides.
+    Up to 256 values each is its own bin. Beyond, 240 bins span 8 standard
+    errors (over blocks) each side of the rank that decides; what lies below
+    them is one bin, kept as exact sums, and what lies above is 16.
     """
     order = np.argsort(values, kind="stable")
-    m = values.size
-    width = 20 * np.sqrt(m * around * (1 - around)) + 50
-    fine = np.linspace(max(m * around - width, 0), min(m * around + width, m), _FINE)
-    edges = np.concatenate([np.linspace(0, m, _COARSE), fine]).astype(np.int64)
-    starts = np.arange(m) if m <= _COARSE + _FINE else np.unique(edges[edges < m])
+    ranked, owners, m = values[order], blocks[order], values.size
+    rank = int(m * around)
+    above = tally(owners[rank:], np.ones(m - rank), count)
+    expected = (1 - rank / m) * tally(owners, np.ones(m), count)
+    width = 8 * float(np.sqrt(np.sum((above - expected) ** 2))) + 20
+    first, last = max(rank - width, 0), min(rank + width, m)
+    edges = np.concatenate([[0], np.linspace(first, last, _FINE), np.linspace(last, m, _TOP)]).astype(np.int64)
+    starts = np.arange(m) if m <= _FINE + _TOP else np.unique(edges[edges < m])
     sizes = np.diff(np.append(starts, m))
     bins = np.repeat(np.arange(starts.size), sizes)
-    counts = np.bincount(blocks[order] * starts.size + bins, minlength=count * starts.size)
+    counts = tally(owners * starts.size + bins, np.ones(m), count * starts.size)
     return Table(
-        counts=counts.reshape(count, starts.size).astype(np.float64),
-        values=np.add.reduceat(values[order], starts) / sizes,
+        counts=counts.reshape(count, starts.size),
+        values=np.add.reduceat(ranked, starts) / sizes,
+        body=tally(owners[: sizes[0]], ranked[: sizes[0]], count),
     )
 
 
@@ -103,16 +110,21 @@ def merge_neighbours(blocks: ArrayLike) -> tuple[Ints, int]:
 
 def draw_weights(count: int, rng: np.random.Generator) -> Floats:
     """How often each of `count` blocks is drawn, shape (1000, count)."""
-    return rng.multinomial(count, np.full(count, 1 / count), size=_REPLICATES).astype(np.float64)
+    drawn = rng.integers(0, count, size=(_REPLICATES, count)) + count * np.arange(_REPLICATES)[:, None]
+    drawn_per_block = np.bincount(drawn.ravel(), minlength=_REPLICATES * count)
+    return drawn_per_block.reshape(_REPLICATES, count).astype(np.float64)
 
 
-def _cumulated(weights: Floats, table: Table) -> tuple[Floats, Floats]:
-    """Weight per bin and cumulated, each (replicates, bins), none of it empty."""
+def _masses(weights: Floats, table: Table) -> Floats:
+    """Weight per replicate and bin, shape (replicates, bins)."""
     single = weights.astype(np.float32) @ table.counts.astype(np.float32)  # whole numbers: exact
-    mass = single.astype(np.float64)
-    empty = mass.sum(axis=1) == 0  # every block of the replicate lacks this arm
-    mass[empty] = table.counts.sum(axis=0)
-    return mass, np.cumsum(mass, axis=1)
+    return single.astype(np.float64)
+
+
+def _usable(weights: Floats, table: Table) -> Floats:
+    """The weights, all 1 in a replicate whose blocks lack this arm entirely."""
+    lacking = weights @ table.counts.sum(axis=1) == 0
+    return np.where(lacking[:, None], 1.0, weights) if lacking.any() else weights
 
 
 def trimmed_mean(values: Floats, trim: float) -> float:
@@ -126,15 +138,18 @@ def trimmed_mean(values: Floats, trim: float) -> float:
 
 def trimmed_means(weights: Floats, table: Table, trim: float) -> Floats:
     """Trimmed mean of every replicate, shape (replicates,)."""
-    mass, upto = _cumulated(weights, table)
-    total = upto[:, -1:]
-    kept = total - np.floor(trim * total + 1e-9)
+    usable = _usable(weights, table)
+    mass = _masses(usable, table)
+    upto = np.cumsum(mass, axis=1)
+    kept = upto[:, -1:] - np.floor(trim * upto[:, -1:] + 1e-9)
     taken = np.clip(kept - (upto - mass), 0, mass)
-    return np.asarray(taken @ table.values / kept[:, 0])
+    share = np.divide(taken[:, 0], mass[:, 0], out=np.ones(len(mass)), where=mass[:, 0] > 0)
+    total = share * (usable @ table.body) + taken[:, 1:] @ table.values[1:]
+    return np.asarray(total / kept[:, 0])
 
 
 def quantiles(weights: Floats, table: Table, q: float) -> Floats:
     """The q-quantile (inverse distribution function) of every replicate."""
-    _, upto = _cumulated(weights, table)
+    upto = np.cumsum(_masses(_usable(weights, table), table), axis=1)
     reached = np.argmax(upto >= q * upto[:, -1:] - 1e-9, axis=1)
     return np.asarray(table.values[reached])

@@ -31,7 +31,9 @@ class Drift:
 def _distances(first: Floats, second: Floats) -> Floats:
     """Euclidean distances between rows, shape (n, m)."""
     squares = np.sum(first**2, axis=1)[:, None] + np.sum(second**2, axis=1)[None, :]
-    return np.asarray(np.sqrt(np.maximum(squares - 2 * first @ second.T, 0)))
+    gaps = squares - 2 * first @ second.T
+    gaps[gaps < 1e-12 * squares] = 0  # equal rows, up to rounding
+    return np.asarray(np.sqrt(gaps))
 
 
 def _rows(name: str, values: ArrayLike) -> Floats:
@@ -74,7 +76,7 @@ def swap_test(baseline: ArrayLike, candidate: ArrayLike, *, seed: int) -> Drift:
     signs = rng.integers(0, 2, size=(_SWAPS, n)) * 2.0 - 1
     swapped = np.einsum("ij,ij->i", signs @ form, signs)
     observed = float(form.sum())
-    hits = int(np.sum(swapped >= observed - 1e-9 * float(np.abs(form).sum())))
+    hits = int(np.sum(swapped >= observed - 1e-12 * float(cross.sum())))
     test = Test(p=(1 + hits) / (1 + _SWAPS), n=n, method="energy distance, swaps within pairs", warnings=notes)
     return Drift(distance=observed / n**2, test=test)
 
