@@ -1,4 +1,4 @@
-"""Policy, suite and pipeline files, read with every mistake reported at once.
+"""Policy, suite and pipeline files, read with every mistake reported at once; and their JSON schemas.
 
 What a file names is relative to that file. `${ENV}` is expanded in secrets
 and nowhere else.
@@ -6,6 +6,7 @@ and nowhere else.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -13,13 +14,24 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from pydantic import SecretStr
+from pydantic import BaseModel, SecretStr
+from pydantic.json_schema import GenerateJsonSchema
 
 from canary.assertions import load_plugins, parse
+from canary.case import Case, Manifest
 from canary.document import MOST_BYTES, Document, M, display, read, unreadable, unusable
 from canary.errors import ConfigError, UsageError
 from canary.plan import Pipeline, Suite
 from canary.policy import Policy
+
+SCHEMAS: dict[str, type[BaseModel]] = {
+    "policy": Policy,
+    "suite": Suite,
+    "pipeline": Pipeline,
+    "case": Case,
+    "manifest": Manifest,
+}
+"""Everything a user writes, by the name of its schema."""
 
 _USE_DEFAULTS = "; delete the option to use the defaults"
 
@@ -159,3 +171,28 @@ def _assertion_problems(document: Document[Suite]) -> list[str]:
         except UsageError as error:
             found += [document.at(f"assert[{index}]", problem) for problem in error.problems]
     return found
+
+
+class _Untitled(GenerateJsonSchema):
+    """Without a title for every field, which only repeats its key."""
+
+    def field_title_should_be_set(self, schema: Any) -> bool:  # noqa: ARG002 - pydantic's signature
+        return False
+
+
+def json_schemas() -> dict[str, dict[str, Any]]:
+    """One JSON schema (2020-12) per kind of file, for editors and other programs."""
+    dialect = {"$schema": GenerateJsonSchema.schema_dialect}
+    return {
+        name: dialect | model.model_json_schema(by_alias=True, schema_generator=_Untitled)
+        for name, model in SCHEMAS.items()
+    }
+
+
+def write_schemas(folder: Path) -> list[Path]:
+    """Write `<name>.json` for each of them; the files written."""
+    folder.mkdir(parents=True, exist_ok=True)
+    written = {folder / f"{name}.json": schema for name, schema in json_schemas().items()}
+    for path, schema in written.items():
+        path.write_text(json.dumps(schema, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    return list(written)

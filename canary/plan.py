@@ -19,6 +19,7 @@ from pydantic import (
     SecretStr,
     Tag,
     ValidationInfo,
+    WithJsonSchema,
 )
 
 from canary.policy import Policy, Written
@@ -49,7 +50,11 @@ def _is_inside_case(path: str) -> str:
     return path
 
 
-CasePath = Annotated[str, AfterValidator(_is_inside_case)]
+CasePath = Annotated[
+    str,
+    AfterValidator(_is_inside_case),
+    WithJsonSchema({"type": "string", "pattern": r"^(metadata|vars)(\.[^.]+)+$"}),
+]
 
 
 class StrataRule(Written):

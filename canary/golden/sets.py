@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from canary.plan import digest_of
 from canary.records import Prompt
 
 
@@ -32,11 +31,6 @@ class GoldenSet:
     """Weight of each stratum, sorted by name; the weights sum to one."""
     warnings: tuple[str, ...]
     sources: tuple[Source, ...]
-
-    @property
-    def sha256(self) -> str:
-        """Digest of the sorted case digests."""
-        return digest_of(sorted(prompt.digest for prompt in self.prompts))
 
     def counts(self) -> dict[str, int]:
         """Cases in each stratum, in the order of `strata`."""
