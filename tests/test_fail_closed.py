@@ -121,7 +121,7 @@ def test_duplicate_response_ids_are_refused(bench: Bench) -> None:
     """Two answers to one case and repeat are ambiguous."""
     bench.candidate.append(dict(bench.candidate[0]))
 
-    assert_refuses(bench.compare(), f"candidate.jsonl:{CASES + 1}", "'c0'")
+    assert_refuses(bench.compare(), f"candidate.jsonl:{CASES + 1}", '"c0"')
 
 
 def test_a_stratum_below_its_minimum_holds(bench: Bench) -> None:
@@ -163,7 +163,7 @@ def test_every_scorer_abstaining_holds(bench: Bench, tmp_path: Path) -> None:
     """A scorer that breaks says nothing about either arm, and the reason says how it broke."""
     (tmp_path / "broken.py").write_text("def grade(output, case):\n    raise RuntimeError('no model')\n")
     for row in bench.golden:
-        row["assert"] = [{"type": "python", "value": "file://broken.py:grade"}]
+        row["assert"] = [{"type": "python", "value": f"file://{tmp_path}/broken.py:grade"}]
 
     assert_holds(bench.compare(), "no score in one arm or both", "no model")
 

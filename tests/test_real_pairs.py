@@ -26,9 +26,14 @@ PAIRS = [
 """STATISTICS 3: baseline, candidate, and the verdicts allowed."""
 
 
+def read_lines(path: Path) -> list[dict[str, Any]]:
+    """Every row of a JSONL file."""
+    return [json.loads(line) for line in path.read_bytes().splitlines()]
+
+
 def gsm8k(folder: Path) -> list[dict[str, Any]]:
     """Every GSM8K row with the answer after `A:` taken apart."""
-    return [json.loads(line) for line in (folder / "gsm8k" / "gsm8k_outputs.jsonl").open(encoding="utf-8")]
+    return read_lines(folder / "gsm8k" / "gsm8k_outputs.jsonl")
 
 
 def answer(text: str) -> str:
@@ -36,7 +41,7 @@ def answer(text: str) -> str:
     return text.rsplit("A:", maxsplit=1)[-1].strip().replace(",", "")
 
 
-def golden_rows(rows: list[dict[str, Any]]) -> Rows:
+def golden_rows(rows: list[dict[str, Any]], scorer: Path) -> Rows:
     """The cases in the contract's format."""
     return [
         {
@@ -44,7 +49,7 @@ def golden_rows(rows: list[dict[str, Any]]) -> Rows:
             "vars": {"prompt": row["prompt"]},
             "expected": answer(row["reference"]),
             "metadata": {"stratum": row["category"]},
-            "assert": [{"type": "python", "value": "file://answer.py:is_right", "metric": "answer"}],
+            "assert": [{"type": "python", "value": f"file://{scorer}:is_right", "metric": "answer"}],
         }
         for row in rows
     ]
@@ -104,11 +109,11 @@ def test_gsm8k_pairs_give_the_known_verdicts(
 ) -> None:
     """Recorded correctness and the number after `A:` lead to the same verdict, strata named."""
     rows = gsm8k(shared_data)
-    (tmp_path / "answer.py").write_text(
-        "def is_right(output, case):\n"
-        "    return output.rsplit('A:', 1)[-1].strip().replace(',', '') == case['expected']\n"
+    scorer = tmp_path / "answer.py"
+    scorer.write_text(
+        "def is_right(output, case):\n    return output.rsplit('A:', 1)[-1].strip().replace(',', '') == case.expected\n"
     )
-    golden = write_lines("prompts.jsonl", golden_rows(rows))
+    golden = write_lines("prompts.jsonl", golden_rows(rows, scorer))
     files = [
         write_lines(f"{model}.jsonl", response_rows(rows, model, scored=scored)) for model in (baseline, candidate)
     ]
@@ -119,7 +124,7 @@ def test_gsm8k_pairs_give_the_known_verdicts(
     assert {"promote": 0, "rollback": 1, "hold": 3}[ran.verdict["verdict"]] == ran.status
     metric = "correct" if scored else "pass"
     for stratum, margin in (("all", 0.03), *((s, 0.10) for s in sorted({row["category"] for row in rows}))):
-        signal = ran.signal(f"quality/{stratum}/{metric}")
+        signal = ran.signal(f"quality/{stratum.replace('+', '-')}/{metric}")
         for field, value in expected_numbers(rows, baseline, candidate, stratum, margin).items():
             assert signal[field] == pytest.approx(value, abs=1e-6), (stratum, field)
 
@@ -129,7 +134,7 @@ def test_holm_covers_exactly_the_blocking_family(
 ) -> None:
     """Adjusted p-values are Holm's over the blocking signals that could reject."""
     rows = gsm8k(shared_data)
-    golden = write_lines("prompts.jsonl", golden_rows(rows))
+    golden = write_lines("prompts.jsonl", [case | {"assert": []} for case in golden_rows(rows, Path("unused.py"))])
     files = [
         write_lines(f"{m}.jsonl", response_rows(rows, m, scored=True)) for m in ("6b_verification", "175b_finetuning")
     ]
@@ -138,7 +143,7 @@ def test_holm_covers_exactly_the_blocking_family(
 
     family = [s for s in signals if s["p_harm_adjusted"] is not None]
     adjusted = multipletests([s["p_harm"] for s in family], method="holm")[1]
-    assert [s["name"].split("/")[0] for s in family] == ["quality"] * 6
+    assert [s["name"].split("/")[0] for s in family] == ["quality"] * 5
     np.testing.assert_allclose([s["p_harm_adjusted"] for s in family], adjusted, atol=1e-12)
 
 
@@ -147,7 +152,7 @@ def test_ifeval_gpt4o_mini_rolls_back_on_keywords(
 ) -> None:
     """The loss sits in one family of instructions while the average moves little."""
     source = shared_data / "ifeval" / "ifeval_en_outputs_3models.jsonl"
-    rows = [json.loads(line) for line in source.open(encoding="utf-8")]
+    rows = read_lines(source)
     cases = [{"id": str(row["id"]), "metadata": {"stratum": row["families"][0]}} for row in rows]
     golden = write_lines("prompts.jsonl", [case | {"vars": {}} for case in cases])
     files = [
