@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from canary.codec import evidence_digests
 from canary.compare import compare
 from canary.gate import decide
@@ -10,17 +12,18 @@ from canary.records import Evidence, Verdict
 from canary.signals import measure
 
 
-def evaluate(evidence: Evidence, plan: Plan) -> Verdict:
+def evaluate(evidence: Evidence, plan: Plan, digests: Mapping[str, str] | None = None) -> Verdict:
     """The verdict that saved evidence supports under a plan.
 
     Pure: no clock, file, network or unseeded randomness, so that the same
-    evidence and plan give the same verdict to the byte. Raises EvidenceError
+    evidence and plan give the same verdict to the byte. `digests` are the
+    evidence's own, where the caller has them already. Raises EvidenceError
     when responses are ambiguous or belong to no prompt.
     """
     record = {
         "plan": plan.digest(),
         "policy": digest_of(plan.policy.model_dump(mode="json", by_alias=True)),
         "golden": plan.golden_sha256,
-        **evidence_digests(evidence),
+        **(evidence_digests(evidence) if digests is None else digests),
     }
     return decide(measure(compare(evidence, plan), plan), plan, record)

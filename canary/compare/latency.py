@@ -85,7 +85,8 @@ def _comparison(table: Table, metric: str, times: dict[Arm, list[Times | None]],
     rows = [row for row in range(len(table.baseline)) if times[Arm.BASELINE][row] and times[Arm.CANDIDATE][row]]
     if same_length:
         rows = [row for row in rows if _same_length(table.baseline[row], table.candidate[row])]
-    rows = sorted(rows, key=lambda row: (_start(table, row), row))
+    starts = table.starts[rows]
+    rows = np.asarray(rows, dtype=np.int64)[np.argsort(starts, kind="stable")].tolist()
     baseline, baseline_units = _flatten([times[Arm.BASELINE][row] or () for row in rows])
     candidate, candidate_units = _flatten([times[Arm.CANDIDATE][row] or () for row in rows])
     return Comparison(
@@ -102,15 +103,9 @@ def _comparison(table: Table, metric: str, times: dict[Arm, list[Times | None]],
         repeat=table.repeat,
         baseline_units=baseline_units,
         candidate_units=candidate_units,
-        timed=all(_start(table, row) >= 0 for row in rows),
+        timed=bool(np.all(starts >= 0)),
         missing=(*absences(table, table.selection(POOLED)), *_unrecorded(metric, times)),
     )
-
-
-def _start(table: Table, row: int) -> float:
-    """When the pair began; -1 where no clock was recorded."""
-    starts = [r.started_at for r in (table.baseline[row], table.candidate[row]) if r and r.started_at is not None]
-    return min(starts, default=-1.0)
 
 
 def _same_length(baseline: Response | None, candidate: Response | None) -> bool:

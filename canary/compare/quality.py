@@ -77,7 +77,8 @@ def columns_of(table: Table, scores: Sequence[Score], plan: Plan) -> dict[str, C
             column.excuse = column.excuse or score.reason
         else:
             column.values[score.arm][case * table.repeat + score.repeat] = score.value
-        column.scale = max(column.scale, score.scale, key=LOOSEST_LAST.index)
+        if score.scale is not column.scale:
+            column.scale = max(column.scale, score.scale, key=LOOSEST_LAST.index)
     for metric, rule in plan.policy.quality.metrics.items():
         if rule.scale is not None and metric in columns:
             columns[metric].scale = rule.scale

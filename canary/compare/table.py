@@ -40,6 +40,16 @@ class Table:
         rows = np.fromiter((r is not None and r.error is None for r in self.baseline), bool, len(self.baseline))
         return np.asarray(rows.reshape(-1, self.repeat).any(axis=1))
 
+    @cached_property
+    def starts(self) -> NDArray[np.float64]:
+        """Shape (cases * repeat,): when each pair began; -1 where no clock was recorded."""
+        clocks = [
+            np.fromiter((np.inf if r is None or r.started_at is None else r.started_at for r in arm), float, len(arm))
+            for arm in (self.baseline, self.candidate)
+        ]
+        first = np.minimum(*clocks)
+        return np.where(np.isfinite(first), first, -1.0)
+
     def answers(self, arm: Arm) -> tuple[Response | None, ...]:
         """One arm's answers in row order."""
         return self.baseline if arm is Arm.BASELINE else self.candidate
