@@ -23,7 +23,7 @@ from canary.cli import main
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [path for path in (*ROOT.glob("*.md"), *sorted((ROOT / "docs").rglob("*.md"))) if path.is_file()]
-WORKSPACE = ("evals", "golden_sets", "pipelines")
+WORKSPACE = ("evals", "golden_sets", "pipelines", "docs/example")
 SHOWN = {"make", "pip", "python", "git", "cd"}
 
 
@@ -125,7 +125,7 @@ def test_commands_print_what_is_shown(page: Path, tmp_path: Path, monkeypatch: p
     for block in blocks(page):
         if block.language == "yaml" and (named := re.fullmatch(r"# ([\w./-]+\.yaml)", block.lines[0])):
             Path(named[1]).parent.mkdir(parents=True, exist_ok=True)
-            Path(named[1]).write_text("\n".join(block.lines[1:]) + "\n", encoding="utf-8")
+            Path(named[1]).write_text("\n".join(block.lines) + "\n", encoding="utf-8")
         if block.language == "console":
             for step in steps(block):
                 shell.run(step)
@@ -141,7 +141,7 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 def test_make_targets_exist() -> None:
     """Every `make` target a page mentions is in the Makefile."""
-    named = {name for page in PAGES for name in re.findall(r"`make (\w+)", page.read_text(encoding="utf-8"))}
+    named = {name for page in PAGES for name in re.findall(r"(?m)(?:^|`)make (\w+)", page.read_text(encoding="utf-8"))}
     targets = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(encoding="utf-8"), flags=re.MULTILINE))
 
     assert {"demo", "test"} <= named <= targets
