@@ -1,0 +1,45 @@
+"""Gate two candidates live: one is promoted, one is stopped.
+
+    python pipelines/demo.py
+
+Exit status 0 when both verdicts are the right ones.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+PIPELINES = Path(__file__).resolve().parent
+EXPECTED = {"quickstart-good": 0, "quickstart-bad": 1}
+NEXT = """
+what to try next
+  canary replay {run}                    judge the same answers again, no model needed
+  canary plan pipelines/quickstart-bad.yaml   what can these cases detect?
+  canary run                                  judge recorded outputs
+  canary init somewhere                       start your own workspace
+"""
+
+
+def main() -> int:
+    """Run both pipelines, then show both verdicts on one screen."""
+    lines, went_right, run = [], True, Path()
+    for name, status in EXPECTED.items():
+        runs = Path("runs", name)
+        print(f"\n== canary run pipelines/{name}.yaml\n", flush=True)
+        command = [sys.executable, "-m", "canary", "run", str(PIPELINES / f"{name}.yaml"), "--runs", str(runs)]
+        done = subprocess.run(command, check=False)
+        went_right = went_right and done.returncode == status
+        if done.returncode not in {0, 1, 3}:
+            return done.returncode
+        run = max((path.parent for path in runs.glob("*/verdict.json")), key=lambda path: path.stat().st_mtime)
+        verdict = json.loads((run / "verdict.json").read_text(encoding="utf-8"))
+        lines.append(f"{name + ':':<16} {verdict['verdict']}: {verdict['reason']}")
+    print("\n== both verdicts\n", *lines, NEXT.format(run=run), sep="\n")
+    return 0 if went_right else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
