@@ -21,7 +21,7 @@ def read_manifest(part: Part, file: Path) -> None:
     path = file.with_name(MANIFEST)
     if not path.exists():
         part.warnings.append(
-            f"{part.name}: has no {MANIFEST} beside it, which would pin its sha256, weigh its strata and say its "
+            f"{file.name} has no {MANIFEST} beside it, which would pin its sha256, weigh its strata and say its "
             "source and licence; each stratum counts by its number of cases"
         )
         return
