@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import itertools
 import json
@@ -279,6 +280,21 @@ def test_the_word_nan_is_text() -> None:
     prompt = replace(CASE, vars={"q": "Is NaN == NaN? Infinity?"})
 
     assert read(Prompt, encode(prompt)) == [prompt]
+
+
+@pytest.mark.parametrize("collecting", [True, False])
+def test_garbage_collection_is_left_as_it_was(collecting: bool) -> None:  # noqa: FBT001 - it is the case
+    """Reading leaves the garbage collector on or off, as the caller had it, bad lines or not."""
+    was = gc.isenabled()
+    (gc.enable if collecting else gc.disable)()
+    try:
+        read(Response, encode(ANSWER))
+        with pytest.raises(EvidenceError):
+            read(Response, b"{}\n")
+
+        assert gc.isenabled() == collecting
+    finally:
+        (gc.enable if was else gc.disable)()
 
 
 def test_torn_last_line_is_named() -> None:
