@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -30,7 +31,7 @@ from canary.run.recorded import Judged
 from canary.run.render import render
 from canary.run.scoring import score_responses
 from canary.run.show import write_reports
-from canary.runners import find_runner
+from canary.runners import RUNNERS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,7 +88,8 @@ def _answer(journal: Journal, loaded: Loaded, err: TextIO) -> None:
     open_ = total - len(journal.completed)
     if not open_:
         return
-    runner: Runner = find_runner(loaded.pipeline.runner)
+    module, _, name = RUNNERS[loaded.pipeline.runner.type].partition(":")
+    runner: Runner = getattr(importlib.import_module(module), name)
     with Progress(total, done=len(journal.completed), out=err) as progress:
         runner(loaded.pipeline, _pairs(loaded, journal.completed), _writer(journal, progress))
 

@@ -25,6 +25,8 @@ ASSUMED_DISCORDANCE = 0.05
 POWER = 0.8
 CHARACTERS_A_TOKEN = 4
 """English text; only for a rough forecast of input tokens."""
+LIKELY = 0.5
+"""A plan that would promote an unchanged candidate less often than this is refused."""
 POOLED = "all"
 
 
@@ -57,7 +59,7 @@ class Foresight:
     source: str
     """Where the discordance comes from."""
     lacking: tuple[str, ...]
-    """Why this plan cannot reach its own margins; empty if it can."""
+    """Why this plan will not reach its own margins; empty if it can."""
     spending: tuple[str, ...]
 
     @property
@@ -93,7 +95,7 @@ def foresee(path: Path, *, stage: str, calibration: Path | None = None) -> Fores
         outlooks=outlooks,
         promote=promote,
         source=source,
-        lacking=tuple(_lacking(loaded.plan, outlooks)),
+        lacking=tuple(_lacking(loaded.plan, outlooks) or _underpowered(outlooks, promote)),
         spending=tuple(_spending(loaded, evidence)),
     )
 
@@ -157,6 +159,18 @@ def _lacking(plan: Plan, outlooks: tuple[Outlook, ...]) -> list[str]:
             f"than {least}: add {least - outlooks[0].cases}"
         )
     return lacking
+
+
+def _underpowered(outlooks: tuple[Outlook, ...], promote: OperatingCharacteristics) -> list[str]:
+    """What to add where even an unchanged candidate would more likely be held."""
+    if promote.promote >= LIKELY:
+        return []
+    return [
+        f"{_place(outlook)} has {outlook.cases} cases and wants {outlook.wanted} to pass an unchanged candidate at "
+        f"{100 * outlook.margin:g} points: add {outlook.wanted - outlook.cases}, or allow a larger drop"
+        for outlook in outlooks
+        if outlook.cases < outlook.wanted
+    ]
 
 
 def _place(outlook: Outlook) -> str:
@@ -229,7 +243,7 @@ def render_foresight(foresight: Foresight) -> str:
     for line in (*foresight.spending, *plan.warnings):
         console.print(line)
     for line in foresight.lacking:
-        console.print(f"cannot pass: {line}")
+        console.print(f"refused: {line}")
     return out.getvalue().rstrip()
 
 
