@@ -17,6 +17,8 @@ from canary.errors import CanaryError, UsageError
 if TYPE_CHECKING:
     from canary.run.recorded import Judged
 
+    Commands = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - argparse gives no public name
+
 EPILOG = """\
 exit status
   0  promote          every blocking signal is shown to be inside its margin
@@ -97,9 +99,6 @@ def _version() -> str:
     from canary import __version__  # noqa: PLC0415
 
     return __version__
-
-
-Commands = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
 def _add(commands: Commands, name: str, summary: str, example: str) -> argparse.ArgumentParser:

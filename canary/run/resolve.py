@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import platform
-from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
 
 from canary.codec import golden_digest
 from canary.golden import GoldenSet
@@ -15,15 +13,12 @@ from canary.plan import (
     LiveRelease,
     Pipeline,
     Plan,
-    Release,
     ReleasePlan,
-    ReplayRelease,
     StratumPlan,
     Suite,
     digest_of,
 )
 from canary.policy import Policy
-from canary.records import Response
 
 EXECUTION = {"name", "price", "timeout_s", "api_key", "headers", "device", "threads", "model", "responses"}
 """Fields of a release that do not change its answers, or are digested by content."""
@@ -79,19 +74,8 @@ def live_release(release: LiveRelease) -> ReleasePlan:
     return ReleasePlan(
         name=release.name,
         digest=digest_of({"model": content, **answers}),
-        release=_without_secrets(release),
+        release=release.model_dump(mode="json", by_alias=True, exclude={"api_key", "headers"}),
     )
-
-
-def replay_release(name: str, responses: Sequence[Response], digest: str) -> ReleasePlan:
-    """A release known by its recorded outputs, in whatever order they stand."""
-    return ReleasePlan(name=name, digest=digest, release={"engine": "replay", "lines": len(responses)})
-
-
-def _without_secrets(release: Release) -> dict[str, Any]:
-    if isinstance(release, ReplayRelease):
-        return release.model_dump(mode="json")
-    return release.model_dump(mode="json", by_alias=True, exclude={"api_key", "headers"})
 
 
 def _digest_folder(path: Path) -> str:
