@@ -21,6 +21,7 @@ from canary.assertions import load_plugins, parse
 from canary.case import Case, Manifest
 from canary.document import MOST_BYTES, Document, M, display, read, unreadable, unusable
 from canary.errors import ConfigError, UsageError
+from canary.located import Flaw
 from canary.plan import Pipeline, Suite
 from canary.policy import Policy
 
@@ -51,7 +52,7 @@ def load_policy(path: Path | str) -> Policy:
 def load_suite(path: Path | str) -> Suite:
     """The suite in a file, its assertions and plugins included."""
     document = _document(path, Suite)
-    return _sound(document, _assertion_problems(document))
+    return _sound(document, _assertion_flaws(document))
 
 
 def load_pipeline(path: Path | str) -> Pipeline:
@@ -67,8 +68,8 @@ def _document(path: Path | str, model: type[M]) -> Document[M]:
     return read(data, model, display(path), _context(Path(path).resolve().parent))
 
 
-def _sound(document: Document[M], more: Iterable[str] = ()) -> M:
-    found = (*document.problems, *more)
+def _sound(document: Document[M], more: Iterable[Flaw] = ()) -> M:
+    found = document.problems(more)
     if document.value is None or found:
         raise ConfigError(found)
     return document.value
@@ -155,7 +156,7 @@ def _variable(match: re.Match[str]) -> str:
     return value
 
 
-def _assertion_problems(document: Document[Suite]) -> list[str]:
+def _assertion_flaws(document: Document[Suite]) -> list[Flaw]:
     """What is wrong with the assertions and plugins, whatever else is wrong."""
     raw: Mapping[str, Any] = document.raw if isinstance(document.raw, dict) else {}
     modules, specs = raw.get("plugins"), raw.get("assert")
@@ -167,7 +168,8 @@ def _assertion_problems(document: Document[Suite]) -> list[str]:
     found = []
     for index, spec in enumerate(specs if isinstance(specs, list) else []):
         try:
-            parse(spec, plugins, f"assert[{index}]")
+            if isinstance(spec, dict):  # where it is none, the model has said so
+                parse(spec, plugins, f"assert[{index}]")
         except UsageError as error:
             found += [document.at(f"assert[{index}]", problem) for problem in error.problems]
     return found

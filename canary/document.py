@@ -6,13 +6,13 @@ import json
 import math
 import pathlib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from canary.located import Located, Path, dotted, parse
+from canary.located import Flaw, Located, Path, dotted, parse
 from canary.validation import problems, shown
 
 M = TypeVar("M", bound=BaseModel)
@@ -22,25 +22,34 @@ MOST_BYTES = 1 << 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Document(Generic[M]):
-    """What was read; `value` is None exactly where there are problems."""
+    """What was read; `value` is None exactly where there are flaws."""
 
     name: str
     value: M | None
     raw: Any
     """The plain values as written."""
     located: Located
-    problems: tuple[str, ...]
-    """`file:line: 'key' must be … (got …)`, in the order of the lines."""
+    flaws: tuple[Flaw, ...]
+    """What is wrong; the line 0 stands for the whole file."""
 
     @property
     def is_empty(self) -> bool:
         """Whether the file holds nothing, or comments, or no key."""
-        return not self.raw and not self.located.flaws
+        return self.raw in (None, {}) and not self.located.flaws
 
-    def at(self, place: str, text: str) -> str:
-        """A problem in the form of the others, on the line of the key that it names in quotes, else of `place`."""
+    def at(self, place: str, text: str) -> Flaw:
+        """A flaw on the line of the key that its text names in quotes, else of `place`."""
         path = _named(text, self.located) or _named(f"'{place}'", self.located)
-        return f"{self.name}:{self.located.line(path)}: {text}"
+        return Flaw(line=self.located.line(path), text=text)
+
+    def problems(self, more: Iterable[Flaw] = ()) -> tuple[str, ...]:
+        """`file:line: 'key' must be … (got …)`, in the order of the lines."""
+        flaws = sorted((*self.flaws, *more), key=lambda flaw: flaw.line)
+        return tuple(map(self.sentence, flaws))
+
+    def sentence(self, flaw: Flaw) -> str:
+        """The flaw with its file and line."""
+        return f"{self.name}:{flaw.line}: {flaw.text}" if flaw.line else f"{self.name}: {flaw.text}"
 
 
 def read(data: bytes, model: type[M], name: str, context: Mapping[str, Any] | None = None) -> Document[M]:
@@ -50,16 +59,14 @@ def read(data: bytes, model: type[M], name: str, context: Mapping[str, Any] | No
     environment through it.
     """
     reason = unusable(data)
-    if reason:
-        return _broken(name, f"{name}: {reason}")
-    located = parse(data.decode("utf-8-sig"))
+    located = parse("" if reason else data.decode("utf-8-sig"))
     if located.value is None and not located.flaws:
-        return _broken(name, f"{name}: is empty")
-    found = [(flaw.line, flaw.text) for flaw in located.flaws]
+        whole = Flaw(line=0, text=reason or "is empty")
+        return Document(name=name, value=None, raw=None, located=located, flaws=(whole,))
     value, mistakes = _validated(located.value, model, context) if located.value is not None else (None, {})
-    found += [(located.line(path or _named(text, located)), text) for path, text in mistakes.items()]
-    lines = tuple(f"{name}:{line}: {text}" for line, text in sorted(found, key=lambda item: item[0]))
-    return Document(name=name, value=None if lines else value, raw=located.value, located=located, problems=lines)
+    found = [Flaw(line=located.line(path or _named(text, located)), text=text) for path, text in mistakes.items()]
+    flaws = (*located.flaws, *found)
+    return Document(name=name, value=None if flaws else value, raw=located.value, located=located, flaws=flaws)
 
 
 def unusable(data: bytes) -> str:
@@ -89,23 +96,18 @@ def display(path: pathlib.Path | str) -> str:
     return str(absolute.relative_to(folder) if absolute.is_relative_to(folder) else path)
 
 
-def _broken(name: str, problem: str) -> Document[Any]:
-    return Document(
-        name=name, value=None, raw=None, located=Located(value=None, lines={}, flaws=()), problems=(problem,)
-    )
-
-
 def _validated(raw: Any, model: type[M], context: Mapping[str, Any] | None) -> tuple[M | None, dict[Path, str]]:
     if not isinstance(raw, dict):
         return None, {(): f"must hold keys and values at its top level (got {shown(raw)})"}
-    wild = {path: f"must be a finite number (got {shown(number)})" for path, number in _infinite(raw, ())}
+    value, found = None, {}
     # JSON is the strict mode that takes lists for tuples and whole numbers for floats, and nothing else for anything
     try:
         value = model.model_validate_json(json.dumps(raw), strict=True, context=context)
     except ValidationError as error:
         found = {problem.path: problem.text for problem in problems(error, model)}
-        return None, {path: f"'{dotted(path)}' {text}" for path, text in wild.items() if path not in found} | found
-    return value, {path: f"'{dotted(path)}' {text}" for path, text in wild.items()}
+    for path, number in _infinite(raw, ()):
+        found[path] = f"'{dotted(path)}' must be a finite number (got {shown(number)})"
+    return value, found
 
 
 def _named(text: str, located: Located) -> Path:

@@ -91,6 +91,7 @@ for _name, _pattern, _first in (
 
 _SCALARS: dict[str, Callable[[str], Any]] = {
     _TAG + "str": str,
+    _MERGE: str,
     _TAG + "null": lambda _: None,
     _TAG + "bool": lambda text: text.lower() == "true",
     _TAG + "int": int,
@@ -125,7 +126,8 @@ class _Builder:
         inherited: dict[str, tuple[yaml.Node, yaml.Node]] = {}
         for key, value in node.value:
             if key.tag == _MERGE:
-                inherited |= {k: v for k, v in self._inherited(value, 0) if k not in inherited}
+                for name, pair in self._inherited(value, 0):
+                    inherited.setdefault(name, pair)
             elif not isinstance(key, yaml.ScalarNode):
                 self._flaw(key, "a key must be text")
             elif key.value in own:

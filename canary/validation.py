@@ -155,11 +155,15 @@ def _said(detail: ErrorDetails, place: _Place) -> str:
     kind, context = detail["type"], detail.get("ctx", {})
     if kind in _SAYERS:
         return _SAYERS[kind](detail, place)
-    secret = SecretStr in map(_bare, _options(place.kind))
+    secret = _holds_secret(place.kind)
     if kind in ("literal_error", "enum") and not secret:
         return _one_of(context["expected"], detail["input"])
     got = "" if secret or detail["input"] in ("", [], {}) else f" (got {shown(detail['input'])})"
     return _rule(kind, context, detail["msg"]) + got + _remedy(kind, detail["input"])
+
+
+def _holds_secret(kind: Any) -> bool:
+    return kind is SecretStr or any(map(_holds_secret, get_args(kind)))
 
 
 def _rule(kind: str, context: Mapping[str, Any], message: str) -> str:

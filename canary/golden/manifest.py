@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from canary.case import Manifest
-from canary.document import MOST_BYTES, display, read, unreadable
+from canary.document import MOST_BYTES, Document, display, read, unreadable
 from canary.golden.grouping import Groups
 from canary.golden.part import Part
+from canary.located import Flaw
 from canary.plan import Suite
 
 MANIFEST = "manifest.yaml"
@@ -32,15 +33,12 @@ def read_manifest(part: Part, file: Path) -> None:
         part.problems.append(f"{display(path)}: {unreadable(error)}")
         return
     part.document = document = read(data, Manifest, display(path))
-    part.problems += document.problems
+    changed = []
     if document.value and document.value.sha256 != part.sha256:
-        part.problems.append(
-            document.at(
-                "sha256",
-                f"'sha256' is {document.value.sha256}, but {file.name} now has {part.sha256}: "
-                "restore the file, or write the new digest here if its change is meant",
-            )
-        )
+        said = f"'sha256' is {document.value.sha256}, but {file.name} now has {part.sha256}"
+        remedy = "restore the file, or write the new digest here if its change is meant"
+        changed.append(document.at("sha256", f"{said}: {remedy}"))
+    part.problems += document.problems(changed)
 
 
 def shares(parts: Sequence[Part], groups: Groups, suite: Suite) -> dict[str, float]:
@@ -60,19 +58,20 @@ def shares(parts: Sequence[Part], groups: Groups, suite: Suite) -> dict[str, flo
 
 def _weights(part: Part, counts: Mapping[str, int], by: str) -> dict[str, float]:
     """What share each stratum is of what one set stands for."""
-    declared = part.manifest.strata if part.manifest else {}
-    if not declared:
+    manifest = part.document.value if part.document else None
+    if part.document is None or manifest is None or not manifest.strata:
         return {stratum: cases / len(part.rows) for stratum, cases in counts.items()}
     if not part.faults.lines:
-        part.problems += _mismatches(part, counts, by)
-    total = math.fsum(share.weight for share in declared.values())
-    return {stratum: share.weight / total for stratum, share in declared.items()}
+        part.problems += map(part.document.sentence, _mismatches(part.document, manifest.strata, counts, by))
+    total = math.fsum(share.weight for share in manifest.strata.values())
+    return {stratum: share.weight / total for stratum, share in manifest.strata.items()}
 
 
-def _mismatches(part: Part, counts: Mapping[str, int], by: str) -> Iterator[str]:
-    if part.document is None or part.manifest is None:
-        return
-    for stratum in sorted(part.manifest.strata.keys() - counts.keys()):
-        yield part.document.at("strata", f"'strata.{stratum}' is a stratum without cases (cases have '{by}')")
-    for stratum in sorted(counts.keys() - part.manifest.strata.keys()):
-        yield part.document.at("strata", f"'strata' lacks {stratum!r}, which {counts[stratum]:,} cases have as '{by}'")
+def _mismatches(
+    document: Document[Manifest], declared: Collection[str], counts: Mapping[str, int], by: str
+) -> Iterator[Flaw]:
+    for stratum in declared:
+        if stratum not in counts:
+            yield document.at("strata", f"'strata.{stratum}' is a stratum that no case has as its '{by}'")
+    for stratum in sorted(set(counts).difference(declared)):
+        yield document.at("strata", f"'strata' lacks {stratum!r}, which {counts[stratum]:,} cases have as their '{by}'")
