@@ -71,14 +71,27 @@ def evidence_digests(evidence: Evidence) -> dict[str, str]:
     return digests | {"scores": _sorted_digest(evidence.scores)}
 
 
+def line_digests(prompts: Iterable[bytes], responses: Iterable[bytes], scores: Iterable[bytes]) -> dict[str, str]:
+    """`evidence_digests` of lines that `encode` wrote, without reading them."""
+    of_arm: dict[bool, list[bytes]] = {True: [], False: []}
+    for line in responses:
+        of_arm[b'"arm":"baseline"' in line].append(line)
+    parts = {"prompts": prompts, "baseline_responses": of_arm[True], "candidate_responses": of_arm[False]}
+    return {name: _digest(lines) for name, lines in (parts | {"scores": scores}).items()}
+
+
 def golden_digest(prompts: Iterable[Prompt]) -> str:
     """The identity of the cases asked: a digest of their sorted digests."""
     return digest_of(sorted(prompt.digest for prompt in prompts))
 
 
 def _sorted_digest(records: Iterable[Prompt | Response | Score]) -> str:
+    return _digest(map(encode, records))
+
+
+def _digest(lines: Iterable[bytes]) -> str:
     digest = hashlib.sha256()
-    for line in sorted(map(encode, records)):
+    for line in sorted(lines):
         digest.update(line)
     return digest.hexdigest()
 

@@ -22,7 +22,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from canary import manifest
-from canary.codec import Record, decode, encode, golden_digest, some
+from canary.codec import Record, decode, encode, golden_digest, line_digests, some
 from canary.errors import EvidenceError
 from canary.manifest import File, Manifest
 from canary.plan import Plan
@@ -154,6 +154,13 @@ def load_run(path: Path) -> tuple[Plan, Evidence]:
         raise EvidenceError(problems)
     plan = load_plan(run)
     return plan, load_evidence(run, plan)
+
+
+def stored_digests(path: Path) -> dict[str, str]:
+    """`codec.evidence_digests` of a run, from its files as they are."""
+    run = RunDirectory(path)
+    with run.prompts.open("rb") as prompts, run.responses.open("rb") as responses, run.scores.open("rb") as scores:
+        return line_digests(prompts, responses, scores)
 
 
 def load_plan(run: RunDirectory) -> Plan:

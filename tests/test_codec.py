@@ -20,7 +20,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from canary.codec import SHOWN, Record, decode, encode, evidence_digests, golden_digest
+from canary.codec import SHOWN, Record, decode, encode, evidence_digests, golden_digest, line_digests
 from canary.errors import EvidenceError
 from canary.records import Arm, Attempt, ErrorKind, Evidence, Failure, Prompt, Response, Scale, Score
 
@@ -393,3 +393,12 @@ def test_golden_digest_is_of_contents() -> None:
     assert golden_digest(cases) == golden_digest(cases[::-1])
     assert golden_digest(cases) != golden_digest(cases[1:])
     assert golden_digest(cases) != golden_digest([*cases, cases[0]])
+
+
+def test_digests_of_lines_are_those_of_their_records() -> None:
+    """What a run's files hold needs no second encoding, whatever the texts say."""
+    texts = ['says "arm":"baseline"', "plain", 'x"arm":"candidate"']
+    responses = [Response(id=f"{i}", arm=arm, output=text) for i, text in enumerate(texts) for arm in Arm]
+    evidence = Evidence(prompts=(), responses=tuple(responses), scores=())
+
+    assert line_digests([], map(encode, reversed(responses)), []) == evidence_digests(evidence)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from canary.config import load_policy
 from canary.evaluate import evaluate
-from canary.evidence import load_run
+from canary.evidence import load_run, stored_digests
 from canary.run.recorded import Judged
 
 
@@ -20,4 +20,4 @@ def judge_again(path: Path, *, policy: Path | None = None) -> Judged:
     if policy is not None:
         rules = load_policy(policy)
         plan = plan.model_copy(update={"policy": rules, "required": rules.required()})
-    return Judged(verdict=evaluate(evidence, plan), evidence=evidence, plan=plan)
+    return Judged(verdict=evaluate(evidence, plan, stored_digests(path)), evidence=evidence, plan=plan)
