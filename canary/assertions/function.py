@@ -30,7 +30,9 @@ from canary.errors import PluginError
 from canary.protocols import Grade
 from canary.records import Prompt, Response, Scale
 
-_TARGET = re.compile(r"(file://(?P<path>.+\.py)|(?P<module>[A-Za-z_]\w*(\.[A-Za-z_]\w*)*)):(?P<name>[A-Za-z_]\w*)")
+_TARGET = re.compile(
+    r"(file://(?P<path>.+\.py)|(?P<module>(?!.*\.py:)[A-Za-z_]\w*(\.[A-Za-z_]\w*)*)):(?P<name>[A-Za-z_]\w*)"
+)
 
 
 def _target(value: str) -> str:

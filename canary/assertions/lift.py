@@ -84,4 +84,4 @@ def at_least(value: float, threshold: float, name: str, rest: str) -> Grade:
     """A number of 0..1 that passes from the threshold on."""
     passed = value >= threshold
     fact = f"{name} {value:.3g} {'>=' if passed else '<'} {threshold:g} {rest}"
-    return Grade(value=value, passed=passed, reason=fact)
+    return Grade(value=value, passed=passed, reason=fact.rstrip())

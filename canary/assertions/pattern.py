@@ -22,7 +22,7 @@ from canary.protocols import Grade
 from canary.records import Prompt, Response, Scale
 
 LIMIT_S = 1.0
-"""Seconds one search may take; a longer one is an abstention."""
+"""Seconds of processor time one search may take; a longer one is an abstention."""
 
 
 @lru_cache(maxsize=4096)

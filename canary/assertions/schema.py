@@ -71,15 +71,17 @@ def _require_resolvable(schema: Any, draft: Any) -> None:
 
     resource: Any = specification_with(draft.META_SCHEMA["$schema"]).create_resource(schema)
     resolver: Any = Registry().with_resource(resource.id() or "", resource).resolver(resource.id() or "")
-    try:
-        _resolve(resource, resolver)
-    except Unresolvable as error:
-        raise ValueError(f"must hold what it refers to, nothing is fetched: {error.ref!r}") from error
+    for reference, scope in _references(resource, resolver):
+        try:
+            scope.lookup(reference)
+        except Unresolvable as error:
+            raise ValueError(f"must hold what it refers to, nothing is fetched: {reference!r}") from error
 
 
-def _resolve(resource: Any, resolver: Any) -> None:
+def _references(resource: Any, resolver: Any) -> Iterator[tuple[str, Any]]:
+    """Every `$ref`, with the resolver of where it stands."""
     contents = resource.contents
     if isinstance(contents, dict) and isinstance(contents.get("$ref"), str):
-        resolver.lookup(contents["$ref"])
+        yield contents["$ref"], resolver
     for part in resource.subresources():
-        _resolve(part, resolver.in_subresource(part))
+        yield from _references(part, resolver.in_subresource(part))

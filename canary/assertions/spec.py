@@ -41,7 +41,7 @@ def parse(spec: Mapping[str, Any], plugins: Mapping[str, type] = _NO_PLUGINS, wh
         raise ConfigError(f"'{where}' must be a mapping with a 'type' (got {excerpt(spec)})")
     table = ASSERTIONS | dict(plugins)
     name = spec.get("type")
-    kind = name.removeprefix(NOT) if isinstance(name, str) else name
+    kind = name.removeprefix(NOT) if isinstance(name, str) else ""
     if kind not in table:
         raise ConfigError(_unknown_type(name, table, where))
     keys = {"metric": name} | {key: value for key, value in spec.items() if key != "type"}
@@ -119,6 +119,6 @@ def _shortened(message: str) -> str:
 def _negated(assertion: Assertion, kind: str, where: str) -> Negated:
     if assertion.scale not in (Scale.PASS_FAIL, Scale.BOUNDED):
         raise ConfigError(
-            f"'{where}.type' must not negate {kind!r}: the opposite of a {assertion.scale} score is unknown"
+            f"'{where}.type' must not negate {kind!r}: the opposite of an {assertion.scale} score is unknown"
         )
     return Negated(metric=assertion.metric, positive=assertion)
