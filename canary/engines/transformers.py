@@ -1,8 +1,7 @@
 """A checkpoint run in this process, token by token, on CPU or GPU.
 
-Times are the engine's own: from the moment the request's turn comes to each
-token, without the wait behind requests of the same arm, since one arm answers
-one request at a time.
+A device answers one request at a time, whichever arm asks, so that no arm is
+slowed down by the other. Times count from the moment a request's turn comes.
 """
 
 from __future__ import annotations
@@ -28,6 +27,9 @@ from canary.plan import TransformersRelease
 from canary.protocols import Generate, Request
 from canary.records import Arm, ErrorKind, Failure, Response
 
+SMALL = 50_000_000
+"""A model of fewer weights is slowed down, not sped up, by a second CPU thread."""
+
 _loading = threading.Lock()
 """Loading changes defaults of the whole process, and so does the first import."""
 
@@ -36,31 +38,33 @@ _FAULTS = (ArithmeticError, LookupError, MemoryError, RuntimeError, TypeError, V
 
 
 @asynccontextmanager
-async def open_release(release: TransformersRelease, arm: Arm) -> AsyncIterator[Generate]:
-    """Yields answers of the checkpoint; raises EngineError when it cannot load.
+async def open_release(release: TransformersRelease, arm: Arm) -> AsyncIterator[Generate]:  # noqa: ARG001 - Engine
+    """Yields answers of the checkpoint; raises EngineError when it cannot load."""
+    loop, thread = asyncio.get_running_loop(), _thread(release.device)
+    checkpoint = await loop.run_in_executor(thread, _load, release)
 
-    The checkpoint lives in a thread of its own: requests wait for their turn.
-    """
-    loop = asyncio.get_running_loop()
-    with ThreadPoolExecutor(1, thread_name_prefix=f"canary-{arm}") as thread:
-        checkpoint = await loop.run_in_executor(thread, _load, release)
-
-        async def generate(request: Request) -> Response:
-            cancelled = threading.Event()
-            try:
-                return await loop.run_in_executor(thread, checkpoint.answer, request, cancelled)
-            finally:
-                cancelled.set()
-
+    async def generate(request: Request) -> Response:
+        cancelled = threading.Event()
         try:
-            yield generate
+            return await loop.run_in_executor(thread, checkpoint.answer, request, cancelled)
         finally:
-            await loop.run_in_executor(thread, _set_threads, _all_threads())
+            cancelled.set()
+
+    try:
+        yield generate
+    finally:
+        await loop.run_in_executor(thread, _set_threads, _all_threads())
+
+
+@functools.cache
+def _thread(device: str) -> ThreadPoolExecutor:
+    """One thread a device: who shares it takes turns, in the order asked."""
+    return ThreadPoolExecutor(1, thread_name_prefix=f"canary-{device}")
 
 
 @functools.cache
 def _all_threads() -> int:
-    """CPU threads torch would take by itself."""
+    """CPU threads torch takes by itself."""
     import torch
 
     return int(torch.get_num_threads())
@@ -73,11 +77,11 @@ def _set_threads(count: int) -> None:
 
 
 def _load(release: TransformersRelease) -> _Checkpoint:
-    """Runs in the arm's thread, whose number of CPU threads it sets."""
     with _loading:
         tokenizer, model = _read(release)
-        _set_threads(release.threads or max(1, _all_threads() // 2))
-    return _Checkpoint(release, tokenizer, model, _ends(model, tokenizer), _context(model))
+        alone = sum(weight.numel() for weight in model.parameters()) < SMALL
+        threads = release.threads or (1 if alone else _all_threads())
+    return _Checkpoint(release, tokenizer, model, threads, _ends(model, tokenizer), _context(model))
 
 
 def _read(release: TransformersRelease) -> tuple[Any, Any]:
@@ -146,11 +150,12 @@ class _Draft:
 
 @dataclass(frozen=True, slots=True)
 class _Checkpoint:
-    """A loaded model; used from one thread."""
+    """A loaded model; used from its device's thread."""
 
     release: TransformersRelease
     tokenizer: Any
     model: Any
+    threads: int
     ends: frozenset[int]
     context: float
 
@@ -158,6 +163,7 @@ class _Checkpoint:
         """One answer, or as much of it as came before a fault."""
         import torch
 
+        _set_threads(self.threads)
         draft = _Draft()
         try:
             with torch.inference_mode():

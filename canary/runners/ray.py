@@ -17,7 +17,7 @@ from typing import Any
 
 from canary.engines import open_engine
 from canary.errors import EngineError, GateError, MissingExtra
-from canary.plan import Pipeline, RayRunner, Release, TransformersRelease
+from canary.plan import Pipeline, RayRunner, Release
 from canary.protocols import Answers, Generate, Pair, Request
 from canary.records import Arm, Response
 from canary.runners.drive import ArmLostError, ask, drive
@@ -123,8 +123,6 @@ def _placed(runner: RayRunner) -> Iterator[Any]:
 @asynccontextmanager
 async def _hosted(runner: RayRunner, group: Any, release: Release, arm: Arm) -> AsyncIterator[Generate]:
     """Yields an arm's answers from its own process."""
-    if isinstance(release, TransformersRelease) and release.threads is None:
-        release = release.model_copy(update={"threads": math.ceil(runner.cpus_per_arm)})
     home = _Home(runner, group, release, arm)
     try:
         await home.open()

@@ -331,7 +331,8 @@ class TestOpen:
         before = seen_by_a_new_thread()
 
         async def inside() -> int:
-            async with open_release(release(checkpoint, threads=before + 1), Arm.BASELINE):
+            async with open_release(release(checkpoint, threads=before + 1), Arm.BASELINE) as generate:
+                await generate(ask())
                 return seen_by_a_new_thread()
 
         assert (asyncio.run(inside()), seen_by_a_new_thread()) == (before + 1, before)
