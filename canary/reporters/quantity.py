@@ -28,8 +28,8 @@ class Unit(enum.Enum):
 def units_of(verdict: Verdict, evidence: Evidence) -> dict[str, Unit]:
     """The unit of every signal by its name; a metric's scale is its scores'."""
     scales: dict[str, set[Scale]] = {}
-    for score in evidence.scores:
-        scales.setdefault(score.metric, set()).add(score.scale)
+    for metric, scale in {(score.metric, score.scale) for score in evidence.scores}:
+        scales.setdefault(metric, set()).add(scale)
     return {signal.name: _unit(signal, scales) for signal in verdict.signals}
 
 
