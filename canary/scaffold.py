@@ -32,18 +32,21 @@ def init(target: Path, *, force: bool = False) -> list[Path]:
     `force`: ConfigError names all such files, and nothing is copied.
     """
     source = workspace()
-    wanted = {target / file: source / file for file in _files(source)}
+    try:
+        return _copy({target / file: source / file for file in _files(source)}, force=force)
+    except OSError as error:
+        raise ConfigError(f"{display(target)}: cannot be written ({error.strerror or error})") from None
+
+
+def _copy(wanted: dict[Path, Path], *, force: bool) -> list[Path]:
     changed = {to: file for to, file in wanted.items() if not _is_same(to, file)}
     blocked = [to for to in changed if _is_blocked(to, force=force)]
     if blocked:
         found = [f"{display(to)}: is in the way of the file that would be copied" for to in blocked]
         raise ConfigError([*found, "nothing was copied; --force replaces files that differ"])
-    try:
-        for to, file in changed.items():
-            to.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(file, to)
-    except OSError as error:
-        raise ConfigError(f"{display(error.filename or target)}: cannot be written ({error.strerror})") from None
+    for to, file in changed.items():
+        to.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(file, to)
     return sorted(changed)
 
 

@@ -155,10 +155,10 @@ def _said(detail: ErrorDetails, place: _Place) -> str:
     kind, context = detail["type"], detail.get("ctx", {})
     if kind in _SAYERS:
         return _SAYERS[kind](detail, place)
-    secret = _holds_secret(place.kind)
-    if kind in ("literal_error", "enum") and not secret:
+    if kind in ("literal_error", "enum"):
         return _one_of(context["expected"], detail["input"])
-    got = "" if secret or detail["input"] in ("", [], {}) else f" (got {shown(detail['input'])})"
+    untold = _holds_secret(place.kind) or (kind in ("string_too_short", "too_short") and not detail["input"])
+    got = "" if untold else f" (got {shown(detail['input'])})"
     return _rule(kind, context, detail["msg"]) + got + _remedy(kind, detail["input"])
 
 

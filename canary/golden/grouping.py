@@ -123,6 +123,6 @@ def _twin_warning(rows: Sequence[Row], twins: Sequence[Sequence[int]]) -> tuple[
     if not twins:
         return ()
     cases = sum(map(len, twins))
-    first, second = sorted(rows[position].case.id for position in twins[0])[:2]
+    first, second = min(sorted(rows[position].case.id for position in positions)[:2] for positions in twins)
     asked = f"{cases:,} cases ask what another case asks ({first!r} and {second!r}, say)"
     return (f"{asked}: they are not independent evidence, so identical cases count as one cluster",)

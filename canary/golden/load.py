@@ -77,7 +77,7 @@ def _part(file: Path, problems: list[str]) -> Part | None:
         rows, sha256 = read_rows(file, faults)
     except OSError as error:
         others = sorted(path.name for path in file.parent.glob("*.jsonl")) if file.name == PROMPTS else []
-        hint = f"; name one of its files instead: {', '.join(others)}" if others else ""
+        hint = f"; name the file itself: {', '.join(others[:5])}" if others else ""
         problems.append(f"{faults.name}: {unreadable(error)}{hint}")
         return None
     part = Part(name=faults.name, rows=rows, sha256=sha256, faults=faults)
