@@ -58,10 +58,10 @@ def read_endpoint(release: OpenAIRelease) -> Endpoint:
     problems = []
     try:
         url = httpx.URL(release.base_url)
-    except httpx.InvalidURL as error:
-        raise ConfigError(f"'base_url' must be a URL: {error}") from None
+    except httpx.InvalidURL:
+        raise ConfigError("'base_url' must be a URL") from None
     if not url.host:
-        problems.append(f"'base_url' must name a host (got '{url.copy_with(userinfo=b'')}')")
+        problems.append("'base_url' must name a host")
     given = {name: value.get_secret_value().strip() for name, value in release.headers.items()}
     key = release.api_key.get_secret_value().strip() if release.api_key else ""
     problems += [

@@ -50,15 +50,16 @@ class Rate:
 
     async def take_turn(self) -> float:
         """Returns when the caller may send, with the seconds waited; a slowing meanwhile queues it anew."""
-        asked, slowings = self._clock(), -1
+        waited_s, slowings = 0.0, -1
         while slowings != self._slowings:
             slowings = self._slowings
-            delay = self.wait_s()
-            self._next = self._clock() + delay + 1 / self.per_second
+            asked, delay = self._clock(), self.wait_s()
+            self._next = asked + delay + 1 / self.per_second
             if delay > 0:
                 await self._sleep(delay)
+                waited_s += self._clock() - asked
         self._note_send()
-        return self._clock() - asked
+        return waited_s
 
     def slow_down(self, sent: float, pause_s: float) -> None:
         """The endpoint throttled a request sent at `sent`; every sender pauses and slows.
@@ -74,7 +75,7 @@ class Rate:
             return
         self._resume = max(self._resume, resume)
         self._slowings += 1
-        self._next = max(now, self._resume)
+        self._next = max(now + 1 / self.per_second, self._resume)
 
     def speed_up(self) -> None:
         """The endpoint answered: a little faster, if it had ever throttled."""
