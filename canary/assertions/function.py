@@ -12,10 +12,12 @@ an exception is an abstention: never a pass.
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import re
+import sys
 from collections.abc import Callable, Mapping
 from functools import cache
+from hashlib import sha256
+from importlib.machinery import SourceFileLoader
 from numbers import Real
 from pathlib import Path
 from types import ModuleType
@@ -30,9 +32,7 @@ from canary.errors import PluginError
 from canary.protocols import Grade
 from canary.records import Prompt, Response, Scale
 
-_TARGET = re.compile(
-    r"(file://(?P<path>.+\.py)|(?P<module>(?!.*\.py:)[A-Za-z_]\w*(\.[A-Za-z_]\w*)*)):(?P<name>[A-Za-z_]\w*)"
-)
+_TARGET = re.compile(r"(file://.+\.py|(?!.*\.py:)[A-Za-z_]\w*(\.[A-Za-z_]\w*)*):[A-Za-z_]\w*")
 
 
 def _target(value: str) -> str:
@@ -59,13 +59,12 @@ def imported(load: Callable[[], ModuleType], what: str) -> ModuleType:
 @cache
 def function_at(target: str) -> Callable[[str, Prompt], Any]:
     """The function a target names; PluginError where there is none."""
-    parts = _TARGET.fullmatch(target)
-    if parts is None:
-        raise PluginError(f"{excerpt(target)} must be 'module:function' or 'file://path.py:function'")
-    module = _at_path(Path(parts["path"])) if parts["path"] else _named(parts["module"])
-    function = getattr(module, parts["name"], None)
+    source, _, name = target.rpartition(":")
+    path = source.removeprefix("file://")
+    module = _named(source) if path == source else _at_path(Path(path))
+    function = getattr(module, name, None)
     if not callable(function):
-        raise PluginError(f"{target!r} must name a function ({parts['name']!r} is not in the module)")
+        raise PluginError(f"{target!r} must name a function (got {excerpt(function)})")
     return function  # type: ignore[no-any-return]
 
 
@@ -75,12 +74,12 @@ def _named(name: str) -> ModuleType:
 
 @cache
 def _at_path(path: Path) -> ModuleType:
+    name = f"canary_function_{path.stem}_{sha256(str(path).encode()).hexdigest()[:8]}"
+
     def load() -> ModuleType:
-        spec = importlib.util.spec_from_file_location(f"_canary_function_{path.stem}", path)
-        if spec is None or spec.loader is None:
-            raise ImportError(f"no Python file: {path}")
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
+        module = sys.modules[name] = ModuleType(name)
+        module.__file__ = str(path)
+        SourceFileLoader(name, str(path)).exec_module(module)
         return module
 
     return imported(load, str(path))

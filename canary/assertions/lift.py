@@ -48,7 +48,7 @@ class Lifted(Written):
 
     def grade(self, prompt: Prompt, response: Response) -> Grade:
         """Grade one response that is not an error."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} grades nothing")
 
 
 class Referenced(Lifted):

@@ -278,7 +278,7 @@ def test_stranger(case: Case, answer: Answer) -> None:
 
 def test_hostile(case: Case, answer: Answer, hostile: str) -> None:
     """Every structural assertion at once, on anything, in printable reasons."""
-    specs = [
+    specs: list[dict[str, Any]] = [
         CONTAINS,
         {"type": "not-regex", "value": "x+y"},
         {"type": "is-json", "value": {"type": "object"}},

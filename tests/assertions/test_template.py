@@ -29,7 +29,7 @@ Case = Callable[..., Prompt]
         ("{{metadata.stratum}}", "geo"),
         ("{{question | lower}}", "where?"),
         ("{{expected['city']}}\n", "Rome\n"),
-        (["{{expected.n}}", "x"], [2, "x"]),
+        (["{{expected.n}}", "x", 7], [2, "x", 7]),
         ({"const": "{{expected.n}}"}, {"const": 2}),
         (7, 7),
     ],
