@@ -40,11 +40,12 @@ def load(path: Path, *, stage: str) -> Loaded:
     suite = load_suite(Path(pipeline.suite))
     policy = Policy() if pipeline.policy is None else load_policy(Path(pipeline.policy))
     load_plugins(suite.plugins)
-    golden = _draw(pipeline, suite, policy, stage)
+    every = load_golden_sets([Path(folder) for folder in suite.golden_sets], suite)
+    golden = draw(every, _cases(pipeline, policy, stage), pipeline.seed)
     plan = make_plan(
         stage=stage,
-        baseline=resolve_release(pipeline.baseline, Arm.BASELINE, golden),
-        candidate=resolve_release(pipeline.candidate, Arm.CANDIDATE, golden),
+        baseline=resolve_release(pipeline.baseline, Arm.BASELINE, every),
+        candidate=resolve_release(pipeline.candidate, Arm.CANDIDATE, every),
         policy=policy,
         suite=suite,
         golden=golden,
@@ -57,10 +58,10 @@ def load(path: Path, *, stage: str) -> Loaded:
     return Loaded(pipeline=pipeline, suite=suite, golden=golden, plan=plan)
 
 
-def _draw(pipeline: Pipeline, suite: Suite, policy: Policy, stage: str) -> GoldenSet:
-    golden = load_golden_sets([Path(folder) for folder in suite.golden_sets], suite)
+def _cases(pipeline: Pipeline, policy: Policy, stage: str) -> int | None:
+    """How many cases the stage asks; None is all of them."""
     if stage == "staging":
-        return draw(golden, pipeline.stages.staging.cases, pipeline.seed)
+        return pipeline.stages.staging.cases
     if pipeline.stages.build is None:
         raise ConfigError("'stages.build' must be given for --stage build (got nothing)")
     if not any(rule.min_score is not None for rule in policy.quality.metrics.values()):
@@ -68,7 +69,7 @@ def _draw(pipeline: Pipeline, suite: Suite, policy: Policy, stage: str) -> Golde
             "'quality.metrics' must give at least one metric a 'min_score' for --stage build, which asks the candidate "
             "alone: for example 'quality: {metrics: {pass: {min_score: 0.8}}}'"
         )
-    return draw(golden, pipeline.stages.build.cases, pipeline.seed)
+    return pipeline.stages.build.cases
 
 
 def resolve_release(release: Release, arm: Arm, golden: GoldenSet) -> ReleasePlan:

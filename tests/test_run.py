@@ -1,0 +1,251 @@
+"""Runs from pipeline to sealed record: cut off, resumed, replayed, verified."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+Canary = Callable[..., Any]
+ROOT = Path(__file__).resolve().parent.parent
+CHECKPOINTS = ROOT / "pipelines" / "checkpoints"
+
+
+class Workspace:
+    """A pipeline over recorded outputs of 120 cases in two strata."""
+
+    def __init__(self, folder: Path, canary: Canary) -> None:
+        self.folder, self.canary = folder, canary
+        cases = [
+            {"id": f"c{i}", "vars": {"prompt": f"say {i}"}, "expected": str(i), "metadata": {"stratum": "ab"[i % 2]}}
+            for i in range(120)
+        ]
+        self.write("golden/prompts.jsonl", cases)
+        for arm in ("v1", "v2"):
+            self.write(f"{arm}.jsonl", [{"id": case["id"], "output": case["expected"]} for case in cases])
+        (folder / "suite.yaml").write_text("golden_sets: [golden]\n")
+        (folder / "pipeline.yaml").write_text(
+            "suite: suite.yaml\n"
+            "baseline: {name: v1, engine: replay, responses: v1.jsonl}\n"
+            "candidate: {name: v2, engine: replay, responses: v2.jsonl}\n"
+            "runner: local\n"
+        )
+
+    def write(self, name: str, rows: list[dict[str, Any]]) -> Path:
+        """Write one JSONL file."""
+        path = self.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        return path
+
+    def run(self, *options: object) -> Any:
+        """`canary run` on the pipeline, into `runs/`."""
+        return self.canary("run", self.folder / "pipeline.yaml", "--runs", self.folder / "runs", "--json", *options)
+
+    @property
+    def runs(self) -> list[Path]:
+        """Every run directory, oldest first."""
+        return sorted((self.folder / "runs").iterdir())
+
+
+@pytest.fixture
+def workspace(tmp_path: Path, canary: Canary) -> Workspace:
+    """A workspace that promotes."""
+    return Workspace(tmp_path, canary)
+
+
+def read_lines(path: Path) -> list[dict[str, Any]]:
+    """Every row of a JSONL file."""
+    return [json.loads(line) for line in path.read_bytes().splitlines()]
+
+
+def digests(run: Path) -> dict[str, str]:
+    """The sha256 of every file of a run."""
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(run.iterdir())}
+
+
+def cut_off(run: Path, lines: int, torn: bytes = b"") -> None:
+    """Leave a run as a crash would: some answers, a torn line, nothing after."""
+    kept = (run / "responses.jsonl").read_bytes().splitlines(keepends=True)[:lines]
+    (run / "responses.jsonl").write_bytes(b"".join(kept) + torn)
+    for name in ("scores.jsonl", "verdict.json", "summary.md", "manifest.json"):
+        (run / name).unlink()
+
+
+def test_a_run_writes_a_sealed_record(workspace: Workspace) -> None:
+    """Every file of the contract is there and verifies."""
+    ran = workspace.run()
+
+    assert ran.status == 0, ran.err
+    names = {
+        "plan.json",
+        "prompts.jsonl",
+        "responses.jsonl",
+        "scores.jsonl",
+        "verdict.json",
+        "summary.md",
+        "manifest.json",
+    }
+    assert {path.name for path in workspace.runs[0].iterdir()} == names
+    assert workspace.canary("verify", workspace.runs[0]).status == 0
+
+
+def test_two_runs_of_the_same_evidence_are_byte_identical(workspace: Workspace) -> None:
+    """The verdict knows no time, path or run id; replay prints the same bytes."""
+    first, second = workspace.run(), workspace.run()
+
+    assert first.out == second.out
+    assert first.out == (workspace.runs[0] / "verdict.json").read_text()
+    assert workspace.canary("replay", workspace.runs[0], "--json").out == first.out
+
+
+def test_a_tampered_record_is_found(workspace: Workspace) -> None:
+    """A changed answer is named by verify, and replay refuses to judge it."""
+    workspace.run()
+    responses = workspace.runs[0] / "responses.jsonl"
+    responses.write_text(responses.read_text().replace('"output":"7"', '"output":"8"', 1))
+
+    verified = workspace.canary("verify", workspace.runs[0])
+
+    assert verified.status == 2
+    assert "responses.jsonl changed" in verified.err
+    assert workspace.canary("replay", workspace.runs[0]).status == 2
+
+
+def test_replay_under_another_policy_leaves_the_record_alone(workspace: Workspace) -> None:
+    """What-if is a question, not an edit."""
+    workspace.run()
+    before = digests(workspace.runs[0])
+    strict = workspace.folder / "strict.yaml"
+    strict.write_text("quality: {max_drop: 0.001}\n")
+
+    ran = workspace.canary("replay", workspace.runs[0], "--policy", strict, "--json")
+
+    assert ran.status == 3
+    assert ran.signal("quality/all/pass")["margin"] == 0.001
+    assert digests(workspace.runs[0]) == before
+
+
+def test_a_cut_run_is_resumed_to_the_same_verdict(workspace: Workspace) -> None:
+    """A torn line and half a pair are asked again; nothing is lost or doubled."""
+    whole = workspace.run()
+    run = workspace.runs[0]
+    cut_off(run, lines=101, torn=b'{"id":"c9')
+
+    resumed = workspace.canary("run", "--resume", run, "--json")
+
+    assert resumed.status == 0, resumed.err
+    assert "cut off a torn last line" in resumed.err
+    assert resumed.out == whole.out
+    counts = Counter((row["id"], row["arm"]) for row in read_lines(run / "responses.jsonl"))
+    assert set(counts.values()) == {1}
+    assert len(counts) == 240
+
+
+def test_resume_refuses_a_changed_golden_set(workspace: Workspace) -> None:
+    """Answers to other questions must not be mixed in."""
+    workspace.run()
+    cut_off(workspace.runs[0], lines=100)
+    rows = read_lines(workspace.folder / "golden" / "prompts.jsonl")
+    rows[0]["expected"] = "something else"
+    workspace.write("golden/prompts.jsonl", rows)
+
+    ran = workspace.canary("run", "--resume", workspace.runs[0], "--json")
+
+    assert ran.status == 2
+    assert "the golden set changed under this run" in ran.err
+
+
+def test_resume_refuses_a_changed_policy_and_a_finished_run(workspace: Workspace) -> None:
+    """A policy is changed in replay, and a sealed run stays sealed."""
+    workspace.run()
+
+    finished = workspace.canary("run", "--resume", workspace.runs[0])
+    cut_off(workspace.runs[0], lines=100)
+    (workspace.folder / "policy.yaml").write_text("quality: {max_drop: 0.2}\n")
+    pipeline = workspace.folder / "pipeline.yaml"
+    pipeline.write_text(pipeline.read_text() + "policy: policy.yaml\n")
+    changed = workspace.canary("run", "--resume", workspace.runs[0])
+
+    assert finished.status == changed.status == 2
+    assert "is finished" in finished.err
+    assert "'policy.quality.max_drop' changed under this run" in changed.err
+
+
+def test_the_build_stage_asks_the_candidate_alone(workspace: Workspace) -> None:
+    """A floor decides, the baseline is not asked, and structure alone is scored."""
+    (workspace.folder / "policy.yaml").write_text("quality: {metrics: {pass: {min_score: 0.8}}}\n")
+    pipeline = workspace.folder / "pipeline.yaml"
+    pipeline.write_text(pipeline.read_text() + "policy: policy.yaml\nstages: {build: {cases: 60}}\n")
+
+    ran = workspace.run("--stage", "build")
+
+    assert ran.status == 0, ran.err
+    assert [s["name"] for s in ran.verdict["signals"]] == ["floor/all/pass"]
+    rows = read_lines(workspace.runs[0] / "responses.jsonl")
+    assert {row["arm"] for row in rows} == {"candidate"}
+    assert len(rows) == 60
+
+
+def test_the_build_stage_needs_a_floor(workspace: Workspace) -> None:
+    """Without a floor there is nothing a candidate alone could break."""
+    pipeline = workspace.folder / "pipeline.yaml"
+    pipeline.write_text(pipeline.read_text() + "stages: {build: {cases: 60}}\n")
+
+    ran = workspace.run("--stage", "build")
+
+    assert ran.status == 2
+    assert "'min_score'" in ran.err
+
+
+@pytest.mark.slow
+def test_kill_9_and_resume_give_the_uninterrupted_verdict(tmp_path: Path, canary: Canary) -> None:
+    """Real checkpoints, killed in the middle, finish as if nothing had happened."""
+    pytest.importorskip("transformers", reason="needs canary-gate[embeddings]")
+    cases = read_lines(ROOT / "golden_sets/quickstart/prompts.jsonl")[::5]
+    (tmp_path / "prompts.jsonl").write_text("".join(json.dumps(case) + "\n" for case in cases))
+    (tmp_path / "suite.yaml").write_text("golden_sets: [prompts.jsonl]\n")
+    arms = "".join(
+        f"{arm}: {{name: {name}, engine: transformers, model: {CHECKPOINTS / name}, sampling: {{max_tokens: 24}}}}\n"
+        for arm, name in (("baseline", "baseline"), ("candidate", "candidate-bad"))
+    )
+    (tmp_path / "pipeline.yaml").write_text(f"suite: suite.yaml\n{arms}runner: local\n")
+    command = [sys.executable, "-m", "canary", "run", "pipeline.yaml"]
+
+    process = subprocess.Popen(
+        [*command, "--runs", "cut"], cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    journal = wait_for_lines(tmp_path / "cut", 60)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    answered = len(journal.read_bytes().splitlines())
+    resumed = canary("run", tmp_path / "pipeline.yaml", "--resume", journal.parent, "--json")
+    whole = canary("run", tmp_path / "pipeline.yaml", "--runs", tmp_path / "whole", "--json")
+
+    assert 60 <= answered < 2 * len(cases)
+    assert resumed.verdict["verdict"] == whole.verdict["verdict"]
+    counts = Counter((row["id"], row["arm"]) for row in read_lines(journal))
+    assert counts == Counter({(case["id"], arm): 1 for case in cases for arm in ("baseline", "candidate")})
+    quality = [s for s in whole.verdict["signals"] if s["kind"] == "quality"]
+    assert [s for s in resumed.verdict["signals"] if s["kind"] == "quality"] == quality
+
+
+def wait_for_lines(runs: Path, lines: int) -> Path:
+    """The journal of the only run under `runs`, once it holds so many lines."""
+    until = time.monotonic() + 120
+    while time.monotonic() < until:
+        for journal in runs.glob("*/responses.jsonl"):
+            if len(journal.read_bytes().splitlines()) >= lines:
+                return journal
+        time.sleep(0.05)
+    raise TimeoutError(f"no journal of {lines} lines under {runs}")
