@@ -12,7 +12,7 @@ from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from canary.located import Flaw, Located, Path, dotted, parse
+from canary.located import Flaw, Located, Path, dotted, parse, printable
 from canary.validation import problems, shown
 
 M = TypeVar("M", bound=BaseModel)
@@ -49,7 +49,8 @@ class Document(Generic[M]):
 
     def sentence(self, flaw: Flaw) -> str:
         """The flaw with its file and line."""
-        return f"{self.name}:{flaw.line}: {flaw.text}" if flaw.line else f"{self.name}: {flaw.text}"
+        place = f"{self.name}:{flaw.line}" if flaw.line else self.name
+        return printable(f"{place}: {flaw.text}")
 
 
 def read(data: bytes, model: type[M], name: str, context: Mapping[str, Any] | None = None) -> Document[M]:

@@ -64,6 +64,11 @@ def dotted(path: Path) -> str:
     text = ""
     for part in path:
         text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
+    return text
+
+
+def printable(text: str) -> str:
+    """The text with everything invisible spelled out, so that it cannot style a terminal."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 

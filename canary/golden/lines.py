@@ -14,9 +14,10 @@ from typing import Any, NamedTuple
 from pydantic import ValidationError
 
 from canary.case import Case
+from canary.located import printable
 from canary.validation import problems
 
-_ENCODE = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False).encode
+_ENCODE = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False, check_circular=False).encode
 
 
 class Row(NamedTuple):
@@ -46,7 +47,7 @@ class Faults:
         """`file:line: text`, in the order of first lines."""
         for text, lines in sorted(self.lines.items(), key=lambda item: item[1][0]):
             others = f" (also on {spans(lines[1:])})" if len(lines) > 1 else ""
-            yield f"{self.name}:{lines[0]}: {text}{others}"
+            yield printable(f"{self.name}:{lines[0]}: {text}{others}")
 
 
 def spans(lines: list[int]) -> str:
