@@ -7,6 +7,7 @@ import io
 import re
 import unicodedata
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -137,3 +138,25 @@ def test_markdown_table_keeps_its_columns(verdict: Verdict, evidence: Evidence, 
 
     assert len(rows) == 3
     assert {len(re.findall(r"(?<!\\)(?:\\\\)*\|", row)) for row in rows} == {10}
+
+
+def test_end_to_end(hostile: str, canary: Callable[..., Any], write_lines: Callable[..., Path], tmp_path: Path) -> None:
+    """From files to files: a hostile candidate loses every case and breaks nothing."""
+    text = hostile[:1_000_000]
+    golden = [{"id": f"c{i}", "vars": {"i": i, "q": text[:1000]}, "expected": "7"} for i in range(12)]
+    before = write_lines("before.jsonl", [{"id": f"c{i}", "output": "7"} for i in range(12)])
+    after = write_lines(
+        "after.jsonl",
+        [{"id": f"c{i}", "output": text} for i in range(11)]
+        + [{"id": "c11", "error": {"kind": "server", "message": text}}],
+    )
+    ran = canary("compare", before, after, "--golden", write_lines("golden.jsonl", golden), "--out", tmp_path / "run")
+    as_json = canary("compare", before, after, "--golden", tmp_path / "golden.jsonl", "--json")
+
+    assert ran.status == as_json.status == 1
+    assert_inert(ran.out + ran.err)
+    assert_inert((tmp_path / "run" / "summary.md").read_text(encoding="utf-8"))
+    assert as_json.out == (tmp_path / "run" / "verdict.json").read_text(encoding="utf-8")
+    assert as_json.out.isascii()
+    assert as_json.verdict["verdict"] == "rollback"
+    assert ran.out.splitlines()[-1].startswith("rollback: quality/all/pass: ")
