@@ -194,9 +194,27 @@ def _one_of(expected: str, value: Any) -> str:
 def _unknown(_detail: ErrorDetails, place: _Place) -> str:
     fields = place.owner.model_fields if place.owner else {}
     valid = [field.alias or name for name, field in fields.items()]
-    near = nearest(str(place.path[-1]), valid)
+    near = _deeper(place.owner, str(place.path[-1])) or nearest(str(place.path[-1]), valid)
     meant = f"; did you mean {near!r}?" if near else ""
     return f"is not a known key{meant} (valid: {', '.join(valid)})"
+
+
+def _deeper(owner: type[BaseModel] | None, key: str) -> str | None:
+    """Where the key would be right, below where it was written."""
+    waiting: list[tuple[str, Any]] = [("", owner)]
+    seen: set[Any] = {None}
+    while waiting:
+        path, model = waiting.pop(0)
+        if model in seen:
+            continue
+        seen.add(model)
+        for name, field in model.model_fields.items():
+            if path and key == (field.alias or name):
+                return path + key
+            below = (_bare(option) for option in _options(field.annotation))
+            models = [kind for kind in below if isinstance(kind, type) and issubclass(kind, BaseModel)]
+            waiting += [(f"{path}{field.alias or name}.", kind) for kind in models]
+    return None
 
 
 def _tagless(detail: ErrorDetails, place: _Place) -> str:

@@ -146,6 +146,21 @@ candidate: {engine: replay, model: x, prompt: 4}
     ]
 
 
+def test_a_key_that_belongs_deeper_is_shown_its_place() -> None:
+    """The commonest mistake of indentation."""
+    release = "{name: a, engine: transformers, model: m, temperature: 0}"
+    Path("s.yaml").write_text("golden_sets: [x]")
+    (found,) = problems(load_pipeline, f"suite: s.yaml\nbaseline: {release}\ncandidate: {release}\n")[:1]
+    assert found.startswith("f.yaml:2: 'baseline.temperature' is not a known key; did you mean 'sampling.temperature'?")
+    assert problems(load_policy, "threshold_s: 2\nall: [x]\n") == [
+        (
+            f"f.yaml:1: 'threshold_s' is not a known key; did you mean 'latency.ttft.slow.threshold_s'? "
+            f"(valid: {POLICY_KEYS})"
+        ),
+        f"f.yaml:2: 'all' is not a known key (valid: {POLICY_KEYS})",
+    ]
+
+
 def test_a_prompt_is_text_or_turns() -> None:
     """Anything else as a prompt is told both."""
     release = "{name: a, engine: transformers, model: m, prompt: %s}"
