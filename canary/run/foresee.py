@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from canary.compare.errors import ALWAYS
 from canary.evidence import load_run
 from canary.plan import LiveRelease, Plan
 from canary.records import Arm, Evidence, Tier
@@ -151,14 +152,25 @@ def _lacking(plan: Plan, outlooks: tuple[Outlook, ...]) -> list[str]:
         for outlook in outlooks
         if outlook.cases < outlook.least and outlook.stratum not in optional
     ]
-    rules = [rule for rule in (plan.policy.errors.server, plan.policy.errors.refusal) if rule.tier is Tier.BLOCKING]
-    least = max((smallest_passing_n(rule.max_increase, plan.policy.alpha.promote) for rule in rules), default=0)
-    if outlooks[0].cases < least:
-        lacking.append(
-            f"errors: {outlooks[0].cases} cases cannot show that errors rise by less than their margin with fewer "
-            f"than {least}: add {least - outlooks[0].cases}"
-        )
-    return lacking
+    return lacking + _rates_lacking(plan, outlooks[0].cases)
+
+
+def _rates_lacking(plan: Plan, cases: int) -> list[str]:
+    """Rates of errors, and of slow requests where they are measured, that cannot pass."""
+    live = any(side.release.get("engine") != "replay" for side in (plan.baseline, plan.candidate))
+    slow = {f"latency/{kind}/slow": getattr(plan.policy.latency, kind).slow for kind in ("ttft", "itl") if live}
+    rules = {f"errors/{kind}": getattr(plan.policy.errors, kind) for kind in ALWAYS} | slow
+    least = {
+        name: smallest_passing_n(rule.max_increase, plan.policy.alpha.promote)
+        for name, rule in rules.items()
+        if rule is not None and rule.tier is Tier.BLOCKING
+    }
+    return [
+        f"{name}: {cases} cases cannot show a rise below {100 * rules[name].max_increase:g} points with fewer than {n}: "
+        f"add {n - cases}"
+        for name, n in least.items()
+        if cases < n
+    ]
 
 
 def _underpowered(outlooks: tuple[Outlook, ...], promote: OperatingCharacteristics) -> list[str]:

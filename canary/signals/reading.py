@@ -93,7 +93,7 @@ def as_rate_of_harm(finding: Finding) -> Finding:
     estimate = finding.estimate
     return replace(
         finding,
-        estimate=replace(estimate, center=-estimate.center, low=-estimate.high, high=-estimate.low),
+        estimate=replace(estimate, center=0 - estimate.center, low=0 - estimate.high, high=0 - estimate.low),
         baseline=1 - finding.baseline,
         candidate=1 - finding.candidate,
     )
