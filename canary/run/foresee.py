@@ -166,8 +166,8 @@ def _rates_lacking(plan: Plan, cases: int) -> list[str]:
         if rule is not None and rule.tier is Tier.BLOCKING
     }
     return [
-        f"{name}: {cases} cases cannot show a rise below {100 * rules[name].max_increase:g} points with fewer than {n}: "
-        f"add {n - cases}"
+        f"{name}: {cases} cases cannot show a rise below {100 * rules[name].max_increase:g} points with fewer than "
+        f"{n}: add {n - cases}"
         for name, n in least.items()
         if cases < n
     ]
