@@ -91,7 +91,8 @@ class Engine(Protocol):
 class Pair:
     """Both arms' requests for one prompt, once; `first` is sent first."""
 
-    baseline: Request
+    baseline: Request | None
+    """None where a stage asks the candidate alone."""
     candidate: Request
     first: Arm
 

@@ -111,12 +111,14 @@ def _pairs(loaded: Loaded, completed: set[Key]) -> Iterator[Pair]:
     for prompt, repeat in rows:
         first = rng.choice((Arm.BASELINE, Arm.CANDIDATE))
         if (prompt.id, repeat) not in completed:
-            yield _pair(prompt, repeat, first, loaded.pipeline, loaded.plan.seed)
+            yield _pair(prompt, repeat, first, loaded)
 
 
-def _pair(prompt: Prompt, repeat: int, first: Arm, pipeline: Pipeline, seed: int) -> Pair:
+def _pair(prompt: Prompt, repeat: int, first: Arm, loaded: Loaded) -> Pair:
+    pipeline, seed = loaded.pipeline, loaded.plan.seed
+    alone = loaded.plan.stage == "build"
     return Pair(
-        baseline=render(prompt, pipeline.baseline, Arm.BASELINE, repeat, seed),
+        baseline=None if alone else render(prompt, pipeline.baseline, Arm.BASELINE, repeat, seed),
         candidate=render(prompt, pipeline.candidate, Arm.CANDIDATE, repeat, seed),
         first=first,
     )

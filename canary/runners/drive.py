@@ -49,7 +49,9 @@ async def ask(generate: Generate, request: Request) -> Response | None:
 
 
 async def _drive(open_arm: Open, pipeline: Pipeline, warmup: list[Pair], source: Iterator[Pair], write: Write) -> None:
-    releases: dict[Arm, Release] = {Arm.BASELINE: pipeline.baseline, Arm.CANDIDATE: pipeline.candidate}
+    releases: dict[Arm, Release] = {Arm.CANDIDATE: pipeline.candidate}
+    if warmup[0].baseline is not None:
+        releases[Arm.BASELINE] = pipeline.baseline
     async with AsyncExitStack() as stack:
         async with asyncio.TaskGroup() as group:
             opening = {
@@ -96,7 +98,9 @@ class _Arms:
             }
         return asked[Arm.BASELINE].result(), asked[Arm.CANDIDATE].result()
 
-    async def _ask(self, arm: Arm, request: Request) -> _Answer:
+    async def _ask(self, arm: Arm, request: Request | None) -> _Answer:
+        if request is None:
+            return None
         try:
             response = await ask(self.generates[arm], request)
         except ArmLostError as lost:
@@ -116,8 +120,10 @@ def _recorded(pair: Pair, answers: tuple[_Answer, _Answer]) -> Answers:
     return _response(pair.baseline, baseline), _response(pair.candidate, candidate)
 
 
-def _response(request: Request, answer: _Answer) -> Response | None:
-    return _errored(request, str(answer)) if isinstance(answer, ArmLostError) else answer
+def _response(request: Request | None, answer: _Answer) -> Response | None:
+    if isinstance(answer, ArmLostError):
+        return None if request is None else _errored(request, str(answer))
+    return answer
 
 
 def _errored(request: Request, message: str) -> Response:
