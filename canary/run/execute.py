@@ -22,7 +22,6 @@ from canary.evidence import (
     write_records,
 )
 from canary.journal import Journal, Key
-from canary.plan import Pipeline
 from canary.protocols import Answers, Pair, Runner
 from canary.records import Arm, Prompt, Response
 from canary.run.load import Loaded, load
