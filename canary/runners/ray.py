@@ -9,8 +9,10 @@ from __future__ import annotations
 import asyncio
 import math
 import os
+import socket
+import sys
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, redirect_stdout, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -24,6 +26,8 @@ from canary.runners.drive import ArmLostError, ask, drive
 
 OBJECT_STORE_BYTES = 256 * 2**20
 """Answers are text: Ray's default, a third of the memory, is far too much."""
+REACHED_S = 10.0
+"""How long a cluster's address may take to answer."""
 PLACED_S = 60.0
 """How long a busy cluster may take to find room for both arms."""
 CLOSED_S = 30.0
@@ -81,13 +85,22 @@ def _cluster(runner: RayRunner) -> Iterator[None]:
         return
     address = runner.address or os.environ.get("RAY_ADDRESS") or "local"
     try:
+        _require_listener(address)
         ray.init(address=address, log_to_driver=False, logging_level="ERROR", **_machine(runner, address))
     except (OSError, RuntimeError, ValueError) as error:
         raise EngineError(f"runner 'ray' cannot reach Ray at '{address}': {error}") from error
     try:
-        yield
+        with redirect_stdout(sys.stderr):  # where Ray tells of processes that died
+            yield
     finally:
         ray.shutdown()
+
+
+def _require_listener(address: str) -> None:
+    """Raise OSError where nothing listens: Ray itself would wait for minutes."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if port.isdecimal():
+        socket.create_connection((host.strip("[]"), int(port)), REACHED_S).close()
 
 
 def _machine(runner: RayRunner, address: str) -> dict[str, Any]:

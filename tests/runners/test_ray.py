@@ -1,0 +1,367 @@
+"""Each arm in an actor of a real local Ray."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import canary
+from canary.errors import EngineError, EvidenceError, GateError, MissingExtra
+from canary.plan import Pipeline, RayRunner
+from canary.protocols import Answers, Pair, Request
+from canary.records import Arm
+from canary.runners import local
+from canary.runners import ray as runner
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::ResourceWarning"),
+]
+
+SHIPPED = Path(__file__).resolve().parents[2] / "pipelines" / "checkpoints" / "baseline"
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[None]:
+    """One Ray for the tests that need not start their own."""
+    with runner._cluster(RayRunner(type="ray")):
+        yield
+
+
+@dataclass
+class Written:
+    """What a runner wrote; is itself the `write` that takes it."""
+
+    rows: list[tuple[Pair, Answers]] = field(default_factory=list)
+    on_write: Callable[[int], None] = field(default=lambda count: None)
+    """Called after each pair with how many there are."""
+
+    def __call__(self, pair: Pair, answers: Answers) -> None:
+        """One pair."""
+        self.rows.append((pair, answers))
+        self.on_write(len(self.rows))
+
+    @property
+    def outputs(self) -> dict[str, tuple[str | None, ...]]:
+        """Both outputs by case, from however many times it was written."""
+        assert set(Counter(pair.baseline.id for pair, _ in self.rows).values()) <= {1}
+        return {pair.baseline.id: tuple(a.output if a else None for a in answers) for pair, answers in self.rows}
+
+    @property
+    def errors(self) -> set[str]:
+        """Every error, with its case and arm."""
+        answers = [answer for _, both in self.rows for answer in both if answer]
+        return {f"{one.id} {one.arm} {one.error.kind}: {one.error.message}" for one in answers if one.error}
+
+
+def pairs(count: int, text: str = "w1 w2") -> Iterator[Pair]:
+    """So many cases; the arms are sent first in turn."""
+    for number in range(count):
+        base, cand = (
+            Request(id=str(number), arm=arm, repeat=0, messages=None, text=f"{text} w{number}", seed=0) for arm in Arm
+        )
+        yield Pair(baseline=base, candidate=cand, first=list(Arm)[number % 2])
+
+
+def pipeline(baseline: dict[str, Any], candidate: dict[str, Any], **fields: Any) -> Pipeline:
+    """Two releases under Ray."""
+    arms = {"baseline": {"name": "v1"} | baseline, "candidate": {"name": "v2"} | candidate}
+    return Pipeline.model_validate({"suite": "s", "runner": "ray", **arms} | fields)
+
+
+def recorded(folder: Path, count: int, **fields: Any) -> Pipeline:
+    """As many recorded answers in both arms: "baseline 0", "candidate 0", ..."""
+    for arm in Arm:
+        lines = (json.dumps({"id": number, "output": f"{arm} {number}"}) + "\n" for number in range(count))
+        (folder / f"{arm}.jsonl").write_text("".join(lines))
+    releases = [{"engine": "replay", "responses": str(folder / f"{arm}.jsonl")} for arm in Arm]
+    return pipeline(*releases, **fields)
+
+
+def hosts() -> list[int]:
+    """Processes of this test's own arms: its children's children that are hosts."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            if (entry / "cmdline").read_bytes().startswith(b"ray::Host") and parent(parent(entry.name)) == os.getpid():
+                found.append(int(entry.name))
+        except OSError:
+            continue
+    return sorted(found)
+
+
+def kill_hosts() -> None:
+    """Both arms at once."""
+    for pid in hosts():
+        os.kill(pid, signal.SIGKILL)
+
+
+def parent(pid: int | str) -> int:
+    """The process that started a process."""
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The shipped baseline, or a seeded random Llama where there is none."""
+    if (SHIPPED / "model.safetensors").is_file():
+        return SHIPPED
+    import torch
+    from tokenizers import Tokenizer, models, pre_tokenizers
+    from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+    folder = tmp_path_factory.mktemp("checkpoint")
+    words = ["</s>", "<unk>", *(f"w{number}" for number in range(60))]
+    tokenizer = Tokenizer(models.WordLevel({word: number for number, word in enumerate(words)}, unk_token="<unk>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="</s>", unk_token="<unk>").save_pretrained(folder)
+    torch.manual_seed(7)
+    config = LlamaConfig(
+        vocab_size=len(words), hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=2,
+        max_position_embeddings=64, initializer_range=0.5, eos_token_id=0,
+    )  # fmt: skip
+    LlamaForCausalLM(config).save_pretrained(folder)
+    return folder
+
+
+@pytest.mark.usefixtures("cluster")
+class TestAnswers:
+    """What comes back is what the engines say."""
+
+    def test_checkpoint(self, checkpoint: Path) -> None:
+        """Both arms generate, each in its own process, what they generate in this one."""
+        release = {"engine": "transformers", "model": str(checkpoint), "device": "cpu"}
+        asked = pipeline(release | {"sampling": {"max_tokens": 6}}, release | {"sampling": {"max_tokens": 3}})
+        by_ray, by_local, seen = Written(on_write=lambda count: seen.update(hosts())), Written(), set[int]()
+        runner.run(asked, pairs(6), by_ray)
+        local.run(asked, pairs(6), by_local)
+
+        assert by_ray.outputs == by_local.outputs
+        assert len(seen) == 2
+        assert os.getpid() not in seen
+
+    def test_every_pair_once(self, tmp_path: Path) -> None:
+        """Each pair is written once with both arms' answers; nothing is left behind."""
+        written = Written()
+        runner.run(recorded(tmp_path, 100), pairs(100), written)
+
+        assert written.outputs == {str(n): (f"baseline {n}", f"candidate {n}") for n in range(100)}
+        assert gone(hosts)
+
+    def test_nothing_recorded(self, tmp_path: Path) -> None:
+        """None, "nothing recorded", survives the way."""
+        written = Written()
+        runner.run(recorded(tmp_path, 1), pairs(2), written)
+
+        assert written.outputs["1"] == (None, None)
+
+
+def gone(found: Callable[[], list[int]]) -> bool:
+    """Whether nothing is found any more, within a few seconds."""
+    end = time.monotonic() + 10
+    while found() and time.monotonic() < end:
+        time.sleep(0.05)
+    return not found()
+
+
+@pytest.mark.usefixtures("cluster")
+class TestDeath:
+    """Processes die."""
+
+    def test_killed_arms_lose_no_pair(self, tmp_path: Path) -> None:
+        """Arms killed in the middle are replaced; every pair is answered, once."""
+        killed: list[int] = []
+
+        def kill(count: int) -> None:
+            if count in (20, 60):
+                victim = hosts()[count == 60]
+                os.kill(victim, signal.SIGKILL)
+                killed.append(victim)
+
+        written = Written(on_write=kill)
+        runner.run(recorded(tmp_path, 100), pairs(100), written)
+
+        assert written.outputs == {str(n): (f"baseline {n}", f"candidate {n}") for n in range(100)}
+        assert (len(killed), written.errors) == (2, set())
+
+    def test_deadly_prompt(self) -> None:
+        """A pair whose arms die twice is an error in both; the others are answered."""
+        with served(on_poison=kill_hosts) as url:
+            release = {"engine": "openai", "model": "m", "base_url": url, "api_key": "sk-secret"}
+            written = Written()
+            runner.run(pipeline(release, release, warmup=0), poisoned(12, at=5), written)
+        message = "server: the arm's process died: The actor died unexpectedly before finishing this task."
+
+        assert written.errors == {f"5 {arm} {message}" for arm in Arm}
+        assert {both for case, both in written.outputs.items() if case != "5"} == {("the right key",) * 2}
+
+    def test_arm_that_always_dies(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """An arm that dies too often stops the run."""
+        monkeypatch.setattr(runner, "DEATHS", 1)
+        written = Written(on_write=lambda count: kill_hosts())
+
+        with pytest.raises(EngineError, match=r"^(baseline 'v1'|candidate 'v2') died 2 times, at last: "):
+            runner.run(recorded(tmp_path, 1000), pairs(1000), written)
+
+
+def poisoned(count: int, *, at: int) -> Iterator[Pair]:
+    """So many cases, one of which is deadly."""
+    for number, pair in enumerate(pairs(count)):
+        text = "poison" if number == at else "hello"
+        yield replace(pair, baseline=replace(pair.baseline, text=text), candidate=replace(pair.candidate, text=text))
+
+
+@contextmanager
+def served(on_poison: Callable[[], object]) -> Iterator[str]:
+    """An endpoint that tells whether it was shown the right key, and does something else to poison."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["content-length"]))
+            if b"poison" in body:
+                on_poison()
+                return
+            self.send_response(200)
+            self.send_header("content-type", "text/event-stream")
+            self.end_headers()
+            right = self.headers["authorization"] == "Bearer sk-secret"
+            delta = {"content": "the right key" if right else "another key"}
+            usage = {"prompt_tokens": 1, "completion_tokens": 1}
+            for document in (
+                {"choices": [{"index": 0, "delta": delta, "finish_reason": None}]},
+                {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]},
+                {"choices": [], "usage": usage},
+            ):
+                self.wfile.write(b"data: " + json.dumps(document).encode() + b"\n\n")
+            self.wfile.write(b"data: [DONE]\n\n")
+
+        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the library's name
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_address[1]}/v1"
+        server.shutdown()
+
+
+@pytest.mark.usefixtures("cluster")
+class TestOpening:
+    """What never comes up ends the run, quickly and as itself."""
+
+    def test_missing_checkpoint(self, tmp_path: Path) -> None:
+        """The engine's own words arrive, without the actor's around them."""
+        release = {"engine": "transformers", "model": str(tmp_path / "gone")}
+        before = time.monotonic()
+
+        with pytest.raises(EngineError, match=rf"^engine 'transformers' cannot load '{tmp_path}/gone' on cpu: "):
+            runner.run(pipeline(release, release), pairs(1), Written())
+
+        assert time.monotonic() - before < 60
+        assert gone(hosts)
+
+    def test_bad_recorded_outputs(self, tmp_path: Path) -> None:
+        """A mistake of the user stays one on its way through Ray, with every problem."""
+        asked = recorded(tmp_path, 1)
+        (tmp_path / "candidate.jsonl").write_text('{"id": "1"}\n{"id": "2"}\n')
+
+        with pytest.raises(EvidenceError) as caught:
+            runner.run(asked, pairs(1), Written())
+
+        assert len(str(caught.value).splitlines()) == 2
+
+    def test_no_room(self, tmp_path: Path) -> None:
+        """More than the machine has is refused, not waited for."""
+        asked = recorded(tmp_path, 1, runner={"type": "ray", "gpus_per_arm": 1000})
+
+        with pytest.raises(EngineError, match=r"^runner 'ray' found no room for two arms of .*'GPU': 1000"):
+            runner.run(asked, pairs(1), Written())
+
+    def test_engine_that_stops_the_run(self) -> None:
+        """An engine's error in the middle of the run ends it as itself, without its secrets."""
+        release = {"engine": "openai", "model": "m", "base_url": "http://127.0.0.1:9/v1", "api_key": "sk-secret"}
+
+        with pytest.raises(EngineError, match=r"127\.0\.0\.1") as caught:
+            runner.run(pipeline(release, release), pairs(3), Written())
+
+        assert "sk-secret" not in str(caught.value)
+
+
+class TestHost:
+    """The actor's class, in this process."""
+
+    def test_missing_library(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """What to install survives pickling, which MissingExtra does not."""
+        monkeypatch.setitem(sys.modules, "torch", None)
+        release = pipeline({"engine": "transformers", "model": "m"}, {"engine": "transformers", "model": "m"}).baseline
+
+        with pytest.raises(GateError, match=r"pip install 'canary-gate\[embeddings\]'") as caught:
+            asyncio.run(runner.Host(release, Arm.BASELINE, 1.0).open())
+
+        assert not isinstance(caught.value, MissingExtra)
+
+    def test_asked_too_early(self) -> None:
+        """A host answers nothing before it is open."""
+        release = pipeline({"engine": "replay", "responses": "x"}, {"engine": "replay", "responses": "x"}).baseline
+
+        with pytest.raises(EngineError, match="baseline was asked before it was open"):
+            asyncio.run(runner.Host(release, Arm.BASELINE, 1.0).answer(next(pairs(1)).baseline))
+
+
+SCRIPT = """
+import json, sys
+from canary.plan import Pipeline
+from canary.protocols import Pair, Request
+from canary.runners.ray import run
+
+def ask(number, arm):
+    return Request(id=str(number), arm=arm, repeat=0, messages=None, text="", seed=0)
+
+pairs = [Pair(baseline=ask(n, "baseline"), candidate=ask(n, "candidate"), first="baseline") for n in range(3)]
+rows = []
+run(Pipeline.model_validate_json(sys.argv[1]), pairs, lambda pair, answers: rows.append([a.output for a in answers]))
+
+import ray
+print(*rows, sep="\\n")
+print(ray.is_initialized())
+"""
+
+
+def test_starts_and_ends_its_own_ray(tmp_path: Path) -> None:
+    """From any folder a run brings its own Ray, ends it, and prints nothing of it."""
+    asked = recorded(tmp_path, 3).model_dump_json()
+    environment = os.environ | {"PYTHONPATH": str(Path(canary.__file__).parents[1])}
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT, asked],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    rows = [str([f"baseline {number}", f"candidate {number}"]) for number in range(3)]
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert sorted(done.stdout.splitlines()) == sorted([*rows, "False"])
+
+
+def test_unreachable_cluster(tmp_path: Path) -> None:
+    """An address where no Ray answers is an engine that never came up."""
+    asked = recorded(tmp_path, 1, runner={"type": "ray", "address": "127.0.0.1:9"})
+
+    with pytest.raises(EngineError, match=r"^runner 'ray' cannot reach Ray at '127\.0\.0\.1:9': "):
+        runner.run(asked, pairs(1), Written())
