@@ -118,6 +118,7 @@ def compare_binary(baseline: ArrayLike, candidate: ArrayLike, *, margin: float, 
         candidate=float(cand.mean()),
         margin=margin,
         method="McNemar mid-p (harm) and Tango score (margin): paired pass/fail",
+        discordance=(lost + won) / n,
     )
 
 
@@ -206,13 +207,13 @@ def weigh_differences(
         clusters=base.clusters,
         weights=base.weights,
     )
-    worst, best = fit_mean(data.with_extreme(-reach)), fit_mean(data.with_extreme(reach))
+    plain, worst, best = (fit_mean(part) for part in (data, data.with_extreme(-reach), data.with_extreme(reach)))
     units = int(data.clusters.max()) + 1
     harm = harm_test(data, seed=seed)
     warnings = ("one cluster only: nothing independent to compare",) if units == 1 else ()
     return Finding(
         estimate=Estimate(
-            center=fit_mean(data).mean,
+            center=plain.mean,
             low=max(worst.bound(alpha), -limit),
             high=min(best.bound(1 - alpha), limit),
             confidence=1 - 2 * alpha,
@@ -227,4 +228,6 @@ def weigh_differences(
         margin=margin,
         method=f"{harm.method} (harm) and cluster-robust t with a worst-case pair (margin): paired scores",
         warnings=warnings,
+        spread=plain.error * units**0.5 if np.isfinite(plain.error) else None,
+        reach=reach,
     )

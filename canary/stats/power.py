@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from canary.stats.vector import Floats
 
 __all__ = [
+    "POWER",
     "OperatingCharacteristics",
     "continuous_pairs_needed",
     "continuous_power",
@@ -32,7 +33,7 @@ __all__ = [
     "mcnemar_power",
     "more_pairs_binary",
     "more_pairs_continuous",
-    "more_units_ratio",
+    "more_units",
     "pairs_needed",
     "smallest_detectable_drop",
     "smallest_passing_n",
@@ -40,7 +41,11 @@ __all__ = [
     "tokens_in_flight",
 ]
 
+POWER = 0.8
+"""With which "need" promises an answer."""
 _LARGEST = 10_000_000
+_EXACT = 2_000
+"""More pairs are not enumerated for a "need"."""
 
 
 @lru_cache(maxsize=4096)
@@ -197,36 +202,69 @@ def events_needed(rate: float, margin: float, alpha: float, power: float) -> int
     return _first(lambda n: event_power(n, n, rate, rate, margin, alpha) >= power, 2)
 
 
-def more_pairs_binary(lost: int, won: int, n: int, margin: float, alpha: float, power: float = 0.8) -> int:
-    """Pairs still lacking if the arms are truly equal, at the discordance seen.
+def more_pairs_binary(psi: float, delta: float, n: int, margin: float, levels: tuple[float, float]) -> int | None:
+    """Pairs still lacking for either answer, if the rest goes as the first n did.
 
-    The discordance is (lost + won + 1)/(n + 2), so that a short quiet run is
-    not taken for silence.
+    For discordance `psi` and difference `delta` seen: the fewest pairs with
+    which Tango's test passes (level `levels[0]`) or McNemar's finds harm
+    (level `levels[1]`), each with 80 % power. Exact up to 2,000 pairs, the
+    closed forms beyond. None where neither happens within ten million.
     """
-    psi = (lost + won + 1) / (n + 2)
-    return max(pairs_needed(psi, margin, alpha, power) - n, 0)
+    totals = []
+    if delta > -margin:
+        wanted = (_z_sum(levels[0]) / (margin + delta)) ** 2 * max(psi - delta**2, 0)
+        start = max(wanted, smallest_passing_n(margin, levels[0]))
+        totals.append(_settled(lambda total: tango_power(total, psi, delta, margin, levels[0]), start))
+    if delta < 0:
+        wanted = (_z_sum(levels[1]) / delta) ** 2 * max(psi, -delta)
+        totals.append(_settled(lambda total: mcnemar_power(total, psi, delta, levels[1]), wanted))
+    return _least(totals, n)
 
 
 def more_pairs_continuous(
-    sd: float, n: int, margin: float, alpha: float, power: float = 0.8, *, reach: float = 0.0
-) -> int:
-    """Pairs still lacking if the arms are truly equal, at the spread seen."""
-    return max(continuous_pairs_needed(sd, margin, alpha, power, reach=reach) - n, 0)
+    spread: float, delta: float, n: int, margin: float, levels: tuple[float, float], *, reach: float
+) -> int | None:
+    """The same for a mean difference with standard deviation `spread`.
 
-
-def more_units_ratio(low: float, high: float, n: int, margin: float, alpha: float, power: float = 0.8) -> int | None:
-    """Units still lacking for a ratio whose interval is now [low, high].
-
-    Takes the truth for 1 and the error of the logarithm to shrink with the
-    root of n: n (z_alpha + z_power)^2 (error/ln margin)^2. None where the
-    interval has no two ends and nothing can be foretold.
+    `reach` as in `continuous_power`; harm by the normal approximation.
     """
-    if not (0 < low < high < np.inf and margin > 1):
-        return None
-    z = float(special.ndtri(1 - alpha))
-    error = float(np.log(high / low)) / (2 * z)
-    wanted = n * ((z + float(special.ndtri(power))) * error / float(np.log(margin))) ** 2
-    return max(int(np.ceil(wanted)) - n, 0)
+    totals: list[float] = []
+    if delta > -margin and (spread + reach) * _z_sum(levels[0]) / (margin + delta) < _LARGEST**0.5:
+        totals.append(continuous_pairs_needed(spread, margin, levels[0], POWER, delta=delta, reach=reach))
+    if delta < 0:
+        totals.append((_z_sum(levels[1]) * spread / delta) ** 2)
+    return _least(totals, n)
+
+
+def more_units(half: float, distances: tuple[float, ...], n: int, alpha: float) -> int | None:
+    """The same for any interval: n (half (z_alpha + z_power)/z_alpha/distance)^2.
+
+    `half` is the half-width towards harm, which shrinks with the root of n;
+    `distances` are from the estimate to what it must be told from.
+    """
+    reach = half * _z_sum(alpha) / float(special.ndtri(1 - alpha))
+    return _least([n * (reach / distance) ** 2 for distance in distances if distance > 1e-9], n)
+
+
+def _z_sum(alpha: float) -> float:
+    return float(special.ndtri(1 - alpha) + special.ndtri(POWER))
+
+
+def _settled(power: Callable[[int], float], start: float) -> float:
+    """About the smallest n from `start` with that power: exact to 1 % where n is small."""
+    low, high = start, start
+    while high <= _EXACT and power(int(np.ceil(high))) < POWER:
+        low, high = high, high * 1.25 + 1
+    while high <= _EXACT and high - low > max(1, high / 100):
+        middle = (low + high) / 2
+        low, high = (low, middle) if power(int(np.ceil(middle))) >= POWER else (middle, high)
+    return high
+
+
+def _least(totals: list[float], n: int) -> int | None:
+    """What is lacking for the nearest answer, at least one; None where none is near."""
+    within = [total for total in totals if total <= _LARGEST]
+    return max(int(np.ceil(min(within))) - n, 1) if within else None
 
 
 def tokens_in_flight(requests_per_s: float, seconds: float, input_tokens: float, output_tokens: float) -> float:

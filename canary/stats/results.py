@@ -68,3 +68,9 @@ class Finding:
     method: str
     """Both methods by name, and why this data calls for them."""
     warnings: tuple[str, ...] = ()
+    discordance: float | None = None
+    """Share of pairs whose result differs; None where results are not pass/fail."""
+    spread: float | None = None
+    """Standard deviation of one unit's difference; None where no mean is compared."""
+    reach: float = 0.0
+    """The loss of the worst-case unit that was added to the mean."""

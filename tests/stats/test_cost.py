@@ -1,0 +1,151 @@
+"""Cost as a ratio of means."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from canary.stats.cost import compare_ratio_of_means, compare_ratio_of_means_unpaired
+from canary.stats.results import Finding
+from canary.stats.vector import Floats
+
+
+def costs(n: int, factor: float = 1.0, seed: int = 0) -> tuple[Floats, Floats]:
+    """Costs of two arms that share their prompts."""
+    rng = np.random.default_rng(seed)
+    base = rng.lognormal(0, 0.8, n)
+    return base, factor * base * rng.lognormal(0, 0.2, n)
+
+
+def paired(base: Floats, cand: Floats, *, max_ratio: float = 1.1, alpha: float = 0.05) -> Finding:
+    """A comparison with one prompt per cluster."""
+    return compare_ratio_of_means(base, cand, np.arange(base.size), max_ratio=max_ratio, alpha=alpha)
+
+
+def test_paired_error_has_the_covariance() -> None:
+    """The log ratio's variance is the delta method's with the sample covariance."""
+    base, cand = costs(200)
+    cov = np.cov(base, cand) / 200
+    b, c = base.mean(), cand.mean()
+    error = np.sqrt(cov[1, 1] / c**2 + cov[0, 0] / b**2 - 2 * cov[0, 1] / (b * c))
+    found = paired(base, cand)
+    assert found.estimate.center == pytest.approx(c / b)
+    assert found.harm.p == pytest.approx(stats.t.sf(np.log(c / b) / error, 199))
+
+
+def test_margin_is_judged_with_one_dear_request() -> None:
+    """The upper end is that of the relative excess with one of 1 added, to the digit."""
+    base, cand = costs(200)
+    excess = np.append(cand / cand.mean() - base / base.mean(), 1.0)
+    high = np.log(cand.mean() / base.mean()) + excess.mean() + stats.t.ppf(0.95, 200) * stats.sem(excess)
+    assert paired(base, cand).estimate.high == pytest.approx(np.exp(high))
+
+
+def test_unpaired_error_is_that_of_two_samples() -> None:
+    """The ends are ln R +- z sqrt(cv_c^2/n_c + cv_b^2/n_b), to the digit."""
+    base, cand = costs(200)[0], costs(90, seed=1)[1]
+    error = np.hypot(stats.variation(base, ddof=1) / np.sqrt(200), stats.variation(cand, ddof=1) / np.sqrt(90))
+    found = compare_ratio_of_means_unpaired(base, cand, max_ratio=1.1, alpha=0.05).estimate
+    ratio = cand.mean() / base.mean()
+    z = stats.norm.ppf(0.95)
+    assert (found.low, found.high) == pytest.approx((ratio * np.exp(-z * error), ratio * np.exp(z * error)))
+
+
+@pytest.mark.parametrize("factor", [0.7, 1.0, 1.07, 1.09, 1.3])
+def test_interval_inverts_the_margin_test(factor: float) -> None:
+    """Inside the margin is an upper end inside it."""
+    base, cand = costs(150, factor)
+    for found in (paired(base, cand), compare_ratio_of_means_unpaired(base, cand, max_ratio=1.1, alpha=0.05)):
+        assert (found.noninferior.p < 0.05) is (found.estimate.high < 1.1)
+        assert found.estimate.low <= found.estimate.center <= found.estimate.high
+
+
+def test_swapping_arms_inverts_the_interval() -> None:
+    """The interval of the swapped arms is the reciprocal one."""
+    base, cand = costs(80, 1.1)
+    one, other = paired(base, cand).estimate, paired(cand, base).estimate
+    assert (one.low, one.high) == pytest.approx((1 / other.high, 1 / other.low))
+
+
+def test_pairing_shortens_the_interval() -> None:
+    """Shared prompts cancel: the paired interval is much the shorter."""
+    base, cand = costs(200)
+    apart = compare_ratio_of_means_unpaired(base, cand, max_ratio=1.1, alpha=0.05).estimate
+    together = paired(base, cand).estimate
+    assert together.high - together.low < 0.5 * (apart.high - apart.low)
+
+
+def test_repeats_are_not_extra_prompts() -> None:
+    """Copying every pair inside its cluster changes nothing."""
+    base, cand = costs(60)
+    copied = compare_ratio_of_means(
+        np.repeat(base, 3), np.repeat(cand, 3), np.repeat(np.arange(60), 3), max_ratio=1.1, alpha=0.05
+    )
+    assert copied.noninferior.p == pytest.approx(paired(base, cand).noninferior.p)
+
+
+def test_equal_costs_prove_a_margin_only_by_their_number() -> None:
+    """Ten equal costs do not show 10 %, forty do; neither shows harm."""
+    few, many = (paired(np.full(n, 0.01), np.full(n, 0.01)) for n in (10, 40))
+    assert few.noninferior.p > 0.05 > many.noninferior.p
+    assert few.harm.p == many.harm.p == 0.5
+    assert not few.can_reject
+
+
+def test_double_cost_without_variance_is_harm() -> None:
+    """A price that doubles for every request is harm, though nothing varies."""
+    found = paired(np.full(30, 0.01), np.full(30, 0.02))
+    assert found.harm.p < 0.001
+    assert found.noninferior.p > 0.99
+
+
+def test_a_free_candidate_is_inside() -> None:
+    """Costs that fall to nothing are a ratio of 0, never harm."""
+    base, _ = costs(30)
+    for found in (
+        paired(base, np.zeros(30)),
+        compare_ratio_of_means_unpaired(base, np.zeros(30), max_ratio=1.1, alpha=0.05),
+    ):
+        assert (found.estimate.center, found.estimate.high, found.harm.p) == (0, 0, 1)
+        assert found.noninferior.p < 0.05
+
+
+def test_a_single_request_proves_nothing() -> None:
+    """One request shows neither harm nor a margin, in pairs and in streams."""
+    for found in (
+        paired(np.ones(1), np.ones(1)),
+        compare_ratio_of_means_unpaired([1.0], [1.0], max_ratio=1.1, alpha=0.05),
+    ):
+        assert min(found.harm.p, found.noninferior.p) >= 0.5
+        assert found.estimate.high > 10
+
+
+def test_a_few_dear_requests_are_pointed_out() -> None:
+    """When three of 200 requests carry the difference the finding warns."""
+    base = np.ones(200)
+    cand = base.copy()
+    cand[:3] = 30.0
+    assert paired(base, cand).warnings == ("a few requests carry the difference in cost",)
+    assert paired(*costs(200)).warnings == ()
+
+
+def test_undefined_ratios_are_errors() -> None:
+    """A free baseline, a negative cost and a ratio of 1 are refused."""
+    with pytest.raises(ValueError, match="baseline costs nothing"):
+        paired(np.zeros(5), np.zeros(5))
+    with pytest.raises(ValueError, match="0 or more"):
+        compare_ratio_of_means_unpaired([1.0], [-1.0], max_ratio=1.1, alpha=0.05)
+    with pytest.raises(ValueError, match="max_ratio"):
+        paired(np.ones(5), np.ones(5), max_ratio=1.0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("n", [50, 200])
+def test_error_rates_of_the_paired_ratio(n: int) -> None:
+    """False alarms and passes at the margin stay at 5 %, over 4,000 skewed samples."""
+    runs = 4_000
+    rng = np.random.default_rng(n)
+    base = rng.lognormal(0, 0.8, (runs, n))
+    cand = base * rng.lognormal(-0.02, 0.2, (runs, n))  # mean factor 1
+    alarms = [paired(b, c).harm.p <= 0.05 for b, c in zip(base, cand, strict=True)]
+    passes = [paired(b, 1.1 * c).noninferior.p < 0.05 for b, c in zip(base, cand, strict=True)]
+    assert max(np.mean(alarms), np.mean(passes)) <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / runs)

@@ -1,0 +1,172 @@
+"""What a plan can show, against enumeration, simulation and closed forms."""
+
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+from statsmodels.stats.power import TTestPower
+
+from canary.stats.paired import midp, tango_noninferiority
+from canary.stats.power import (
+    continuous_pairs_needed,
+    continuous_power,
+    event_harm_power,
+    event_power,
+    events_needed,
+    mcnemar_power,
+    more_pairs_binary,
+    more_pairs_continuous,
+    more_units_ratio,
+    pairs_needed,
+    smallest_detectable_drop,
+    smallest_passing_n,
+    tango_power,
+    tokens_in_flight,
+)
+
+
+@pytest.mark.parametrize(
+    ("n", "five", "three"), [(50, 0.048, 0.018), (100, 0.050, 0.014), (200, 0.049, 0.009), (400, 0.050, 0.004)]
+)
+def test_promotion_of_a_true_loss_at_the_margin(n: int, five: float, three: float) -> None:
+    """A true 5-point drop at discordance .15 passes as rarely as tabled."""
+    assert tango_power(n, 0.15, -0.05, 0.05, 0.05) == pytest.approx(five, abs=5.1e-4)
+    assert tango_power(n, 0.15, -0.05, 0.03, 0.05) == pytest.approx(three, abs=5.1e-4)
+
+
+def test_power_by_brute_force() -> None:
+    """The windowed sum equals the sum over every possible table."""
+    n, psi, delta, margin = 40, 0.2, -0.03, 0.1
+    lost, won = np.meshgrid(np.arange(n + 1), np.arange(n + 1), indexing="ij")
+    kept = lost + won <= n
+    weight = stats.multinomial.pmf(
+        np.stack([lost[kept], won[kept], n - lost[kept] - won[kept]], axis=1), n, [0.115, 0.085, 0.8]
+    )
+    passes = [
+        tango_noninferiority(int(b), int(c), n, margin).p < 0.05 for b, c in zip(lost[kept], won[kept], strict=True)
+    ]
+    assert tango_power(n, psi, delta, margin, 0.05) == pytest.approx(float(weight[passes].sum()))
+    alarms = midp(lost[kept], won[kept]) <= 0.05
+    assert mcnemar_power(n, psi, delta, 0.05) == pytest.approx(float(weight[alarms].sum()))
+
+
+@pytest.mark.parametrize(("margin", "n"), [(0.01, 268), (0.02, 133), (0.03, 88), (0.05, 52), (0.1, 25)])
+def test_smallest_passing_n(margin: float, n: int) -> None:
+    """The closed form agrees with the test itself at n and n - 1."""
+    assert smallest_passing_n(margin, 0.05) == n
+
+
+@pytest.mark.parametrize(("margin", "formula"), [(0.02, 1546), (0.03, 687), (0.05, 248), (0.1, 62)])
+def test_pairs_needed_reach_their_power(margin: float, formula: int) -> None:
+    """The exact n reaches 80 %, and lies a little above the normal formula."""
+    n = pairs_needed(0.1, margin, 0.05, 0.8)
+    assert tango_power(n, 0.1, 0.0, margin, 0.05) >= 0.8
+    assert formula <= n <= formula + 25
+
+
+def test_no_number_of_pairs_passes_a_loss_at_the_margin() -> None:
+    """A true difference at the margin is refused, for pairs and for scores."""
+    with pytest.raises(ValueError, match="outside the margin"):
+        pairs_needed(0.1, 0.05, 0.05, 0.8, delta=-0.05)
+    with pytest.raises(ValueError, match="outside the margin"):
+        continuous_pairs_needed(0.3, 0.05, 0.05, 0.8, delta=-0.05)
+
+
+def test_an_absurd_need_is_said() -> None:
+    """More than ten million pairs is no plan."""
+    with pytest.raises(ValueError, match="would be needed"):
+        continuous_pairs_needed(1e3, 1e-3, 0.05, 0.8)
+
+
+@pytest.mark.parametrize("n", [60, 150, 600])
+def test_smallest_detectable_drop_is_detected(n: int) -> None:
+    """At the drop the power is 80 %, just below it is less."""
+    drop = smallest_detectable_drop(n, 0.05, 0.05, 0.8)
+    assert mcnemar_power(n, 0.05, -drop, 0.05) >= 0.8
+    assert mcnemar_power(n, 0.05, -drop + 2e-3, 0.05) < 0.8
+
+
+def test_three_pairs_detect_nothing() -> None:
+    """Losing all of three pairs is no significant harm: the drop is infinite."""
+    assert smallest_detectable_drop(3, 0.05, 0.05, 0.8) == math.inf
+
+
+def worst_false_pass(ns: range, spare: tuple[float, ...]) -> float:
+    """The largest chance to pass a loss at the margin, over n, margins and wins."""
+    cells = ((n, m + extra, m) for n in ns for m in (0.03, 0.05, 0.1) for extra in spare)
+    return max(tango_power(n, psi, -m, m, 0.05) for n, psi, m in cells)
+
+
+@pytest.mark.slow
+def test_error_rates_by_enumeration() -> None:
+    """Tango passes at the margin at most .055 where pairs are also won, .072 where none is; mid-p alarms .052."""
+    assert worst_false_pass(range(60, 301, 4), (0.02, 0.05, 0.1)) <= 0.055
+    assert worst_false_pass(range(20, 301, 1), (0.0,)) <= 0.072  # at the very n from which no loss passes
+    alarm = max(mcnemar_power(n, psi, 0.0, 0.05) for n in range(10, 301, 5) for psi in (0.02, 0.05, 0.1, 0.3))
+    assert alarm <= 0.052
+
+
+def test_continuous_power_is_the_noncentral_t() -> None:
+    """Without a worst-case pair the power is statsmodels'."""
+    expected = TTestPower().power(0.05 / 0.3, 200, 0.05, alternative="larger")
+    assert continuous_power(200, 0.3, 0.0, 0.05, 0.05) == pytest.approx(expected)
+
+
+@pytest.mark.slow
+def test_continuous_power_with_a_worst_case_pair_by_simulation() -> None:
+    """Predicted and simulated power of the bounded test agree within 3 SE and .01."""
+    rng = np.random.default_rng(0)
+    d = np.append(rng.normal(0, 0.15, (4_000, 150)), np.full((4_000, 1), -1.0), axis=1)
+    passed = np.mean(stats.ttest_1samp(d, -0.05, axis=1, alternative="greater").pvalue < 0.05)
+    assert continuous_power(150, 0.15, 0.0, 0.05, 0.05, reach=1.0) == pytest.approx(passed, abs=0.034)
+
+
+def test_continuous_power_at_the_ends() -> None:
+    """One pair has none; without any spread it is certain or impossible."""
+    assert continuous_power(1, 0.3, 0.0, 0.05, 0.05) == 0
+    assert continuous_power(9, 0.0, 0.0, 0.05, 0.05) == 1
+    assert continuous_power(9, 0.0, -0.1, 0.05, 0.05) == 0
+
+
+def test_event_power_matches_the_measured_figures() -> None:
+    """+2 points at a 5 % base rate pass .46 of the time at n = 600; 2x of 3 % needs about 1,200."""
+    assert event_power(600, 600, 0.05, 0.05, 0.02, 0.05) == pytest.approx(0.46, abs=0.015)
+    assert event_harm_power(600, 600, 0.03, 0.06, 0.05) == pytest.approx(0.8, abs=0.05)
+    assert tango_power(600, 0.02, 0.0, 0.02, 0.05) == pytest.approx(0.93, abs=0.01)
+
+
+def test_events_needed_reach_their_power() -> None:
+    """The n found passes equal rates with 80 %, and 10 fewer do not."""
+    n = events_needed(0.02, 0.02, 0.05, 0.8)
+    assert event_power(n, n, 0.02, 0.02, 0.02, 0.05) >= 0.8
+    assert event_power(n - 10, n - 10, 0.02, 0.02, 0.02, 0.05) < 0.8
+
+
+def test_needs_of_an_inconclusive_signal() -> None:
+    """What is lacking is the total less what is there, and never negative."""
+    assert more_pairs_binary(2, 1, 40, 0.1, 0.05) == pairs_needed(4 / 42, 0.1, 0.05, 0.8) - 40
+    assert more_pairs_binary(0, 0, 10_000, 0.1, 0.05) == 0
+    assert more_pairs_continuous(0.3, 100, 0.05, 0.05) == continuous_pairs_needed(0.3, 0.05, 0.05, 0.8) - 100
+    assert more_pairs_continuous(0.3, 10_000, 0.05, 0.05) == 0
+
+
+def test_needs_of_a_ratio_follow_its_interval() -> None:
+    """Halving the width takes four times the requests; an open interval foretells nothing."""
+    z = stats.norm.ppf(0.95) + stats.norm.ppf(0.8)
+    error = np.log(1.1) / z * 2  # twice what 80 % needs
+    half = stats.norm.ppf(0.95) * error
+    assert more_units_ratio(float(np.exp(-half)), float(np.exp(half)), 100, 1.1, 0.05) == pytest.approx(300, abs=1)
+    assert more_units_ratio(0.0, np.inf, 100, 1.1, 0.05) is None
+
+
+def test_tokens_in_flight() -> None:
+    """Five requests a second for two seconds hold ten prompts and half their answers."""
+    assert tokens_in_flight(5, 2, 500, 200) == 10 * 600
+
+
+@pytest.mark.parametrize(("n", "psi", "delta"), [(0, 0.1, 0.0), (10, 1.1, 0.0), (10, 0.1, -2.0)])
+def test_impossible_plans_are_errors(n: int, psi: float, delta: float) -> None:
+    """No pairs, a discordance above 1 and a loss beyond all are refused."""
+    with pytest.raises(ValueError, match="need n >= 1"):
+        tango_power(n, psi, delta, 0.05, 0.05)
