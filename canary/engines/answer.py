@@ -48,8 +48,6 @@ class Answer:
     """
 
     sent: float
-    first: float | None = None
-    """Arrival of the first token."""
     last: float | None = None
     """Arrival of the last chunk that carries a choice."""
     gaps: list[float] = field(default_factory=list)
@@ -61,11 +59,22 @@ class Answer:
     is_done: bool = False
     """The server said that nothing more comes."""
     has_choice: bool = False
+    _first: float | None = None
     _latest: float = 0.0
     _content: list[str] = field(default_factory=list)
     _refusal: list[str] = field(default_factory=list)
     _calls: dict[int, _Call] = field(default_factory=dict)
     _logprobs: list[float] = field(default_factory=list)
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether a token has come that a user would have seen."""
+        return self._first is not None
+
+    @property
+    def first(self) -> float | None:
+        """Arrival of the first token; that of an empty answer is its end."""
+        return self.last if self._first is None and self.is_complete else self._first
 
     @property
     def is_complete(self) -> bool:
@@ -130,8 +139,8 @@ class Answer:
             self.finish_reason = reason
 
     def _tick(self, now: float) -> None:
-        if self.first is None:
-            self.first = now
+        if self._first is None:
+            self._first = now
         else:
             self.gaps.append(now - self._latest)
         self._latest = now

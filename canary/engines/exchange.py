@@ -126,7 +126,7 @@ class _Body:
 def _fault(made: Try, interruption: Fault | None) -> Fault | None:
     answer = made.answer
     if answer.error is not None:
-        return stream_fault(answer.error, has_begun=answer.first is not None)
+        return stream_fault(answer.error, has_begun=answer.has_begun)
     if answer.is_complete:
         return finish_fault(answer.finish_reason, is_refused=answer.is_refused)
     if answer.is_done:

@@ -19,12 +19,13 @@ from canary import __version__
 from canary.engines.endpoint import Endpoint, read_endpoint
 from canary.engines.exchange import Try, clock, exchange
 from canary.engines.rate import Rate, shared_rate
+from canary.engines.respond import respond
 from canary.engines.retry import Budget, backoff_s
 from canary.engines.wire import find_quirk, write_body
 from canary.errors import EngineError
 from canary.plan import OpenAIRelease
 from canary.protocols import Generate, Request
-from canary.records import Arm, Attempt, ErrorKind, Failure, Response
+from canary.records import Arm, ErrorKind, Response
 
 _log = logging.getLogger(__name__)
 
@@ -100,7 +101,8 @@ class _Session:
         fault = tries[-1].fault
         if fault is not None and fault.is_unreached and not self.was_reached:
             raise EngineError(f"{self._who()} cannot be reached: {fault.message}")
-        return self._respond(request, tries, started_at)
+        output = self.endpoint.mask_output(tries[-1].answer.output)
+        return respond(request, tries, output=output, started_at=started_at, price=self.release.price)
 
     async def _ask(self, request: Request, deadline: float) -> list[Try]:
         """One try, repeated at once for each field that this server turns out not to take."""
@@ -121,9 +123,10 @@ class _Session:
 
     def _learn(self, made: Try) -> None:
         self.was_reached = self.was_reached or made.status is not None
-        if made.fault is None:
+        if made.answer.is_complete:
             self.rate.speed_up()
             self.fastest_s = min(made.seconds, self.fastest_s or made.seconds)
+        if made.fault is None:
             return
         made.fault = replace(made.fault, message=self._shown(made.fault.message))
         if made.fault.kind is ErrorKind.THROTTLED:
@@ -131,57 +134,23 @@ class _Session:
             self.rate.slow_down(made.answer.sent, pause_s)
 
     async def _may_retry(self, made: Try, deadline: float) -> bool:
-        """Waits before it says yes. A fault after the first token is one that a user would have seen: it stands."""
+        """Waits before it says yes. A fault after the first token is one that a user would have seen: it stands.
+
+        Who was throttled needs no leave of the budget: its turn comes at the
+        pace that the endpoint can bear.
+        """
         fault = made.fault
-        if fault is None or not fault.is_transient or made.answer.first is not None:
+        if fault is None or not fault.is_transient or made.answer.has_begun:
             return False
         latest = deadline - (self.fastest_s or 0.0)
         pause_s = backoff_s() + (fault.retry_after_s or 0.0)
-        if clock() + max(pause_s, self.rate.wait_s()) >= latest or not self.budget.grant():
+        if clock() + max(pause_s, self.rate.wait_s()) >= latest:
+            return False
+        if fault.kind is not ErrorKind.THROTTLED and not self.budget.grant():
             return False
         await asyncio.sleep(pause_s)
         self.waited_s += pause_s + await self.rate.take_turn()
         return clock() < latest
-
-    def _respond(self, request: Request, tries: list[Try], started_at: float) -> Response:
-        """The last try's answer and times, all tries' costs."""
-        last = tries[-1]
-        answer, usage = last.answer, last.answer.usage
-        attempts = tuple(Attempt(seconds=t.seconds, error=_failure(t), cost_usd=self._cost(t)) for t in tries)
-        costs = [attempt.cost_usd for attempt in attempts]
-        total_s = answer.last - answer.sent if answer.last is not None else last.seconds
-        ttft_s = answer.first - answer.sent if answer.first is not None else None
-        tokens = usage.output if usage else None
-        return Response(
-            id=request.id,
-            arm=self.arm,
-            repeat=request.repeat,
-            output=self.endpoint.mask_output(answer.output),
-            error=_failure(last),
-            ttft_s=ttft_s,
-            itl_s=tuple(answer.gaps) if ttft_s is not None else None,
-            tpot_s=(total_s - ttft_s) / (tokens - 1) if tokens and tokens > 1 and ttft_s is not None else None,
-            total_s=total_s,
-            input_tokens=usage.input if usage else None,
-            output_tokens=tokens,
-            cached_tokens=usage.cached if usage else None,
-            cost_usd=sum(cost for cost in costs if cost is not None) if None not in costs else None,
-            finish_reason=answer.finish_reason,
-            logprobs=answer.logprobs,
-            started_at=started_at,
-            attempts=attempts,
-        )
-
-    def _cost(self, made: Try) -> float | None:
-        """A request that was turned away costs nothing; one that began to be answered costs what its usage says."""
-        price, usage = self.release.price, made.answer.usage
-        if price is None:
-            return None
-        if usage is None:
-            return None if made.status is not None and made.status < 300 else 0.0
-        if usage.input is None or usage.output is None:
-            return None
-        return price.of(usage.input, usage.output, min(usage.cached or 0, usage.input))
 
     def _complaint(self, made: Try) -> str:
         said = made.fault.message if made.fault else ""
@@ -195,7 +164,3 @@ class _Session:
         """On one line, without secrets, not too long."""
         line = " ".join(self.endpoint.mask(text).split())
         return line if len(line) <= LONGEST_MESSAGE else line[: LONGEST_MESSAGE - 1] + "…"
-
-
-def _failure(made: Try) -> Failure | None:
-    return Failure(kind=made.fault.kind, message=made.fault.message) if made.fault else None

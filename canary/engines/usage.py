@@ -11,9 +11,9 @@ from typing import Any
 class Usage:
     """What a server says it read and wrote; None is what it does not say."""
 
-    input: int | None
-    output: int | None
-    cached: int | None
+    input: int | None = None
+    output: int | None = None
+    cached: int | None = None
     """Part of `input`."""
 
 

@@ -353,10 +353,19 @@ def test_answer_that_is_not_streamed() -> None:
 
 
 def test_empty_answer_is_an_answer() -> None:
-    """A model may say nothing; it then has no first token."""
-    response = ask(stream(chunk("stop"))).response
+    """A model may say nothing: the token that ends the answer is then its first."""
+    response = ask(stream(chunk(role="assistant"), chunk("stop"), pause_s=0.005)).response
 
-    assert (response.output, response.error, response.ttft_s, response.itl_s) == ("", None, None, None)
+    assert (response.output, response.error, response.itl_s, response.tpot_s) == ("", None, (), None)
+    assert response.ttft_s == response.total_s
+
+
+def test_tokens_in_one_piece_have_no_pace() -> None:
+    """Where a server sends all tokens at once, the time per token was not measured; it is not zero."""
+    usage = {"prompt_tokens": 7, "completion_tokens": 5}
+    response = ask(words("a b c d e", usage=usage)).response
+
+    assert (response.itl_s, response.tpot_s, response.output_tokens) == ((), None, 5)
 
 
 # What it cost
@@ -379,14 +388,29 @@ def test_cost_without_usage_is_unknown() -> None:
 
 
 def test_every_try_is_billed() -> None:
-    """A request turned away costs nothing; one whose answer was cut costs nobody knows what."""
+    """A request turned away costs nothing; one accepted that broke before its first token costs its prompt."""
     turned_away = ask(refuse(503, "busy"), words("a", "b"), price=PRICE).response
-    cut = ask(stream(chunk(role="assistant"), done=False, end="cut"), words("a", "b"), price=PRICE).response
+    broken = ask(stream(chunk(role="assistant"), done=False, end="cut"), words("a", "b"), price=PRICE).response
 
-    assert [attempt.cost_usd for attempt in turned_away.attempts] == [0.0, pytest.approx(27e-6)]
+    assert [attempt.cost_usd for attempt in turned_away.attempts] == pytest.approx([0.0, 27e-6])
     assert turned_away.cost_usd == pytest.approx(27e-6)
-    assert [attempt.cost_usd for attempt in cut.attempts] == [None, pytest.approx(27e-6)]
-    assert (cut.output, cut.cost_usd) == ("ab", None)
+    assert [attempt.cost_usd for attempt in broken.attempts] == pytest.approx([7e-6, 27e-6])
+    assert broken.cost_usd == pytest.approx(34e-6)
+
+
+def test_cost_of_a_cut_answer_is_unknown() -> None:
+    """Unless the server counted as it went."""
+    counted = {**chunk(content="Hi"), "usage": {"prompt_tokens": 7, "completion_tokens": 1}}
+
+    assert ask(stream(chunk(content="Hi"), done=False, end="cut"), price=PRICE).response.cost_usd is None
+    assert ask(stream(counted, done=False, end="cut"), price=PRICE).response.cost_usd == pytest.approx(17e-6)
+
+
+def test_half_a_usage_is_no_cost() -> None:
+    """A server that counts only what it wrote does not say what the answer cost."""
+    response = ask(words("a", usage={"completion_tokens": 1}), price=PRICE).response
+
+    assert (response.input_tokens, response.output_tokens, response.cost_usd) == (None, 1, None)
 
 
 def test_more_cached_than_read() -> None:

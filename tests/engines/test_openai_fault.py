@@ -175,6 +175,23 @@ def test_error_instead_of_a_stream() -> None:
     assert response.attempts[0].error.message == "HTTP 502: Provider returned error"
 
 
+def test_broken_compression() -> None:
+    """A body that is not in the encoding it claims is malformed."""
+    kind, message = fault(ask(Reply(pieces=(b"no gzip",), headers={"content-encoding": "gzip"})).response)
+
+    assert kind is ErrorKind.MALFORMED
+    assert message.startswith("the content encoding is broken: ")
+
+
+def test_endless_error() -> None:
+    """An error's message is read as far as anyone would, and shown shorter."""
+    kind, message = fault(ask(refuse(501, b"x" * 1_000_000)).response)
+
+    assert kind is ErrorKind.SERVER
+    assert len(message) == 500
+    assert message.endswith("x…")
+
+
 # Streams that are cut
 
 
@@ -286,6 +303,13 @@ def test_retry_after_is_honoured() -> None:
     first, second = ask(refuse(503, "busy", retry_after_ms="300"), words("Hi")).server.seen
 
     assert second.at - first.at >= 0.3
+
+
+def test_aborted_before_the_first_token() -> None:
+    """A server that gives up before it begins is asked once more."""
+    response = ask(stream(chunk(role="assistant"), chunk("abort")), words("Hi")).response
+
+    assert (response.output, len(response.attempts)) == ("Hi", 2)
 
 
 def test_retry_budget() -> None:

@@ -49,6 +49,15 @@ def test_it_adapts() -> None:
     assert len(outcome.server.seen) < 75
 
 
+def test_the_throttled_need_no_budget() -> None:
+    """Where all of a burst are throttled, all are tried again, each in its turn."""
+    left = iter([refuse(429, "x")] * 30)
+    outcome = ask_all(lambda _: next(left, words("Hi")), [hello(n) for n in range(30)], at_once=30)
+
+    assert [response.error for response in outcome.responses] == [None] * 30
+    assert len(outcome.server.seen) == 60
+
+
 def test_a_long_pause_is_capped() -> None:
     """A server that asks for an hour holds up the next request for no longer than the deadline."""
     script = in_turn(refuse(429, "x", retry_after="3600"), words("Hi"))
