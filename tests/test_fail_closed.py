@@ -159,6 +159,14 @@ def test_negated_assertions_do_not_pass_on_errors(bench: Bench) -> None:
     assert bench.compare().signal("quality/all/pass")["candidate"] == 0.0
 
 
+def test_a_metric_the_baseline_never_scores_on_holds(bench: Bench) -> None:
+    """With a typo in the expectation, gibberish would be no worse than the baseline."""
+    for row in bench.golden:
+        row["expected"] = "typo"
+
+    assert_holds(bench.compare(), "every baseline score is 0, so this metric cannot show a loss")
+
+
 def test_every_scorer_abstaining_holds(bench: Bench, tmp_path: Path) -> None:
     """A scorer that breaks says nothing about either arm, and the reason says how it broke."""
     (tmp_path / "broken.py").write_text("def grade(output, case):\n    raise RuntimeError('no model')\n")

@@ -109,8 +109,19 @@ def _comparison(table: Table, column: Column, metric: str, stratum: str) -> Comp
         strata=table.strata[used],
         weights=_weights(table, column) if stratum == POOLED else (1.0,),
         repeat=table.repeat,
-        missing=(*absences(table, chosen), *_gaps(table, column, chosen, complete)),
+        missing=(
+            *absences(table, chosen),
+            *_gaps(table, column, chosen, complete),
+            *_blindness(means[Arm.BASELINE][used], stratum),
+        ),
     )
+
+
+def _blindness(baseline: NDArray[np.float64], stratum: str) -> tuple[str, ...]:
+    """A metric that the baseline never scores on cannot show a loss, whatever the candidate says."""
+    if stratum != POOLED or baseline.size == 0 or baseline.any():
+        return ()
+    return ("every baseline score is 0, so this metric cannot show a loss: check its assertions",)
 
 
 def _weights(table: Table, column: Column) -> tuple[float, ...]:
