@@ -6,21 +6,16 @@ import math
 
 from canary.policy import Alpha
 from canary.signals.reading import MINIMUM_PAIRS, Reading
+from canary.stats.power import more_pairs_binary, more_pairs_continuous, more_units
 from canary.stats.results import Finding
 
-POWER_Z = 0.8416212335729143
-"""Standard normal quantile of 80 % power."""
-MOST = 10_000_000
-"""More than this is not a plan."""
 
+def pairs_needed(reading: Reading, adjusted: float | None, alpha: Alpha) -> int | None:
+    """Additional pairs for an answer with 80 % power, if the effect is as observed.
 
-def pairs_needed(reading: Reading, alpha: Alpha) -> int | None:
-    """Additional pairs for 80 % power, if the effect is as observed.
-
-    An interval's half-width shrinks with the root of n, so that n grows by
-    (half-width * (z_alpha + z_power) / z_alpha / distance)^2, where distance
-    is from the estimate to the nearer of the margin and no change. None where
-    evidence is missing, a person must sign off, or no such n exists.
+    `adjusted` is the corrected p-value of harm, which says what share of
+    alpha is left to it. None where evidence is missing, a person must sign
+    off, or no such number exists.
     """
     finding = reading.finding
     if finding is None or reading.missing:
@@ -29,26 +24,24 @@ def pairs_needed(reading: Reading, alpha: Alpha) -> int | None:
         return MINIMUM_PAIRS - reading.n
     if finding.noninferior.p < alpha.promote:
         return None
-    totals = [total for total in _totals(reading, finding) if reading.n < total <= MOST]
-    return min(totals) - reading.n if totals else None
+    share = finding.harm.p / adjusted if adjusted else 1.0
+    return _needed(reading, finding, (alpha.promote, alpha.rollback * share))
 
 
-def _totals(reading: Reading, finding: Finding) -> list[int]:
-    """Pairs in all for either answer: inside the margin, or harmed."""
-    estimate, ratio = finding.estimate, reading.effect == "ratio"
-    center, worst = estimate.center, estimate.high if reading.worse > 0 else estimate.low
-    harm = reading.worse * (center - (1.0 if ratio else 0.0))
-    margin = (reading.margin or 0.0) - (1.0 if ratio else 0.0)
-    half = reading.worse * (worst - center)
+def _needed(reading: Reading, finding: Finding, levels: tuple[float, float]) -> int | None:
+    """Exact for pass/fail, by noncentral t for means, by the interval for the rest."""
+    delta, margin, n = -reading.worse * finding.estimate.center, reading.margin or 0.0, reading.n
+    if finding.discordance is not None:
+        return more_pairs_binary(finding.discordance, delta, n, margin, levels)
+    if finding.spread is not None:
+        return more_pairs_continuous(finding.spread, delta, n, margin, levels, reach=finding.reach)
+    return _by_interval(reading, finding)
+
+
+def _by_interval(reading: Reading, finding: Finding) -> int | None:
+    estimate, one = finding.estimate, 1.0 if reading.effect == "ratio" else 0.0
+    harm, margin = reading.worse * (estimate.center - one), (reading.margin or 0.0) - one
+    half = reading.worse * ((estimate.high if reading.worse > 0 else estimate.low) - estimate.center)
     if not (math.isfinite(half) and half > 0):
-        return []
-    z_alpha = _z(estimate.confidence)
-    reach = half * (z_alpha + POWER_Z) / z_alpha
-    distances = [distance for distance in (margin - harm, harm) if distance > 1e-9]
-    return [math.ceil(reading.n * min((reach / distance) ** 2, MOST)) for distance in distances]
-
-
-def _z(confidence: float) -> float:
-    from statistics import NormalDist  # noqa: PLC0415 - only an inconclusive signal needs it
-
-    return NormalDist().inv_cdf((1 + confidence) / 2)
+        return None
+    return more_units(half, (margin - harm, harm), reading.n, (1 - estimate.confidence) / 2)

@@ -40,7 +40,7 @@ def _signal(reading: Reading, adjusted: float | None, policy: Policy) -> Signal:
     warnings = reading.warnings
     if status is Status.PASS and harm <= policy.alpha.rollback:
         warnings = (*warnings, f"a real loss, though within tolerance: {_change(reading)}, {p_value(harm)}")
-    need = pairs_needed(reading, policy.alpha) if status is Status.INCONCLUSIVE else None
+    need = pairs_needed(reading, adjusted, policy.alpha) if status is Status.INCONCLUSIVE else None
     estimate = finding.estimate if finding else None
     return Signal(
         name=reading.name,

@@ -217,7 +217,7 @@ def more_pairs_binary(psi: float, delta: float, n: int, margin: float, levels: t
         totals.append(_settled(lambda total: tango_power(total, psi, delta, margin, levels[0]), start))
     if delta < 0:
         wanted = (_z_sum(levels[1]) / delta) ** 2 * max(psi, -delta)
-        totals.append(_settled(lambda total: mcnemar_power(total, psi, delta, levels[1]), wanted))
+        totals.append(_settled(lambda total: mcnemar_power(total, psi, delta, levels[1]), 0.75 * wanted))
     return _least(totals, n)
 
 

@@ -104,6 +104,36 @@ def test_need_says_how_many_more_pairs_would_settle_it() -> None:
     assert signal.reason.endswith("need >= 147 pairs, have 100")
 
 
+@pytest.mark.parametrize(
+    ("facts", "need"),
+    [
+        ({"discordance": 0.0}, 33),
+        ({"spread": 0.0, "reach": 1.0}, 74),  # (1 + z_alpha + z_power)/0.02 - 1 = 173.3
+    ],
+)
+def test_need_is_exact_where_the_test_is_known(facts: dict[str, Any], need: int) -> None:
+    """A silent pass/fail run lacks 33 of Tango's 133; equal scores lack what drowns the worst-case pair."""
+    reading = make_reading(harm=0.9, inside=0.5, estimate=0.0, margin=0.02)
+    assert reading.finding is not None
+    known = replace(reading.finding, **facts)
+
+    assert settle([replace(reading, finding=known)], Policy())[0].need == need
+
+
+def test_need_minds_the_correction() -> None:
+    """Harm that shares alpha with nine others takes more pairs to show."""
+    reading = make_reading(harm=0.04, inside=0.9, estimate=-0.2)
+    assert reading.finding is not None
+    lost = replace(reading, finding=replace(reading.finding, discordance=0.6))
+    others = [make_reading(harm=0.9, inside=0.01, name=f"quality/s{i}/pass") for i in range(9)]
+
+    alone, among = settle([lost], Policy())[0], settle([lost, *others], Policy())[0]
+
+    assert alone.status is Status.FAIL
+    assert among.need is not None
+    assert among.need > 50
+
+
 def test_bounds_that_do_not_exist_are_null() -> None:
     """Infinity is not a number a reader of the verdict can use."""
     reading = make_reading(harm=0.9, inside=1.0)

@@ -17,7 +17,7 @@ from canary.stats.power import (
     mcnemar_power,
     more_pairs_binary,
     more_pairs_continuous,
-    more_units_ratio,
+    more_units,
     pairs_needed,
     smallest_detectable_drop,
     smallest_passing_n,
@@ -143,21 +143,47 @@ def test_events_needed_reach_their_power() -> None:
     assert event_power(n - 10, n - 10, 0.02, 0.02, 0.02, 0.05) < 0.8
 
 
-def test_needs_of_an_inconclusive_signal() -> None:
-    """What is lacking is the total less what is there, and never negative."""
-    assert more_pairs_binary(2, 1, 40, 0.1, 0.05) == pairs_needed(4 / 42, 0.1, 0.05, 0.8) - 40
-    assert more_pairs_binary(0, 0, 10_000, 0.1, 0.05) == 0
-    assert more_pairs_continuous(0.3, 100, 0.05, 0.05) == continuous_pairs_needed(0.3, 0.05, 0.05, 0.8) - 100
-    assert more_pairs_continuous(0.3, 10_000, 0.05, 0.05) == 0
+LEVELS = (0.05, 0.05)
 
 
-def test_needs_of_a_ratio_follow_its_interval() -> None:
-    """Halving the width takes four times the requests; an open interval foretells nothing."""
+def test_a_silent_run_needs_the_fewest_pairs_that_can_pass() -> None:
+    """Without a discordant pair in 100, a margin of 2 points is shown from 133 on."""
+    assert more_pairs_binary(0.0, 0.0, 100, 0.02, LEVELS) == smallest_passing_n(0.02, 0.05) - 100 == 33
+
+
+@pytest.mark.parametrize(("psi", "delta", "margin"), [(0.05, -0.02, 0.03), (0.2, -0.1, 0.1), (0.1, 0.0, 0.05)])
+def test_needs_of_pairs_reach_their_power(psi: float, delta: float, margin: float) -> None:
+    """One of the two answers comes with 80 % at the number named, and neither at 8 % fewer."""
+    n = 10 + (more_pairs_binary(psi, delta, 10, margin, LEVELS) or 0)
+
+    def powers(total: int) -> float:
+        return max(tango_power(total, psi, delta, margin, 0.05), mcnemar_power(total, psi, delta, 0.05))
+
+    assert powers(n) >= 0.8
+    assert powers(int(0.92 * n)) < 0.8
+
+
+def test_needs_of_means_are_exact_for_the_margin() -> None:
+    """What is lacking is the total less what is there; beyond the margin only harm can be shown."""
+    total = continuous_pairs_needed(0.3, 0.05, 0.05, 0.8, reach=1.0)
+    assert more_pairs_continuous(0.3, 0.0, 100, 0.05, LEVELS, reach=1.0) == total - 100
+    assert more_pairs_continuous(0.3, 0.0, total, 0.05, LEVELS, reach=1.0) == 1
     z = stats.norm.ppf(0.95) + stats.norm.ppf(0.8)
-    error = np.log(1.1) / z * 2  # twice what 80 % needs
-    half = stats.norm.ppf(0.95) * error
-    assert more_units_ratio(float(np.exp(-half)), float(np.exp(half)), 100, 1.1, 0.05) == pytest.approx(300, abs=1)
-    assert more_units_ratio(0.0, np.inf, 100, 1.1, 0.05) is None
+    assert more_pairs_continuous(0.3, -0.06, 50, 0.05, LEVELS, reach=1.0) == np.ceil((z * 0.3 / 0.06) ** 2) - 50
+
+
+def test_needs_without_an_end_are_none() -> None:
+    """Exactly at the margin nothing passes, and at no change nothing harms."""
+    assert more_pairs_binary(0.1, -1e-7, 100, 1e-6, LEVELS) is None
+    assert more_pairs_continuous(0.3, 0.0, 100, 1e-6, LEVELS, reach=0.0) is None
+
+
+def test_needs_of_an_interval_follow_its_width() -> None:
+    """Twice the width that 80 % calls for takes four times the requests."""
+    z = stats.norm.ppf(0.95) + stats.norm.ppf(0.8)
+    half = stats.norm.ppf(0.95) * 0.1 / z * 2
+    assert more_units(half, (0.1,), 100, 0.05) == pytest.approx(300, abs=1)
+    assert more_units(half, (0.0,), 100, 0.05) is None
 
 
 def test_tokens_in_flight() -> None:
