@@ -1,4 +1,4 @@
-"""Engines answer prompts for one arm; one file each, one line here."""
+"""Engines answer prompts for one arm; one file each, one line here. `http` is what engines over HTTP share."""
 
 from __future__ import annotations
 

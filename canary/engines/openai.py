@@ -16,12 +16,12 @@ from http.cookiejar import CookieJar, DefaultCookiePolicy
 import httpx
 
 from canary import __version__
-from canary.engines.endpoint import Endpoint, read_endpoint
-from canary.engines.exchange import Try, clock, exchange
-from canary.engines.rate import Rate, shared_rate
-from canary.engines.respond import respond
-from canary.engines.retry import Budget, backoff_s
-from canary.engines.wire import find_quirk, write_body
+from canary.engines.http.endpoint import Endpoint, read_endpoint
+from canary.engines.http.exchange import Try, clock, exchange
+from canary.engines.http.rate import Rate, shared_rate
+from canary.engines.http.respond import respond
+from canary.engines.http.retry import Budget, backoff_s
+from canary.engines.http.wire import find_quirk, write_body
 from canary.errors import EngineError
 from canary.plan import OpenAIRelease
 from canary.protocols import Generate, Request

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from canary.engines import retry
+from canary.engines.http import retry
 from canary.engines.openai import open_release
 from canary.plan import OpenAIRelease
 from canary.protocols import Request

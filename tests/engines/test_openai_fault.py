@@ -138,7 +138,7 @@ def test_malformed_in_the_middle_keeps_what_was_said() -> None:
 
 def test_larger_than_any_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     """An answer without end is given up."""
-    monkeypatch.setattr("canary.engines.exchange.LARGEST", 1000)
+    monkeypatch.setattr("canary.engines.http.exchange.LARGEST", 1000)
 
     assert fault(ask(words(*["word"] * 100)).response) == (
         ErrorKind.MALFORMED,

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from canary.engines.endpoint import read_endpoint
+from canary.engines.http.endpoint import read_endpoint
 from canary.engines.openai import open_release
 from canary.errors import ConfigError, EngineError
 from canary.plan import OpenAIRelease

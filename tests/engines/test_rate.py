@@ -9,7 +9,7 @@ import logging
 
 import pytest
 
-from canary.engines.rate import RECOVERY, SLOWEST, Rate, shared_rate
+from canary.engines.http.rate import RECOVERY, SLOWEST, Rate, shared_rate
 
 
 class Time:

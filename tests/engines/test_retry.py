@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from canary.engines.retry import BACKOFF_S, Budget, backoff_s, read_retry_after
+from canary.engines.http.retry import BACKOFF_S, Budget, backoff_s, read_retry_after
 
 NOON = "Wed, 21 Oct 2015 12:00:00 GMT"
 NOON_S = 1445428800.0

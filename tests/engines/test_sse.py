@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from canary.engines.sse import Events
+from canary.engines.http.sse import Events
 
 ALPHABET = [b"data", b":", b" ", b"\n", b"\r", b"\r\n", b"\n\n", b"x", b"[DONE]", b"event: e", b"\xef\xbb\xbf"]
 ALPHABET += ["ü🐤\u2028".encode(), b"\xff", b"\xf0\x9f", b""]

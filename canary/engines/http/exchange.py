@@ -9,10 +9,10 @@ from dataclasses import dataclass
 
 import httpx
 
-from canary.engines.answer import Answer, MalformedError, parse
-from canary.engines.fault import Fault, finish_fault, server_fault, status_fault, stream_fault
-from canary.engines.retry import read_retry_after
-from canary.engines.sse import Events
+from canary.engines.http.answer import Answer, MalformedError, parse
+from canary.engines.http.fault import Fault, finish_fault, server_fault, status_fault, stream_fault
+from canary.engines.http.retry import read_retry_after
+from canary.engines.http.sse import Events
 from canary.records import ErrorKind
 
 clock = time.perf_counter

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from canary.engines.answer import Answer
-from canary.engines.exchange import Try
-from canary.engines.usage import Usage
+from canary.engines.http.answer import Answer
+from canary.engines.http.exchange import Try
+from canary.engines.http.usage import Usage
 from canary.plan import Price
 from canary.protocols import Request
 from canary.records import Attempt, Failure, Response

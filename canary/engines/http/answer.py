@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from canary.engines.usage import Usage, find_usage
+from canary.engines.http.usage import Usage, find_usage
 
 
 class MalformedError(ValueError):
