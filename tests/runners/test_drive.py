@@ -9,7 +9,7 @@ import signal
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -77,7 +77,7 @@ class Stage:
 
     def write(self, asked: Pair, answers: Answers) -> None:
         """What was answered."""
-        self.written.append((asked.baseline.id, answers))
+        self.written.append((asked.candidate.id, answers))
 
     def drive(self, count: int, **fields: Any) -> None:
         """Answer so many pairs."""
@@ -136,6 +136,15 @@ class TestOrder:
         stage.drive(4, concurrency=1)
 
         assert [stage.error(number, arm) for number in range(4) for arm in Arm] == [None] * 8
+
+    def test_candidate_alone(self) -> None:
+        """Where no baseline is asked, its arm is not brought up and its answer is None."""
+        stage = Stage()
+        alone = [replace(pair(number), baseline=None) for number in range(3)]
+        drive(stage.open, pipeline(warmup=1), alone, stage.write)
+
+        assert (stage.opened, {arm for _, arm in stage.sent}) == ([Arm.CANDIDATE], {Arm.CANDIDATE})
+        assert [[answer is None for answer in answers] for _, answers in stage.written] == [[True, False]] * 3
 
     def test_missing_answers(self) -> None:
         """None, "nothing recorded", is passed on."""
@@ -305,7 +314,7 @@ class TestFault:
         stage = Stage(later)
 
         def write(asked: Pair, answers: Answers) -> None:
-            if asked.baseline.id == "10":
+            if asked.candidate.id == "10":
                 os.kill(os.getpid(), signal.SIGINT)
             stage.write(asked, answers)
 

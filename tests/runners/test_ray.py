@@ -13,7 +13,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -59,8 +59,8 @@ class Written:
     @property
     def outputs(self) -> dict[str, tuple[str | None, ...]]:
         """Both outputs by case, from however many times it was written."""
-        assert set(Counter(pair.baseline.id for pair, _ in self.rows).values()) <= {1}
-        return {pair.baseline.id: tuple(a.output if a else None for a in answers) for pair, answers in self.rows}
+        assert set(Counter(pair.candidate.id for pair, _ in self.rows).values()) <= {1}
+        return {pair.candidate.id: tuple(a.output if a else None for a in answers) for pair, answers in self.rows}
 
     @property
     def errors(self) -> set[str]:
@@ -69,13 +69,20 @@ class Written:
         return {f"{one.id} {one.arm} {one.error.kind}: {one.error.message}" for one in answers if one.error}
 
 
-def pairs(count: int, text: str = "w1 w2") -> Iterator[Pair]:
-    """So many cases; the arms are sent first in turn."""
-    for number in range(count):
-        base, cand = (
-            Request(id=str(number), arm=arm, repeat=0, messages=None, text=f"{text} w{number}", seed=0) for arm in Arm
-        )
-        yield Pair(baseline=base, candidate=cand, first=list(Arm)[number % 2])
+def ask(number: int, arm: Arm, text: str) -> Request:
+    """One arm's request."""
+    return Request(id=str(number), arm=arm, repeat=0, messages=None, text=text, seed=0)
+
+
+def pair(number: int, text: str) -> Pair:
+    """One case; the arms are sent first in turn."""
+    base, cand = (ask(number, arm, text) for arm in Arm)
+    return Pair(baseline=base, candidate=cand, first=list(Arm)[number % 2])
+
+
+def pairs(count: int) -> Iterator[Pair]:
+    """So many cases."""
+    return (pair(number, f"w1 w2 w{number}") for number in range(count))
 
 
 def pipeline(baseline: dict[str, Any], candidate: dict[str, Any], **fields: Any) -> Pipeline:
@@ -137,6 +144,15 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )  # fmt: skip
     LlamaForCausalLM(config).save_pretrained(folder)
     return folder
+
+
+def test_unreachable_cluster(tmp_path: Path) -> None:
+    """An address where no Ray answers is an engine that never came up."""
+    # Stands above the tests that share a Ray: where one is connected already, it is used.
+    asked = recorded(tmp_path, 1, runner={"type": "ray", "address": "127.0.0.1:9"})
+
+    with pytest.raises(EngineError, match=r"^runner 'ray' cannot reach Ray at '127\.0\.0\.1:9': "):
+        runner.run(asked, pairs(1), Written())
 
 
 @pytest.mark.usefixtures("cluster")
@@ -221,9 +237,8 @@ class TestDeath:
 
 def poisoned(count: int, *, at: int) -> Iterator[Pair]:
     """So many cases, one of which is deadly."""
-    for number, pair in enumerate(pairs(count)):
-        text = "poison" if number == at else "hello"
-        yield replace(pair, baseline=replace(pair.baseline, text=text), candidate=replace(pair.candidate, text=text))
+    for number in range(count):
+        yield pair(number, "poison" if number == at else "hello")
 
 
 @contextmanager
@@ -319,7 +334,7 @@ class TestHost:
         release = pipeline({"engine": "replay", "responses": "x"}, {"engine": "replay", "responses": "x"}).baseline
 
         with pytest.raises(EngineError, match="baseline was asked before it was open"):
-            asyncio.run(runner.Host(release, Arm.BASELINE, 1.0).answer(next(pairs(1)).baseline))
+            asyncio.run(runner.Host(release, Arm.BASELINE, 1.0).answer(ask(0, Arm.BASELINE, "")))
 
 
 SCRIPT = """
@@ -357,11 +372,3 @@ def test_starts_and_ends_its_own_ray(tmp_path: Path) -> None:
 
     assert (done.returncode, done.stderr) == (0, "")
     assert sorted(done.stdout.splitlines()) == sorted([*rows, "False"])
-
-
-def test_unreachable_cluster(tmp_path: Path) -> None:
-    """An address where no Ray answers is an engine that never came up."""
-    asked = recorded(tmp_path, 1, runner={"type": "ray", "address": "127.0.0.1:9"})
-
-    with pytest.raises(EngineError, match=r"^runner 'ray' cannot reach Ray at '127\.0\.0\.1:9': "):
-        runner.run(asked, pairs(1), Written())
