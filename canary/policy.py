@@ -44,6 +44,9 @@ class CriticalRule(Written):
 
     strata: tuple[str, ...] = ()
     max_drop: Fraction = 0.05
+    alpha_share: Fraction | None = Field(
+        None, description="share of alpha.rollback kept for these strata; null treats every signal alike"
+    )
 
 
 class MetricRule(Written):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Literal
 
 from canary.compare.table import POOLED
@@ -11,6 +12,7 @@ from canary.records import Comparison, Scale, Tier
 from canary.signals.reading import MINIMUM_PAIRS, Reading, dense, read, seed_of
 from canary.signals.wording import Unit
 from canary.stats.floor import check_floor
+from canary.stats.paired import count_wins
 from canary.stats.results import Finding
 from canary.stats.strata import compare_pooled
 
@@ -47,7 +49,7 @@ def floor_signals(comparison: Comparison, plan: Plan) -> Iterator[Reading]:
             dense(comparison.clusters),
             floor=floor,
             alpha=plan.policy.alpha.promote,
-            kind=_kind(comparison),
+            kind="unbounded" if comparison.scale is Scale.ORDINAL else _kind(comparison),
         ),
         name=comparison.name,
         metric=comparison.metric,
@@ -60,9 +62,11 @@ def floor_signals(comparison: Comparison, plan: Plan) -> Iterator[Reading]:
 
 
 def _test(comparison: Comparison, plan: Plan, margin: float) -> Finding:
-    return compare_pooled(
-        comparison.baseline,
-        comparison.candidate,
+    """The declared scale and the design name the test; the method says both."""
+    is_ordinal = comparison.scale is Scale.ORDINAL
+    arms = (comparison.baseline, comparison.candidate)
+    finding = compare_pooled(
+        *(count_wins(*arms) if is_ordinal else arms),
         dense(comparison.clusters),
         comparison.strata if comparison.stratum == POOLED else 0 * comparison.strata,
         comparison.weights,
@@ -71,16 +75,32 @@ def _test(comparison: Comparison, plan: Plan, margin: float) -> Finding:
         kind=_kind(comparison),
         seed=seed_of(plan, comparison.name),
     )
+    return replace(finding, method=f"{finding.method}; {_why(comparison)}")
+
+
+def _why(comparison: Comparison) -> str:
+    """Why this test: what the metric is declared to be, and how often it was asked."""
+    shares = {
+        Scale.PASS_FAIL: "pass/fail",
+        Scale.BOUNDED: "scores from 0 to 1",
+        Scale.ORDINAL: "ordinal grades, counted as better or worse since their steps are no distances",
+        Scale.UNBOUNDED: "scores without bounds",
+    }
+    repeats = f", {comparison.repeat} answers a prompt averaged" if comparison.repeat > 1 else ""
+    return f"declared {shares[comparison.scale]}{repeats}"
 
 
 def _kind(comparison: Comparison) -> Kind:
     """The test follows from the declared scale and the design, not the values."""
-    if comparison.scale is Scale.PASS_FAIL and comparison.repeat == 1:
+    if comparison.scale is Scale.ORDINAL or (comparison.scale is Scale.PASS_FAIL and comparison.repeat == 1):
         return "binary"
     return "unbounded" if comparison.scale is Scale.UNBOUNDED else "bounded"
 
 
 def _unit(comparison: Comparison) -> Unit:
+    """What the two values are counted in; a floor is always on the mean itself."""
+    if comparison.scale is Scale.ORDINAL and comparison.kind == "quality":
+        return Unit.WON
     return Unit.SHARE if comparison.scale is Scale.PASS_FAIL else Unit.SCORE
 
 

@@ -10,17 +10,26 @@ from canary.policy import Alpha, Policy
 from canary.records import Signal, Status, Tier
 from canary.signals.need import pairs_needed
 from canary.signals.reading import MINIMUM_PAIRS, Reading
-from canary.signals.wording import VALUE, bound_text, effect_text, p_value
-from canary.stats.multiplicity import holm
+from canary.signals.wording import VALUE, Unit, bound_text, effect_text, p_value
+from canary.stats.multiplicity import critical_weights, holm, holm_weighted
 from canary.stats.results import Finding
 
 
 def settle(readings: Sequence[Reading], policy: Policy) -> tuple[Signal, ...]:
     """One signal per reading, harm corrected over the blocking family."""
     family = [i for i, reading in enumerate(readings) if _in_family(reading)]
-    harms = [reading.finding.harm.p if reading.finding else 1.0 for reading in readings]
-    adjusted = dict(zip(family, holm([harms[i] for i in family]).tolist(), strict=True))
+    adjusted = dict(zip(family, _adjust([readings[i] for i in family], policy), strict=True))
     return tuple(_signal(reading, adjusted.get(i), policy) for i, reading in enumerate(readings))
+
+
+def _adjust(family: Sequence[Reading], policy: Policy) -> list[float]:
+    """Holm, plain or with a share of alpha kept for critical strata."""
+    harms = [reading.finding.harm.p if reading.finding else 1.0 for reading in family]
+    critical = policy.quality.critical
+    if critical.alpha_share is None or not family:
+        return list(holm(harms).tolist())
+    marks = [reading.kind == "quality" and reading.stratum in critical.strata for reading in family]
+    return list(holm_weighted(harms, critical_weights(marks, critical.alpha_share)).tolist())
 
 
 def _in_family(reading: Reading) -> bool:
@@ -113,6 +122,9 @@ def _change(reading: Reading) -> str:
     effect = effect_text(reading.effect, reading.unit, reading.finding.estimate.center)
     if reading.kind == "floor":
         return f"{show(reading.finding.candidate)} against a floor of {show(reading.finding.baseline)}, {effect}"
+    if reading.unit is Unit.WON:
+        lost, won = reading.finding.baseline, reading.finding.candidate
+        return f"{show(lost)} graded worse, {show(won)} better, {effect}"
     return f"{show(reading.finding.baseline)} -> {show(reading.finding.candidate)}, {effect}"
 
 

@@ -11,6 +11,8 @@ class Unit(enum.Enum):
 
     SHARE = "share"
     SCORE = "score"
+    WON = "won"
+    """Shares of prompts answered worse and better than the other arm."""
     SECONDS = "seconds"
     DOLLARS = "dollars"
 
@@ -43,9 +45,13 @@ def score(value: float) -> str:
 VALUE: dict[Unit, Callable[[float], str]] = {
     Unit.SHARE: percent,
     Unit.SCORE: score,
+    Unit.WON: percent,
     Unit.SECONDS: seconds,
     Unit.DOLLARS: dollars,
 }
+
+
+COUNTED = (Unit.SHARE, Unit.WON)
 
 
 def p_value(p: float) -> str:
@@ -57,7 +63,7 @@ def effect_text(effect: str, unit: Unit, value: float) -> str:
     """A difference in points or units, or a ratio."""
     if effect == "ratio":
         return f"{value:.3g}x"
-    return f"{points(value)} points" if unit is Unit.SHARE else f"{value:+.3f}"
+    return f"{points(value)} points" if unit in COUNTED else f"{value:+.3f}"
 
 
 def bound_text(effect: str, unit: Unit, worse: int, margin: float) -> str:
@@ -65,4 +71,4 @@ def bound_text(effect: str, unit: Unit, worse: int, margin: float) -> str:
     if effect == "ratio":
         return f"{margin:.3g}x the baseline"
     direction = "a rise" if worse > 0 else "a drop"
-    return f"{direction} of {100 * margin:g} points" if unit is Unit.SHARE else f"{direction} of {margin:g}"
+    return f"{direction} of {100 * margin:g} points" if unit in COUNTED else f"{direction} of {margin:g}"

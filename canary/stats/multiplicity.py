@@ -43,13 +43,15 @@ def holm_weighted(p: Sequence[float], weights: ArrayLike) -> Floats:
     return adjusted
 
 
-def critical_weights(is_critical: Sequence[bool]) -> Floats:
-    """Weights that give the critical tests half of alpha and the rest half.
+def critical_weights(is_critical: Sequence[bool], share: float = 0.5) -> Floats:
+    """Weights that give the critical tests `share` of alpha and the others the rest.
 
     Equal weights where either group is empty.
     """
+    if not 0 < share < 1:
+        raise ValueError(f"'share' must be in (0, 1) (got {share})")
     marks = np.asarray(is_critical, dtype=np.bool_)
     count = int(marks.sum())
     if count in {0, marks.size}:
         return np.full(marks.size, 1 / max(marks.size, 1))
-    return np.where(marks, 0.5 / count, 0.5 / (marks.size - count))
+    return np.where(marks, share / count, (1 - share) / (marks.size - count))

@@ -30,6 +30,9 @@ def test_critical_tests_hold_half_of_alpha() -> None:
     assert critical_weights([True, False, False, True]).tolist() == [0.25] * 4
     assert critical_weights([True, False, False]).tolist() == [0.5, 0.25, 0.25]
     assert critical_weights([False, False]).tolist() == [0.5, 0.5]
+    assert critical_weights([True, False], 0.75).tolist() == [0.75, 0.25]
+    with pytest.raises(ValueError, match="'share' must be in"):
+        critical_weights([True], 1.0)
 
 
 def test_an_empty_family_is_empty() -> None:
