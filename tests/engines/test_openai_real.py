@@ -84,6 +84,7 @@ def server(
     kind = request.param
     if subprocess.run([PYTHON, "-c", FIND, *NEEDS[kind].split()], check=False).returncode:
         pytest.skip(f"NOT TESTED against a real server: {PYTHON} lacks one of {NEEDS[kind]}")
+    checkpoint = request.getfixturevalue("checkpoint")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
