@@ -1,0 +1,1 @@
+"""How often release rules are right: this gate's and four others'."""
