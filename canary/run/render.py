@@ -30,7 +30,7 @@ def render(prompt: Prompt, release: Release, arm: Arm, repeat: int, seed: int) -
         repeat=repeat,
         messages=messages,
         text=text,
-        seed=_seed(prompt, repeat, seed),
+        seed=_seed(prompt, release, repeat, seed),
         tools=prompt.metadata.get("tools"),
     )
 
@@ -70,7 +70,9 @@ def _compile(template: str) -> Template:
     return environment.from_string(template)
 
 
-def _seed(prompt: Prompt, repeat: int, seed: int) -> int:
-    """Equal for both arms, different for every case and repeat; 31 bits."""
+def _seed(prompt: Prompt, release: Release, repeat: int, seed: int) -> int:
+    """The release's own where it has one; else equal for both arms, other for every case and repeat; 31 bits."""
+    if isinstance(release, LiveRelease) and release.sampling.seed is not None:
+        return release.sampling.seed + repeat
     text = f"{seed}/{prompt.digest}/{repeat}"
     return int(hashlib.sha256(text.encode()).hexdigest()[:8], 16) >> 1
