@@ -37,7 +37,7 @@ def write_body(release: OpenAIRelease, request: Request, quirks: Collection[str]
     if "stream_options" not in quirks:
         document["stream_options"] = {"include_usage": True}
     if "seed" not in quirks and (sampling.temperature > 0 or sampling.seed is not None):
-        document["seed"] = request.seed if sampling.seed is None else sampling.seed + request.repeat
+        document["seed"] = request.seed
     return json.dumps(document | release.extra_body).encode()
 
 
