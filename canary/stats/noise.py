@@ -9,6 +9,7 @@ import numpy as np
 from scipy import special
 
 from canary.stats.blocks import choose_blocks
+from canary.stats.rates import conditional_p
 from canary.stats.vector import Floats, as_floats, as_labels, as_pairs, tally
 
 if TYPE_CHECKING:
@@ -85,6 +86,20 @@ def autocorrelation(series: ArrayLike, lags: int) -> Floats:
 def block_length(series: ArrayLike) -> int:
     """Requests per time block that the measured autocorrelation calls for."""
     return int(np.bincount(choose_blocks(series))[0])
+
+
+def lag_one(series: ArrayLike) -> float:
+    """Autocorrelation at lag one; 0 where fewer than three values tell nothing."""
+    return float(np.clip(autocorrelation(series, 1)[0], -1, 1)) if np.size(series) > 2 else 0.0
+
+
+def too_quiet(discordant: int, n: int, measured: int, measured_n: int) -> float:
+    """P-value of so few discordant pairs, were the arms as noisy as the baseline alone.
+
+    Conditional test of the two counts (`stats.rates`): small means that the
+    baseline disagrees with itself more often than with the candidate.
+    """
+    return float(conditional_p(discordant, n, measured, measured_n))
 
 
 def noise_margin(psi: float, n: int, alpha: float, power: float = 0.5) -> float:

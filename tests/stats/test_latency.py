@@ -295,7 +295,7 @@ def test_real_endpoints_that_differ_in_the_tail() -> None:
 @pytest.mark.parametrize("phi", [0.0, 0.5, 0.8])
 def test_unchanged_latency_is_rarely_harm_and_the_margin_holds(phi: float) -> None:
     """False alarms and false passes stay at 5 % under autocorrelated minutes, 2,000 runs."""
-    runs, n, minutes = 2_000, 600, 60
+    runs, n, minutes = 2_000, 300, 60
     rng = np.random.default_rng(int(10 * phi))
     shared = rng.normal(size=(runs, minutes))
     for t in range(1, minutes):
@@ -339,7 +339,7 @@ def compare(base: Floats, cand: Floats, max_ratio: float, seed: int) -> Finding:
 
 @pytest.mark.slow
 def test_a_tail_break_is_the_slow_shares_to_find() -> None:
-    """2 % to 4 % slow at n = 2,000: the slow share fails about .83, the body never does."""
+    """Among 13 signals, 2 % to 4 % slow at n = 2,000 fails about .83 of the runs; the body never does."""
     runs, n = 2_000, 2_000
     rng = np.random.default_rng(0)
     found, passed, blamed = [], [], []
@@ -350,11 +350,11 @@ def test_a_tail_break_is_the_slow_shares_to_find() -> None:
         threshold = 3 * float(np.median(base))
         hit = compare_binary(*(~arm for arm in slow_share(base, cand, threshold)), margin=0.02, alpha=0.05)
         aa = compare_binary(*(~arm for arm in slow_share(base, same, threshold)), margin=0.02, alpha=0.05)
-        found.append(hit.harm.p <= 0.05 and hit.noninferior.p >= 0.05)
+        found.append(hit.harm.p <= 0.05 / 13 and hit.noninferior.p >= 0.05)
         passed.append(aa.noninferior.p < 0.05)
         if run < 200:
             blamed.append(trimmed(base, cand).noninferior.p >= 0.05)
-    assert np.mean(found) == pytest.approx(0.83, abs=0.1)
+    assert np.mean(found) == pytest.approx(0.83, abs=0.03)
     assert np.mean(passed) >= 0.99
     assert np.mean(blamed) <= 0.02
 
