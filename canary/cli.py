@@ -90,7 +90,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"canary-gate {_version()}")
     commands = parser.add_subparsers(metavar="command", required=True)
-    for add in (_add_init, _add_compare, _add_plan, _add_run, _add_replay, _add_verify):
+    for add in (_add_init, _add_compare, _add_plan, _add_run, _add_replay, _add_verify, _add_calibrate):
         add(commands)
     return parser
 
@@ -140,7 +140,7 @@ def _add_plan(commands: Commands) -> None:
     )
     _add_pipeline(command)
     command.add_argument("--allow-underpowered", action="store_true", help="do not refuse a plan that cannot pass")
-    command.add_argument("--calibration", type=Path, help="a run of the baseline against itself, for its noise")
+    command.add_argument("--calibration", type=Path, help="a noise file in place of the pipeline's own")
     command.set_defaults(command=_plan)
 
 
@@ -167,6 +167,22 @@ def _add_verify(commands: Commands) -> None:
     command = _add(commands, "verify", "check that a run's files are the ones it wrote", "canary verify runs/R")
     command.add_argument("run", type=Path, help="run directory")
     command.set_defaults(command=_verify)
+
+
+def _add_calibrate(commands: Commands) -> None:
+    command = _add(commands, "calibrate", "measure the bench itself", "canary calibrate noise pipelines/p.yaml")
+    kinds = command.add_subparsers(metavar="what", required=True)
+    noise = _add(
+        kinds,
+        "noise",
+        "run a pipeline's baseline against itself and keep how much it differs",
+        "canary calibrate noise pipelines/p.yaml",
+    )
+    noise.add_argument("pipeline", type=Path, help="pipeline file; plan and run then find its noise by themselves")
+    noise.add_argument("--again", type=Path, metavar="FILE", help="recorded baselines: a second recording of it")
+    noise.add_argument("--runs", type=Path, default=Path("runs"), help="folder of run directories (default: runs)")
+    noise.add_argument("--out", type=Path, metavar="FILE", help="where to (default: <pipeline>.noise.json beside it)")
+    noise.set_defaults(command=_calibrate_noise)
 
 
 def _add_pipeline(command: argparse.ArgumentParser) -> None:
@@ -244,6 +260,17 @@ def _verify(arguments: argparse.Namespace, out: TextIO, err: TextIO) -> int:
     if not problems:
         print(f"{arguments.run}: every file is as it was written", file=out)
     return Exit.USAGE if problems else 0
+
+
+def _calibrate_noise(arguments: argparse.Namespace, out: TextIO, err: TextIO) -> int:
+    from canary.run.calibrate import calibrate_noise, render_calibration  # noqa: PLC0415
+
+    calibrated = calibrate_noise(
+        arguments.pipeline, runs=arguments.runs, out=arguments.out, again=arguments.again, err=err
+    )
+    print(render_calibration(calibrated), file=out)
+    print(f"run: {calibrated.run}", file=err)
+    return 0
 
 
 def _pipeline(arguments: argparse.Namespace) -> Path:

@@ -18,6 +18,7 @@ from pydantic import BaseModel, SecretStr
 from pydantic.json_schema import GenerateJsonSchema
 
 from canary.assertions import load_plugins, parse
+from canary.calibration import Calibration
 from canary.case import Case, Manifest
 from canary.document import MOST_BYTES, Document, M, display, read, unreadable, unusable
 from canary.errors import ConfigError, UsageError
@@ -31,8 +32,9 @@ SCHEMAS: dict[str, type[BaseModel]] = {
     "pipeline": Pipeline,
     "case": Case,
     "manifest": Manifest,
+    "noise": Calibration,
 }
-"""Everything a user writes, by the name of its schema."""
+"""Everything a user writes, and what is kept beside it, by the name of its schema."""
 
 _USE_DEFAULTS = "; delete the option to use the defaults"
 
@@ -60,6 +62,19 @@ def load_pipeline(path: Path | str) -> Pipeline:
     return _sound(_document(path, Pipeline))
 
 
+def load_calibration(path: Path | str) -> Calibration:
+    """The noise that `canary calibrate noise` wrote to a file; ConfigError where it is not whole."""
+    remedy = "measure it again: canary calibrate noise"
+    try:
+        document = read(_bytes(Path(path)), Calibration, display(path))
+    except ValueError as error:
+        raise ConfigError(f"{display(path)}: {error}; {remedy}") from None
+    found = document.problems()
+    if document.value is None or found:
+        raise ConfigError([*found, f"{display(path)} is no calibration of noise; {remedy}"])
+    return document.value
+
+
 def _document(path: Path | str, model: type[M]) -> Document[M]:
     try:
         data = _bytes(Path(path))
@@ -82,6 +97,7 @@ def _context(folder: Path) -> dict[str, Callable[[Any], Any]]:
         "policy": partial(_text_file, folder, remedy=_USE_DEFAULTS),
         "golden_set": partial(_existing, folder),
         "responses": partial(_existing, folder),
+        "calibration": lambda written: str(_resolved(folder, written)),
         "model": partial(_model, folder),
         "template": partial(_template, folder),
         "secret": _secret,

@@ -22,6 +22,7 @@ from pydantic import (
     WithJsonSchema,
 )
 
+from canary.calibration import Calibration
 from canary.policy import Policy, Written
 
 
@@ -37,6 +38,7 @@ def _completed(kind: str) -> AfterValidator:
 SuitePath = Annotated[str, Field(min_length=1), _completed("suite")]
 PolicyPath = Annotated[str, Field(min_length=1), _completed("policy")]
 GoldenSetPath = Annotated[str, Field(min_length=1), _completed("golden_set")]
+CalibrationPath = Annotated[str, Field(min_length=1), _completed("calibration")]
 ResponsesPath = Annotated[str, Field(min_length=1), _completed("responses")]
 Model = Annotated[str, Field(min_length=1), _completed("model")]
 Template = Annotated[str, _completed("template")]
@@ -212,6 +214,9 @@ class Pipeline(Written):
     policy: PolicyPath | None = Field(None, description="null: the default policy")
     baseline: Release
     candidate: Release
+    calibration: CalibrationPath | None = Field(
+        None, description="noise file of canary calibrate noise; null: <this file>.noise.json, if there is one"
+    )
     runner: Runner = LocalRunner()
     stages: Stages = Stages()
     concurrency: Annotated[int, Field(ge=1, le=4096)] = Field(8, description="requests in flight per arm")
@@ -253,6 +258,8 @@ class Plan(BaseModel):
     """Digest of the sorted case digests asked in this run."""
     seed: int
     versions: dict[str, str]
+    calibration: Calibration | None = None
+    """What the baseline does to itself; only ever of this baseline and these cases."""
     pipeline: str | None = None
     """The file that asked for this run, so that it can be resumed."""
     runner: dict[str, Any] = {}
@@ -270,7 +277,8 @@ class Plan(BaseModel):
         document = self.model_dump(mode="json", by_alias=True, include=kept)
         document["suite"].pop("golden_sets")
         arms = {"baseline": self.baseline.digest, "candidate": self.candidate.digest}
-        return digest_of(document | arms)
+        noise = {} if self.calibration is None else {"calibration": self.calibration.model_dump(mode="json")}
+        return digest_of(document | arms | noise)
 
 
 def digest_of(document: Any) -> str:

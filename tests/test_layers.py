@@ -14,7 +14,7 @@ import pytest
 PACKAGE = Path(__file__).resolve().parent.parent / "canary"
 
 ROWS = """
-records errors policy plan
+records errors policy calibration plan
 protocols codec located validation document case manifest
 stats assertions
 compare signals

@@ -49,6 +49,11 @@ def start_run(pipeline: Path, *, stage: str, runs: Path, err: TextIO) -> Finishe
     return _finish(run, loaded, err)
 
 
+def start_loaded(loaded: Loaded, *, runs: Path, err: TextIO) -> Finished:
+    """Run what is resolved already; nothing else could resume it."""
+    return _finish(new_run(runs, loaded.plan, loaded.golden.prompts), loaded, err)
+
+
 def resume_run(path: Path, pipeline: Path | None, err: TextIO) -> Finished:
     """Continue a run that was cut off; nothing that both arms answered is asked again.
 

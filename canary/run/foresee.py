@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from canary.assertions.scoring import PASS
+from canary.calibration import Calibration, Usage
 from canary.compare.errors import ALWAYS
-from canary.evidence import load_run
 from canary.plan import LiveRelease, Plan
-from canary.records import Arm, Evidence, Tier
+from canary.records import Arm, Decision, Tier
 from canary.run.load import Loaded, load
 from canary.stats.power import (
     OperatingCharacteristics,
@@ -72,14 +73,13 @@ class Foresight:
 def foresee(path: Path, *, stage: str, calibration: Path | None = None) -> Foresight:
     """Validate a pipeline and say what it can detect and what it will cost.
 
-    `calibration` is a run of the baseline against itself; without one the
-    discordance is assumed. Raises UsageError with every mistake found.
+    `calibration` is a file of noise that stands in for the pipeline's own;
+    without either the discordance is assumed. Raises UsageError with every
+    mistake found.
     """
-    loaded = load(path, stage=stage)
-    evidence = None if calibration is None else load_run(calibration)[1]
-    measured = {} if evidence is None else discordance_of(evidence)
-    source = f"measured in {calibration}" if measured else f"assumed: {ASSUMED_DISCORDANCE:.0%}, no calibration given"
-    outlooks = tuple(_outlooks(loaded.plan, measured))
+    loaded = load(path, stage=stage, calibration=calibration)
+    noise = loaded.plan.calibration
+    outlooks = tuple(_outlooks(loaded.plan, discordance_of(noise)))
     strata = [outlook for outlook in outlooks if outlook.stratum != POOLED]
     rules = loaded.plan.policy
     promote = joint_promote_probability(
@@ -95,27 +95,28 @@ def foresee(path: Path, *, stage: str, calibration: Path | None = None) -> Fores
         plan=loaded.plan,
         outlooks=outlooks,
         promote=promote,
-        source=source,
+        source=_source(noise),
         lacking=tuple(_lacking(loaded.plan, outlooks) or _underpowered(outlooks, promote)),
-        spending=tuple(_spending(loaded, evidence)),
+        spending=tuple(_spending(loaded)),
     )
 
 
-def discordance_of(evidence: Evidence) -> dict[str, float]:
-    """Share of pairs whose `pass` differs between the arms, per stratum and pooled."""
-    metric = "pass" if any(score.metric == "pass" for score in evidence.scores) else None
-    passed: dict[Arm, dict[tuple[str, int], bool | None]] = {arm: {} for arm in Arm}
-    for score in evidence.scores:
-        if metric in {None, score.metric}:
-            passed[score.arm][score.id, score.repeat] = score.passed
-    stratum = {prompt.id: prompt.stratum for prompt in evidence.prompts}
-    differs: dict[str, list[bool]] = {}
-    for key, before in passed[Arm.BASELINE].items():
-        after = passed[Arm.CANDIDATE].get(key)
-        if before is not None and after is not None:
-            for name in (stratum[key[0]], POOLED):
-                differs.setdefault(name, []).append(before != after)
-    return {name: sum(flags) / len(flags) for name, flags in differs.items()}
+def discordance_of(calibration: Calibration | None) -> dict[str, float]:
+    """The measured discordance of `pass`, else of the noisiest metric, by stratum."""
+    noise = () if calibration is None else calibration.noise
+    of_pass = [entry for entry in noise if entry.metric == PASS]
+    found: dict[str, float] = {}
+    for entry in of_pass or noise:
+        found[entry.stratum] = max(entry.discordance, found.get(entry.stratum, 0.0))
+    return found
+
+
+def _source(calibration: Calibration | None) -> str:
+    if calibration is None:
+        return f"assumed: {ASSUMED_DISCORDANCE:.0%}, no calibration given (canary calibrate noise measures it)"
+    cases = max((entry.n for entry in calibration.noise), default=0)
+    unstable = "; THE BENCH IS NOT STABLE, every run holds" if calibration.verdict is Decision.ROLLBACK else ""
+    return f"measured: {cases} cases, the baseline against itself ({calibration.verdict}{unstable})"
 
 
 def _outlooks(plan: Plan, measured: Mapping[str, float]) -> list[Outlook]:
@@ -189,42 +190,35 @@ def _place(outlook: Outlook) -> str:
     return "the golden set" if outlook.stratum == POOLED else f"stratum {outlook.stratum!r}"
 
 
-def _spending(loaded: Loaded, evidence: Evidence | None) -> list[str]:
+def _spending(loaded: Loaded) -> list[str]:
     """Requests, tokens, money and time, per arm, with what each rests on."""
     lines = []
     asked = len(loaded.golden.prompts) * loaded.suite.repeat
+    usage = None if loaded.plan.calibration is None else loaded.plan.calibration.usage
     for arm in Arm:
         release = loaded.pipeline.baseline if arm is Arm.BASELINE else loaded.pipeline.candidate
         if not isinstance(release, LiveRelease):
             lines.append(f"{arm}: {asked} answers read from a file, no tokens")
             continue
-        reads, writes = _tokens(arm, evidence) or (_guess(loaded), release.sampling.max_tokens)
-        kind = "measured" if evidence else "at most"
+        measured = _tokens(usage)
+        reads, writes = measured or (_guess(loaded), release.sampling.max_tokens)
+        kind = "at the baseline's length" if measured else "at most"
         money = "" if release.price is None else f", {kind} ${asked * release.price.of(reads, writes):.2f}"
         lines.append(
             f"{arm}: {asked} requests, about {asked * reads:,} input tokens, "
             f"{kind} {asked * writes:,} output tokens{money}"
         )
-    if evidence:
-        times = [r.total_s for r in evidence.responses if r.total_s is not None]
-        mean = sum(times) / len(times) if times else 0.0
-        lines.append(f"time: about {asked * mean / loaded.pipeline.concurrency:.0f} s at the calibration's pace")
+    if usage is not None and usage.total_s is not None:
+        seconds = asked * usage.total_s / loaded.pipeline.concurrency
+        lines.append(f"time: about {seconds:.0f} s at the calibration's pace")
     return lines
 
 
-def _tokens(arm: Arm, evidence: Evidence | None) -> tuple[int, int] | None:
+def _tokens(usage: Usage | None) -> tuple[int, int] | None:
     """Mean tokens a request as the calibration measured them."""
-    if evidence is None:
+    if usage is None or usage.input_tokens is None or usage.output_tokens is None:
         return None
-    known = [
-        r for r in evidence.responses if r.arm is arm and r.input_tokens is not None and r.output_tokens is not None
-    ]
-    if not known:
-        return None
-    return (
-        round(sum(r.input_tokens or 0 for r in known) / len(known)),
-        round(sum(r.output_tokens or 0 for r in known) / len(known)),
-    )
+    return round(usage.input_tokens), round(usage.output_tokens)
 
 
 def _guess(loaded: Loaded) -> int:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from canary.assertions import load_plugins
+from canary.calibration import Calibration
 from canary.codec import evidence_digests
-from canary.config import load_pipeline, load_policy, load_suite
+from canary.config import load_calibration, load_pipeline, load_policy, load_suite
+from canary.document import display
 from canary.engines.replay import read_responses
 from canary.errors import ConfigError
 from canary.golden import GoldenSet, draw, load_golden_sets
@@ -29,14 +31,44 @@ class Loaded:
     plan: Plan
 
 
-def load(path: Path, *, stage: str) -> Loaded:
-    """Read and resolve a pipeline for one stage.
+def load(path: Path, *, stage: str, calibration: Path | None = None) -> Loaded:
+    """Read and resolve a pipeline for one stage, with the noise measured for it.
+
+    `calibration` names another file of noise than the pipeline does. Raises
+    UsageError with every problem of a file.
+    """
+    pipeline = load_pipeline(path)
+    loaded = resolve(pipeline, path, stage=stage)
+    where = calibration or calibration_of(pipeline, path)
+    if stage == "build" or not (calibration or pipeline.calibration or where.exists()):
+        return loaded
+    return replace(loaded, plan=with_noise(loaded.plan, load_calibration(where), display(where)))
+
+
+def calibration_of(pipeline: Pipeline, path: Path) -> Path:
+    """Where a pipeline's noise is kept: where it says, else beside it."""
+    return path.with_suffix(".noise.json") if pipeline.calibration is None else Path(pipeline.calibration)
+
+
+def with_noise(plan: Plan, calibration: Calibration, name: str) -> Plan:
+    """The plan with its noise; a calibration of something else only as a warning."""
+    differs = calibration.differs(plan.baseline.digest, plan.golden_sha256, plan.suite.repeat)
+    if not differs:
+        return plan.model_copy(update={"calibration": calibration})
+    stale = (
+        f"{name} is not used: it was measured {' and '.join(differs)}; measure again: canary calibrate noise "
+        f"{display(plan.pipeline or 'PIPELINE')}"
+    )
+    return plan.model_copy(update={"warnings": (*plan.warnings, stale)})
+
+
+def resolve(pipeline: Pipeline, path: Path, *, stage: str) -> Loaded:
+    """What a pipeline names, read and resolved for one stage.
 
     Every template is filled in once for every case, so that a prompt that
     cannot be sent is found before a token is spent. Raises UsageError with
     every problem of a file.
     """
-    pipeline = load_pipeline(path)
     suite = load_suite(Path(pipeline.suite))
     policy = Policy() if pipeline.policy is None else load_policy(Path(pipeline.policy))
     load_plugins(suite.plugins)

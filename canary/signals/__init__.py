@@ -9,6 +9,7 @@ from canary.records import Comparison, Signal
 from canary.signals.cost import cost_signals
 from canary.signals.errors import error_signals
 from canary.signals.latency import latency_signals
+from canary.signals.noise import mind_noise
 from canary.signals.quality import floor_signals, quality_signals
 from canary.signals.reading import Reading
 from canary.signals.status import settle
@@ -28,4 +29,4 @@ SIGNALS: dict[str, Callable[[Comparison, Plan], Iterator[Reading]]] = {
 def measure(comparisons: Sequence[Comparison], plan: Plan) -> tuple[Signal, ...]:
     """Every signal with its status, in the order of the comparisons."""
     readings = [reading for comparison in comparisons for reading in SIGNALS[comparison.kind](comparison, plan)]
-    return settle(readings, plan.policy)
+    return settle(mind_noise(readings, plan), plan.policy)

@@ -150,6 +150,12 @@ def _blocks(comparison: Comparison, baseline: Sample, candidate: Sample) -> NDAr
     return choose_blocks(_unit_means(candidate) - _unit_means(baseline))
 
 
+def gaps_in_time(comparison: Comparison) -> NDArray[np.float64]:
+    """Candidate minus baseline, pair by pair in the order of the clock; empty without one."""
+    samples = _finite(comparison) if comparison.timed and comparison.n else None
+    return np.empty(0) if samples is None else _unit_means(samples[1]) - _unit_means(samples[0])
+
+
 def _unit_means(sample: Sample) -> NDArray[np.float64]:
     counts = np.bincount(sample.units, minlength=sample.n_units)
     return np.asarray(
