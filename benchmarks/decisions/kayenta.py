@@ -187,7 +187,7 @@ def judge_counts(counts: Counts) -> Ints:
     rest = (base != cand) & (base * (n - base) + cand * (n - cand) > 0)
     label = np.sign(cand - base)  # where both are constant: all passed against all failed
     label[rest] = _judge_shares(base[rest], cand[rest], n[rest])
-    return label[code].reshape(counts.n.shape)
+    return np.asarray(label[code].reshape(counts.n.shape), dtype=np.int64)
 
 
 def _judge_shares(base: Ints, cand: Ints, n: Ints) -> Ints:

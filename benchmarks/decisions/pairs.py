@@ -79,8 +79,8 @@ def _pair(source: str, rows: list[dict[str, Any]], arms: tuple[str, str], field:
     names = tuple(sorted(set(strata)))
     cells = np.zeros((len(names), 4), dtype=np.int64)
     for row, stratum in zip(rows, strata, strict=True):
-        passed = tuple(bool(row[arm][field]) for arm in arms)
-        cells[names.index(stratum), _CELL[passed]] += 1
+        baseline, candidate = (bool(row[arm][field]) for arm in arms)
+        cells[names.index(stratum)][_CELL[baseline, candidate]] += 1
     return Pair(name=f"{source} {' to '.join(_short(arm) for arm in arms)}", strata=names, cells=cells)
 
 
