@@ -11,16 +11,16 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 PIPELINES = Path(__file__).resolve().parent
 EXPECTED = {"quickstart-good": 0, "quickstart-bad": 1}
-NEXT = """
-what to try next
-  canary replay {run}                    judge the same answers again, no model needed
-  canary plan pipelines/quickstart-bad.yaml   what can these cases detect?
-  canary run                                  judge recorded outputs
-  canary init somewhere                       start your own workspace
-"""
+NEXT = {
+    "canary replay {run}": "judge the same answers again: no model needed",
+    "canary plan pipelines/quickstart-bad.yaml": "what can these cases detect?",
+    "canary run": "judge outputs that were recorded before",
+    "canary init somewhere": "start a workspace of your own",
+}
 
 
 def main() -> int:
@@ -36,9 +36,18 @@ def main() -> int:
             return done.returncode
         run = max((path.parent for path in runs.glob("*/verdict.json")), key=lambda path: path.stat().st_mtime)
         verdict = json.loads((run / "verdict.json").read_text(encoding="utf-8"))
-        lines.append(f"{name + ':':<16} {verdict['verdict']}: {verdict['reason']}")
-    print("\n== both verdicts\n", *lines, NEXT.format(run=run), sep="\n")
+        lines += [f"{name + ':':<16} {verdict['verdict']}: {verdict['reason']}", *lost(verdict)]
+    print("\n== both verdicts\n", *lines, "\nwhat to try next", sep="\n")
+    for words, use in NEXT.items():
+        print(f"  {words.format(run=run):<62}  {use}")
     return 0 if went_right else 1
+
+
+def lost(verdict: dict[str, Any]) -> list[str]:
+    """A line that names the strata whose quality failed, or none."""
+    failed = [s for s in verdict["signals"] if (s["kind"], s["tier"], s["status"]) == ("quality", "blocking", "fail")]
+    names = sorted({s["stratum"] for s in failed} - {"all"})
+    return [f"{'':<16} lost stratum: {', '.join(names)}"] if names else []
 
 
 if __name__ == "__main__":

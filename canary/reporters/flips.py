@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from canary.records import Arm, Evidence, Prompt, Response, Score, Signal, Status, Verdict
@@ -38,7 +39,7 @@ class Flips:
     """The cases that changed sides, on the metrics that decided."""
 
     lost: tuple[Flip, ...]
-    """Failing strata first, deepest drop first, then by id."""
+    """Failing strata first and in turn, deepest drop first, then by id."""
     won: int
     """Cases the baseline failed and the candidate passes."""
 
@@ -60,10 +61,8 @@ def find_flips(verdict: Verdict, evidence: Evidence) -> Flips:
                 won.add(row)
             else:
                 lost.setdefault(row, (before, after))
-    order = _stratum_order(verdict)
-    flips = _flips(lost, prompts, evidence)
-    ranked = sorted(flips, key=lambda f: (order.get(f.prompt.stratum, 0.0), -f.drop, f.prompt.id, f.repeat))
-    return Flips(lost=tuple(ranked), won=len(won - lost.keys()))
+    flips = sorted(_flips(lost, prompts, evidence), key=lambda f: (-f.drop, f.prompt.id, f.repeat))
+    return Flips(lost=_dealt(flips, _stratum_order(verdict)), won=len(won - lost.keys()))
 
 
 def asked(prompt: Prompt) -> str:
@@ -145,12 +144,24 @@ def _flips(lost: Mapping[Row, Change], prompts: Mapping[str, Prompt], evidence: 
         )
 
 
-def _stratum_order(verdict: Verdict) -> dict[str, float]:
-    """The deepest drop of each stratum in question, failing strata below -1."""
-    order: dict[str, float] = {}
-    for status, offset in ((Status.INCONCLUSIVE, 0.0), (Status.FAIL, -1e6)):
+def _dealt(flips: Iterable[Flip], order: Mapping[str, tuple[int, float]]) -> tuple[Flip, ...]:
+    """Strata of one status take turns, so that the first few show each of them."""
+    others = (-int(Status.PASS), 0.0)
+    turns: Counter[str] = Counter()
+    keys: dict[Row, tuple[int, int, float, str]] = {}
+    for flip in flips:
+        status, drop = order.get(flip.prompt.stratum, others)
+        keys[flip.prompt.id, flip.repeat] = (status, turns[flip.prompt.stratum], drop, flip.prompt.stratum)
+        turns[flip.prompt.stratum] += 1
+    return tuple(sorted(flips, key=lambda flip: keys[flip.prompt.id, flip.repeat]))
+
+
+def _stratum_order(verdict: Verdict) -> dict[str, tuple[int, float]]:
+    """Worst status, negated, and deepest drop of each stratum in question."""
+    order: dict[str, tuple[int, float]] = {}
+    for status in (Status.INCONCLUSIVE, Status.FAIL):
         for signal in blocking(verdict, status):
             if signal.kind == "quality" and not is_pooled(signal):
-                stratum = str(signal.stratum)
-                order[stratum] = min(order.get(stratum, 0.0), offset + depth(signal))
+                known = order.get(str(signal.stratum), (0, 0.0))
+                order[str(signal.stratum)] = min(known, (-int(status), depth(signal)))
     return order

@@ -43,11 +43,31 @@ def test_pooled_signal_means_everywhere(
 def test_deepest_stratum_first(
     make_verdict: MakeVerdict, make_signal: MakeSignal, lost_lookup: Signal, make_evidence: MakeEvidence
 ) -> None:
-    """Failing strata come in the order of their drop, before inconclusive ones."""
+    """Failing strata take turns in the order of their drop."""
     math = make_signal(name="quality/math/pass", stratum="math", status=Status.FAIL, estimate=-0.9)
     flips = find_flips(make_verdict(Decision.ROLLBACK, lost_lookup, math), make_evidence())
 
     assert [flip.prompt.id for flip in flips.lost] == ["math-1", "lookup-1", "lookup-2", "lookup-3"]
+
+
+def test_strata_take_turns(
+    make_verdict: MakeVerdict, make_signal: MakeSignal, lost_lookup: Signal, make_evidence: MakeEvidence
+) -> None:
+    """Three cases of two lost strata show both; other strata come after all of them."""
+    cases = {f"{stratum}-{i}": (stratum, "q", "1", "1", "2") for stratum in ("lookup", "math", "chat") for i in (1, 2)}
+    math = make_signal(name="quality/math/pass", stratum="math", status=Status.FAIL, estimate=-0.1)
+    chat = make_signal(name="quality/chat/pass", stratum="chat", status=Status.INCONCLUSIVE, estimate=-0.9)
+    pooled = make_signal(status=Status.FAIL, estimate=-0.2)
+    verdict = make_verdict(Decision.ROLLBACK, pooled, chat, math, lost_lookup)
+
+    assert [flip.prompt.id for flip in find_flips(verdict, make_evidence(cases=cases)).lost] == [
+        "lookup-1",
+        "math-1",
+        "lookup-2",
+        "math-2",
+        "chat-1",
+        "chat-2",
+    ]
 
 
 def test_without_failure_all_are_shown(
