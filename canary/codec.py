@@ -20,15 +20,16 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from json.encoder import encode_basestring_ascii as _text
-from typing import Any, BinaryIO, NoReturn, TypeVar
+from typing import Any, BinaryIO, NoReturn, TypeAlias, TypeVar
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from canary.errors import EvidenceError
 from canary.plan import digest_of
-from canary.records import Arm, Attempt, Evidence, Failure, Prompt, Response, Score
+from canary.records import Arm, Attempt, Evidence, Failure, Measurement, Prompt, Response, Score
 
-Record = TypeVar("Record", Prompt, Response, Score)
+Record = TypeVar("Record", Prompt, Response, Score, Measurement)
+AnyRecord: TypeAlias = Prompt | Response | Score | Measurement
 
 CHUNK = 1 << 20
 """Bytes of lines decoded in one call; about 1,000 everyday responses."""
@@ -36,12 +37,12 @@ SHOWN = 20
 """Problems named before the rest is only counted."""
 
 
-def encode(record: Prompt | Response | Score) -> bytes:
+def encode(record: AnyRecord) -> bytes:
     """The record's line; raises EvidenceError where it cannot be one."""
     try:
         return _WRITERS[type(record)](record).encode()
     except (ValueError, TypeError, OverflowError, RecursionError) as error:
-        arm = "" if isinstance(record, Prompt) else f" of the {record.arm}"
+        arm = f" of the {record.arm}" if isinstance(record, Response | Score) else ""
         raise EvidenceError(f"{type(record).__name__.lower()} '{record.id}'{arm} cannot be written: {error}") from None
 
 
@@ -68,16 +69,20 @@ def evidence_digests(evidence: Evidence) -> dict[str, str]:
     digests = {"prompts": _sorted_digest(evidence.prompts)}
     for arm in Arm:
         digests[f"{arm}_responses"] = _sorted_digest(r for r in evidence.responses if r.arm == arm)
-    return digests | {"scores": _sorted_digest(evidence.scores)}
+    telemetry = {"telemetry": _sorted_digest(evidence.telemetry)} if evidence.telemetry else {}
+    return digests | {"scores": _sorted_digest(evidence.scores)} | telemetry
 
 
-def line_digests(prompts: Iterable[bytes], responses: Iterable[bytes], scores: Iterable[bytes]) -> dict[str, str]:
+def line_digests(
+    prompts: Iterable[bytes], responses: Iterable[bytes], scores: Iterable[bytes], telemetry: Iterable[bytes] = ()
+) -> dict[str, str]:
     """`evidence_digests` of lines that `encode` wrote, without reading them."""
     of_arm: dict[bool, list[bytes]] = {True: [], False: []}
     for line in responses:
         of_arm[b'"arm":"baseline"' in line].append(line)
     parts = {"prompts": prompts, "baseline_responses": of_arm[True], "candidate_responses": of_arm[False]}
-    return {name: _digest(lines) for name, lines in (parts | {"scores": scores}).items()}
+    more = {"telemetry": lines} if (lines := list(telemetry)) else {}
+    return {name: _digest(part) for name, part in (parts | {"scores": scores} | more).items()}
 
 
 def golden_digest(prompts: Iterable[Prompt]) -> str:
@@ -85,7 +90,7 @@ def golden_digest(prompts: Iterable[Prompt]) -> str:
     return digest_of(sorted(prompt.digest for prompt in prompts))
 
 
-def _sorted_digest(records: Iterable[Prompt | Response | Score]) -> str:
+def _sorted_digest(records: Iterable[AnyRecord]) -> str:
     return _digest(map(encode, records))
 
 
@@ -192,7 +197,20 @@ def _prompt(prompt: Prompt) -> str:
     return _document({name: getattr(prompt, name) for name in Prompt.__dataclass_fields__}) + "\n"
 
 
-_WRITERS: dict[type, Callable[[Any], str]] = {Prompt: _prompt, Response: _response, Score: _score}
+def _measurement(measurement: Measurement) -> str:
+    return (
+        f'{{"id":{_text(measurement.id)},"n":{measurement.n:d},"value":{_number(measurement.value)}'
+        f',"p":{_number(measurement.p)},"method":{_text(measurement.method)}'
+        f',"warnings":[{",".join(map(_text, measurement.warnings))}]}}\n'
+    )
+
+
+_WRITERS: dict[type, Callable[[Any], str]] = {
+    Prompt: _prompt,
+    Response: _response,
+    Score: _score,
+    Measurement: _measurement,
+}
 
 
 # Reading: pydantic's parser, twice as fast as json.loads and it checks types.
@@ -201,7 +219,7 @@ _WRITERS: dict[type, Callable[[Any], str]] = {Prompt: _prompt, Response: _respon
 @functools.cache
 def _adapters(*, strict: bool) -> dict[type, TypeAdapter[Any]]:
     config = ConfigDict(extra="forbid", allow_inf_nan=False, strict=strict)
-    kinds = (Prompt, Response, Score)
+    kinds = (Prompt, Response, Score, Measurement)
     return {kind: TypeAdapter(list[kind], config=config) for kind in kinds}  # type: ignore[valid-type]
 
 

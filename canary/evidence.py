@@ -22,14 +22,15 @@ from typing import Any
 from pydantic import ValidationError
 
 from canary import manifest
-from canary.codec import Record, decode, encode, golden_digest, line_digests, some
+from canary.codec import AnyRecord, Record, decode, encode, golden_digest, line_digests, some
 from canary.errors import EvidenceError
 from canary.manifest import File, Manifest
 from canary.plan import Plan
-from canary.records import Evidence, Prompt, Response, Score
+from canary.records import Evidence, Measurement, Prompt, Response, Score
 
 PLAN_SCHEMA = "canary-gate/plan/1"
 EVIDENCE = ("plan.json", "prompts.jsonl", "responses.jsonl", "scores.jsonl")
+TELEMETRY = "telemetry.jsonl"
 SURROUNDINGS = ("runner", "concurrency", "warmup", "versions")
 """What may change under a resumed run: a pair's two arms still share it."""
 
@@ -62,8 +63,8 @@ class RunDirectory:
 
     @property
     def telemetry(self) -> Path:
-        """What the servers said of themselves; absent where nothing was read."""
-        return self.path / "telemetry.jsonl"
+        """What was measured beside the answers; absent where nothing was."""
+        return self.path / TELEMETRY
 
     @property
     def verdict(self) -> Path:
@@ -129,7 +130,7 @@ def _made(path: Path) -> bool:
     return True
 
 
-def write_records(path: Path, records: Iterable[Prompt | Response | Score]) -> None:
+def write_records(path: Path, records: Iterable[AnyRecord]) -> None:
     """Writes a whole file of records at once."""
     _write(path, map(encode, records))
 
@@ -147,8 +148,9 @@ def load_run(path: Path) -> tuple[Plan, Evidence]:
     """
     run = RunDirectory(path)
     sealed = _sealed(run)
-    expected = {name: sealed.files[name] for name in EVIDENCE if name in sealed.files}
-    found = {name: _hashed(path / name) for name in EVIDENCE if (path / name).is_file()}
+    names = (*EVIDENCE, TELEMETRY)
+    expected = {name: sealed.files[name] for name in names if name in sealed.files}
+    found = {name: _hashed(path / name) for name in names if (path / name).is_file()}
     problems = [f"{path}: {problem}" for problem in manifest.compare_files(expected, found)]
     if problems:
         raise EvidenceError(problems)
@@ -160,7 +162,8 @@ def stored_digests(path: Path) -> dict[str, str]:
     """`codec.evidence_digests` of a run, from its files as they are."""
     run = RunDirectory(path)
     with run.prompts.open("rb") as prompts, run.responses.open("rb") as responses, run.scores.open("rb") as scores:
-        return line_digests(prompts, responses, scores)
+        telemetry = run.telemetry.read_bytes().splitlines(keepends=True) if run.telemetry.is_file() else ()
+        return line_digests(prompts, responses, scores, telemetry)
 
 
 def load_plan(run: RunDirectory) -> Plan:
@@ -190,10 +193,15 @@ def load_evidence(run: RunDirectory, plan: Plan) -> Evidence:
     prompts = load_prompts(run, plan)
     responses = read_records(Response, run.responses)
     scores = read_records(Score, run.scores)
-    problems = [*_misplaced_responses(run, prompts, responses), *_misplaced_scores(run, responses, scores)]
+    telemetry = read_records(Measurement, run.telemetry) if run.telemetry.is_file() else ()
+    problems = [
+        *_misplaced_responses(run, prompts, responses),
+        *_misplaced_scores(run, responses, scores),
+        *_doubled(run.telemetry, (measurement.id for measurement in telemetry)),
+    ]
     if problems:
         raise EvidenceError(problems)
-    return Evidence(prompts=prompts, responses=responses, scores=scores)
+    return Evidence(prompts=prompts, responses=responses, scores=scores, telemetry=telemetry)
 
 
 def load_prompts(run: RunDirectory, plan: Plan) -> tuple[Prompt, ...]:

@@ -201,6 +201,18 @@ class CostRules(Written):
     per_request: CostRule = CostRule()
 
 
+class PerplexityRule(Written):
+    """How much less expected the candidate's own words may be to it; shown only."""
+
+    max_ratio: Ratio = 1.10
+
+
+class DriftRules(Written):
+    """Whether answers moved; never decides, so there is no tier."""
+
+    perplexity: PerplexityRule = PerplexityRule()
+
+
 class Any_(Written):  # noqa: N801 - the word of the policy file
     """True harm in any member."""
 
@@ -268,6 +280,7 @@ class Policy(Written):
     latency: LatencyRules = LatencyRules()
     errors: ErrorRules = ErrorRules()
     cost: CostRules = CostRules()
+    drift: DriftRules = DriftRules()
     composites: dict[str, Expression] = {"rollback": Any_(any=("*",))}
     false_alarm_rates: dict[str, Fraction] = Field(
         {}, description="measured P(fail | nothing changed) of a signal; lets it stand under `all`"

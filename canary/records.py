@@ -165,12 +165,28 @@ class Score:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Measurement:
+    """What was tested where the data was, since the data itself is not kept."""
+
+    id: str
+    """The signal it serves, like `drift/embedding`."""
+    n: int
+    """Pairs behind it."""
+    value: float
+    p: float
+    """Of no difference between the arms."""
+    method: str
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
     """Everything a verdict is computed from."""
 
     prompts: tuple[Prompt, ...]
     responses: tuple[Response, ...]
     scores: tuple[Score, ...]
+    telemetry: tuple[Measurement, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -180,7 +196,7 @@ class Comparison:
     name: str
     """The signal's name, or for latency the prefix of several."""
     kind: str
-    """`quality`, `errors`, `latency`, `cost` or `floor`."""
+    """`quality`, `errors`, `latency`, `cost`, `floor` or `drift`."""
     stratum: str
     metric: str
     scale: Scale
@@ -200,6 +216,8 @@ class Comparison:
     candidate_units: NDArray[np.int64] | None = None
     timed: bool = False
     """Pairs stand in the order they were started, by the clock."""
+    measured: Measurement | None = None
+    """A test that was done already, where only its result is evidence."""
     recorded: bool = False
     """The scores came with the responses instead of from assertions."""
     missing: tuple[str, ...] = ()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from canary.compare.cost import cost_comparisons
+from canary.compare.drift import drift_comparisons
 from canary.compare.errors import error_comparisons
 from canary.compare.latency import latency_comparisons
 from canary.compare.quality import floor_comparisons, quality_comparisons
@@ -34,4 +35,5 @@ def compare(evidence: Evidence, plan: Plan) -> tuple[Comparison, ...]:
         *error_comparisons(table),
         *latency_comparisons(table, plan),
         *cost_comparisons(table, plan),
+        *drift_comparisons(table, evidence.telemetry),
     )

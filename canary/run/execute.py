@@ -24,6 +24,7 @@ from canary.evidence import (
 from canary.journal import Journal, Key
 from canary.protocols import Answers, Pair, Runner
 from canary.records import Arm, Prompt, Response
+from canary.run.drift import Kept, measure_drift
 from canary.run.load import Loaded, load
 from canary.run.progress import Progress
 from canary.run.recorded import Judged
@@ -77,8 +78,11 @@ def _finish(run: RunDirectory, loaded: Loaded, err: TextIO) -> Finished:
             print(f"canary: {warning}", file=err)
         _answer(journal, loaded, err)
     responses = read_records(Response, run.responses)
-    scores = score_responses(loaded.golden.prompts, responses, loaded.suite, stage=loaded.plan.stage)
+    kept = Kept()
+    scores = score_responses(loaded.golden.prompts, responses, loaded.suite, stage=loaded.plan.stage, embed=kept.open)
     write_records(run.scores, scores)
+    if telemetry := tuple(measure_drift(kept, responses, loaded.plan)):
+        write_records(run.telemetry, telemetry)
     evidence = load_evidence(run, loaded.plan)
     judged = Judged(verdict=evaluate(evidence, loaded.plan), evidence=evidence, plan=loaded.plan)
     for sentence in write_reports(judged, run.path):

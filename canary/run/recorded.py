@@ -15,6 +15,7 @@ from canary.golden import GoldenSet, load_golden_sets
 from canary.plan import Plan, ReleasePlan, Suite, digest_of
 from canary.policy import Policy
 from canary.records import Arm, Evidence, Prompt, Response, Verdict
+from canary.run.drift import Kept, measure_drift
 from canary.run.resolve import make_plan
 from canary.run.scoring import score_responses
 
@@ -47,7 +48,8 @@ def compare_files(
     cases = load_golden_sets([Path(path) for path in asked.golden_sets], asked) if suite or golden else None
     cases = cases or cases_of(responses)
     require_known(responses, cases)
-    scores = score_responses(cases.prompts, responses, asked, stage="compare")
+    kept = Kept()
+    scores = score_responses(cases.prompts, responses, asked, stage="compare", embed=kept.open)
     digests = evidence_digests(Evidence(prompts=(), responses=responses, scores=()))
     plan = make_plan(
         stage="compare",
@@ -57,7 +59,8 @@ def compare_files(
         suite=asked,
         golden=cases,
     )
-    evidence = Evidence(prompts=cases.prompts, responses=responses, scores=scores)
+    drift = tuple(measure_drift(kept, responses, plan))
+    evidence = Evidence(prompts=cases.prompts, responses=responses, scores=scores, telemetry=drift)
     return Judged(verdict=evaluate(evidence, plan), evidence=evidence, plan=plan)
 
 

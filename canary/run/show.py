@@ -40,5 +40,7 @@ def keep(judged: Judged, path: Path) -> None:
     run = create_run(path, judged.plan, judged.evidence.prompts)
     write_records(run.responses, judged.evidence.responses)
     write_records(run.scores, judged.evidence.scores)
+    if judged.evidence.telemetry:
+        write_records(run.telemetry, judged.evidence.telemetry)
     write_reports(judged, run.path)
     seal(run)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from canary.plan import Plan
 from canary.records import Comparison, Signal
 from canary.signals.cost import cost_signals
+from canary.signals.drift import drift_signals
 from canary.signals.errors import error_signals
 from canary.signals.latency import latency_signals
 from canary.signals.noise import mind_noise
@@ -22,6 +23,7 @@ SIGNALS: dict[str, Callable[[Comparison, Plan], Iterator[Reading]]] = {
     "errors": error_signals,
     "latency": latency_signals,
     "cost": cost_signals,
+    "drift": drift_signals,
 }
 """Kind of comparison to the signals read from it."""
 

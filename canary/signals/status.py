@@ -45,7 +45,8 @@ def _in_family(reading: Reading) -> bool:
 def _signal(reading: Reading, adjusted: float | None, policy: Policy) -> Signal:
     finding = reading.finding
     harm = _harm(reading, adjusted)
-    status, reason = _status(reading, harm, policy.alpha)
+    moved = reading.finding if reading.name == "drift/embedding" and reading.is_measured else None
+    status, reason = _drift(moved, harm, policy.alpha) if moved else _status(reading, harm, policy.alpha)
     warnings = reading.warnings
     if status is Status.PASS and harm <= policy.alpha.rollback:
         warnings = (*warnings, f"a real loss, though within tolerance: {_change(reading)}, {p_value(harm)}")
@@ -108,6 +109,14 @@ def _status(reading: Reading, harm: float, alpha: Alpha) -> tuple[Status, str]:
             f"pooled margin of {100 * (reading.sign_off or 0):g} points needs a person's sign-off"
         )
     return Status.PASS, f"{numbers}: {_bound(reading)} excluded, {p_value(finding.noninferior.p)} < {alpha.promote:g}"
+
+
+def _drift(finding: Finding, harm: float, alpha: Alpha) -> tuple[Status, str]:
+    """Answers that moved, for good or ill, or no sign of it, which excludes nothing."""
+    found, p = f"energy distance {finding.candidate:.3g} between the arms' answers", p_value(harm)
+    if harm <= alpha.rollback:
+        return Status.FAIL, f"{found}: they moved, {p} <= {alpha.rollback:g}"
+    return Status.INCONCLUSIVE, f"{found}: no drift found, {p} > {alpha.rollback:g}, and none excluded"
 
 
 def _beyond(reading: Reading, finding: Finding) -> bool:

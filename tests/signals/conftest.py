@@ -12,7 +12,7 @@ from canary.codec import golden_digest
 from canary.evaluate import evaluate
 from canary.plan import Plan, ReleasePlan, StratumPlan, Suite, digest_of
 from canary.policy import Policy
-from canary.records import Arm, Evidence, Prompt, Response, Scale, Score, Signal, Verdict
+from canary.records import Arm, Evidence, Measurement, Prompt, Response, Scale, Score, Signal, Verdict
 
 Judge = Callable[..., Verdict]
 
@@ -84,6 +84,7 @@ def judge() -> Judge:
         scale: Scale = Scale.PASS_FAIL,
         policy: Mapping[str, Any] | None = None,
         responses: tuple[Sequence[Mapping[str, Any]], Sequence[Mapping[str, Any]]] | None = None,
+        telemetry: tuple[Measurement, ...] = (),
         **plan: Any,
     ) -> Verdict:
         cases = len(baseline)
@@ -99,7 +100,7 @@ def judge() -> Judge:
             *make_scores(prompts, Arm.BASELINE, baseline, scale),
             *make_scores(prompts, Arm.CANDIDATE, candidate, scale),
         )
-        evidence = Evidence(prompts=prompts, responses=answers, scores=scores)
+        evidence = Evidence(prompts=prompts, responses=answers, scores=scores, telemetry=telemetry)
         return evaluate(evidence, make_plan(prompts, policy or {}, repeat, **plan))
 
     return run
