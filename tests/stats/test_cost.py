@@ -91,6 +91,13 @@ def test_equal_costs_prove_a_margin_only_by_their_number() -> None:
     assert not few.can_reject
 
 
+def test_equal_costs_of_two_streams_prove_a_margin_only_by_their_number() -> None:
+    """The same holds unpaired, where the error is that of one more unit in both arms."""
+    few, many = (compare_ratio_of_means_unpaired(np.ones(n), np.ones(n), max_ratio=1.1, alpha=0.05) for n in (10, 60))
+    assert few.noninferior.p > 0.05 > many.noninferior.p
+    assert few.harm.p == 0.5
+
+
 def test_double_cost_without_variance_is_harm() -> None:
     """A price that doubles for every request is harm, though nothing varies."""
     found = paired(np.full(30, 0.01), np.full(30, 0.02))

@@ -339,7 +339,7 @@ def compare(base: Floats, cand: Floats, max_ratio: float, seed: int) -> Finding:
 
 @pytest.mark.slow
 def test_a_tail_break_is_the_slow_shares_to_find() -> None:
-    """Among 13 signals, 2 % to 4 % slow at n = 2,000 fails about .83 of the runs; the body never does."""
+    """Among 13 signals, 2 % to 4 % slow at n = 2,000 fails at least .80 of the runs; the body never does."""
     runs, n = 2_000, 2_000
     rng = np.random.default_rng(0)
     found, passed, blamed = [], [], []
@@ -354,7 +354,7 @@ def test_a_tail_break_is_the_slow_shares_to_find() -> None:
         passed.append(aa.noninferior.p < 0.05)
         if run < 200:
             blamed.append(trimmed(base, cand).noninferior.p >= 0.05)
-    assert np.mean(found) == pytest.approx(0.83, abs=0.03)
+    assert np.mean(found) >= 0.8
     assert np.mean(passed) >= 0.99
     assert np.mean(blamed) <= 0.02
 

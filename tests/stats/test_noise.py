@@ -4,7 +4,15 @@ import numpy as np
 import pytest
 from statsmodels.tsa.stattools import acf
 
-from canary.stats.noise import autocorrelation, block_length, discordance, noise_margin, split_variance
+from canary.stats.noise import (
+    autocorrelation,
+    block_length,
+    discordance,
+    lag_one,
+    noise_margin,
+    split_variance,
+    too_quiet,
+)
 from canary.stats.power import tango_power
 
 
@@ -48,6 +56,18 @@ def test_autocorrelation_is_statsmodels() -> None:
 def test_block_length_is_one_without_memory() -> None:
     """Independent latencies are resampled one by one."""
     assert block_length(np.random.default_rng(0).normal(size=300)) == 1
+
+
+def test_lag_one_of_short_series_is_nothing() -> None:
+    """Two values have no memory to speak of; three have, within [-1, 1]."""
+    assert lag_one([1.0, 2.0]) == 0
+    assert lag_one([1.0, 2.0, 3.0]) == pytest.approx(autocorrelation([1.0, 2.0, 3.0], 1)[0])
+
+
+def test_a_candidate_quieter_than_the_baseline_stands_out() -> None:
+    """2 changed pairs of 200 where the baseline changes 40 with itself is suspicious; 38 is not."""
+    assert too_quiet(2, 200, 40, 200) < 1e-6
+    assert too_quiet(38, 200, 40, 200) > 0.3
 
 
 @pytest.mark.parametrize("power", [0.5, 0.8])

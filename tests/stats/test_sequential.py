@@ -137,6 +137,15 @@ def test_e_holm_ignores_the_order() -> None:
     assert e_holm(log_e[order]) == pytest.approx(e_holm(log_e)[order])
 
 
+def test_losses_and_gains_move_their_own_process() -> None:
+    """A run of losses speaks for harm and against safety; a run of ties for safety alone."""
+    losses, ties = np.full(200, -1.0), np.zeros(200)
+    assert harm_bets(0.05).advance(harm_values(losses)).log_e > ALARM
+    assert safety_bets(0.1, 0.05).advance(safety_values(losses)).log_e < 0
+    assert harm_bets(0.05).advance(harm_values(ties)).log_e == pytest.approx(0)
+    assert safety_bets(0.1, 0.05).advance(safety_values(ties)).log_e > ALARM
+
+
 def test_impossible_input_is_refused() -> None:
     """Shares outside [0, 1] and values outside [0, 1] are errors."""
     with pytest.raises(ValueError, match="shares"):
