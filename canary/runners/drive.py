@@ -78,10 +78,12 @@ class _Arms:
     releases: Mapping[Arm, Release]
     generates: Mapping[Arm, Generate]
     alone: asyncio.Lock
-    """Held by the one pair that is asked again, so that it kills no other."""
+    """Held by a pair that is asked again: it comes first, and kills no other."""
 
     async def answer(self, pair: Pair) -> Answers:
         """Both answers; a pair whose arm died is asked again, whole, once."""
+        async with self.alone:
+            pass
         answers = await self._both(pair)
         if not any(isinstance(answer, ArmLostError) for answer in answers):
             return _recorded(pair, answers)

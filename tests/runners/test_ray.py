@@ -212,8 +212,8 @@ class TestDeath:
         written = Written(on_write=kill)
         runner.run(recorded(tmp_path, 100), pairs(100), written)
 
-        assert written.outputs == {str(n): (f"baseline {n}", f"candidate {n}") for n in range(100)}
         assert (len(killed), written.errors) == (2, set())
+        assert written.outputs == {str(n): (f"baseline {n}", f"candidate {n}") for n in range(100)}
 
     def test_deadly_prompt(self) -> None:
         """A pair whose arms die twice is an error in both; the others are answered."""
