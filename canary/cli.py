@@ -90,7 +90,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"canary-gate {_version()}")
     commands = parser.add_subparsers(metavar="command", required=True)
-    for add in (_add_init, _add_compare, _add_plan, _add_run, _add_replay, _add_verify, _add_calibrate):
+    for add in (_add_init, _add_compare, _add_plan, _add_run, _add_replay, _add_verify, _add_calibrate, _add_history):
         add(commands)
     return parser
 
@@ -185,6 +185,14 @@ def _add_calibrate(commands: Commands) -> None:
     noise.set_defaults(command=_calibrate_noise)
 
 
+def _add_history(commands: Commands) -> None:
+    command = _add(
+        commands, "history", "show past runs of a baseline, and where they left their limits", "canary history"
+    )
+    command.add_argument("runs", type=Path, nargs="?", default=Path("runs"), help="folder of runs (default: runs)")
+    command.set_defaults(command=_history)
+
+
 def _add_pipeline(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "pipeline", type=Path, nargs="?", help="pipeline file (default: pipelines/recorded.yaml, which needs no GPU)"
@@ -270,6 +278,16 @@ def _calibrate_noise(arguments: argparse.Namespace, out: TextIO, err: TextIO) ->
     )
     print(render_calibration(calibrated), file=out)
     print(f"run: {calibrated.run}", file=err)
+    return 0
+
+
+def _history(arguments: argparse.Namespace, out: TextIO, err: TextIO) -> int:
+    from canary.run.history import read_history, render_history  # noqa: PLC0415
+
+    history = read_history(arguments.runs)
+    for problem in history.problems:
+        print(f"canary: {problem}", file=err)
+    print(render_history(history), file=out)
     return 0
 
 

@@ -1,0 +1,159 @@
+"""Past runs of one baseline on one golden set, as a control chart.
+
+What the baseline scores of itself should stay where it was: it is the same
+release and the same questions. Where it moves, the bench or the service behind
+it did, and no comparison with it means what it meant before.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from canary import manifest
+from canary.document import display
+from canary.errors import UsageError
+from canary.located import printable
+from canary.records import VERDICT_SCHEMA, Tier
+from canary.stats.control import MINIMUM, Chart, chart
+
+POOLED = "quality/all/"
+FILES = ("verdict.json", "plan.json")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Past:
+    """One sealed run."""
+
+    run: str
+    verdict: str
+    baseline_name: str
+    baseline: str
+    golden: str
+    metric: str
+    """Of the pooled quality; empty where the run has none."""
+    score: float | None
+    """The baseline's own, pooled."""
+    estimate: float | None
+    """Candidate minus baseline, pooled."""
+
+    @property
+    def question(self) -> tuple[str, str, str]:
+        """Runs that share it belong on one chart."""
+        return self.baseline, self.golden, self.metric
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class History:
+    """Every run of a folder, oldest first, and what could not be read."""
+
+    runs: tuple[Past, ...]
+    problems: tuple[str, ...]
+
+
+def read_history(folder: Path) -> History:
+    """Sealed runs by name, which begins with the time they started.
+
+    A run that is not finished is left out; one that is not what it was sealed
+    as is left out and named.
+    """
+    if not folder.is_dir():
+        raise UsageError(f"{display(folder)} is no folder of runs (got nothing to read)")
+    runs, problems = [], []
+    for path in sorted(path.parent for path in folder.glob("*/manifest.json")):
+        try:
+            runs.append(_past(path))
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            problems.append(f"{display(path)} is left out: {error if str(error) else type(error).__name__}")
+    return History(runs=tuple(runs), problems=tuple(problems))
+
+
+def _past(path: Path) -> Past:
+    """Raises ValueError where the verdict is not the sealed one."""
+    sealed = manifest.read((path / "manifest.json").read_bytes())
+    documents = {name: (path / name).read_bytes() for name in FILES}
+    for name, data in documents.items():
+        if sealed is None or name not in sealed.files or sealed.files[name].sha256 != hashlib.sha256(data).hexdigest():
+            raise ValueError(f"{name} is not what the manifest says (canary verify {display(path)})")
+    verdict = json.loads(documents["verdict.json"])
+    if verdict["schema"] != VERDICT_SCHEMA:
+        raise ValueError(f"another version wrote its verdict ({verdict['schema']})")
+    pooled = _pooled(verdict["signals"])
+    return Past(
+        run=path.name,
+        verdict=verdict["verdict"],
+        baseline_name=verdict["baseline"]["name"],
+        baseline=verdict["baseline"]["digest"],
+        golden=json.loads(documents["plan.json"])["golden_sha256"],
+        metric=pooled.get("metric", ""),
+        score=pooled.get("baseline"),
+        estimate=pooled.get("estimate"),
+    )
+
+
+def _pooled(signals: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """`pass` over all strata, else the first pooled metric that decides."""
+    pooled = [s for s in signals if s["name"].startswith(POOLED) and s["tier"] == Tier.BLOCKING]
+    return next((s for s in pooled if s["metric"] == "pass"), pooled[0] if pooled else {})
+
+
+def render_history(history: History) -> str:
+    """A table for each baseline and golden set, each run against those before it."""
+    groups: dict[tuple[str, str, str], list[Past]] = {}
+    for run in history.runs:
+        groups.setdefault(run.question, []).append(run)
+    if not groups:
+        return "no finished run"
+    return "\n\n".join("\n".join(_table(runs)) for runs in groups.values())
+
+
+def _table(runs: Sequence[Past]) -> Iterator[str]:
+    first = runs[0]
+    yield f"{printable(first.baseline_name)} ({first.baseline[:8]}) on golden set {first.golden[:8]}, {printable(first.metric) or 'no score'}"
+    width = max(len(run.run) for run in runs)
+    yield f"{'run':{width}}  {'verdict':8}  {'baseline':>8}  {'change':>7}"
+    scores: list[float] = []
+    estimates: list[float] = []
+    for run in runs:
+        flags = [*_flags("baseline", scores, run.score), *_flags("change", estimates, run.estimate)]
+        values = f"{_shown(run.score)}  {_signed(run.estimate)}  {'; '.join(flags)}"
+        yield f"{printable(run.run):{width}}  {run.verdict:8}  {values}".rstrip()
+        scores += _known(run.score)
+        estimates += _known(run.estimate)
+    yield _limits(scores)
+
+
+def _flags(name: str, past: Sequence[float], newest: float | None) -> Iterator[str]:
+    """Where a value stands against those before it."""
+    found = None if newest is None else _chart(past, newest)
+    if found is not None and found.is_outside:
+        yield f"{name} outside {found.low:.3f}..{found.high:.3f}"
+    if found is not None and found.is_shifted:
+        yield f"{name} shifted: eight on one side of {found.center:.3f}"
+
+
+def _chart(past: Sequence[float], newest: float) -> Chart | None:
+    return chart(past, newest) if len(past) >= MINIMUM else None
+
+
+def _limits(scores: Sequence[float]) -> str:
+    found = _chart(scores, scores[-1]) if scores else None
+    if found is None:
+        return f"{len(scores)} runs with a score; {MINIMUM} make a chart"
+    return f"the next baseline score belongs in {found.low:.3f}..{found.high:.3f}"
+
+
+def _known(value: float | None) -> Iterable[float]:
+    return () if value is None else (value,)
+
+
+def _shown(value: float | None) -> str:
+    return f"{'-':>8}" if value is None else f"{value:8.3f}"
+
+
+def _signed(value: float | None) -> str:
+    return f"{'-':>7}" if value is None else f"{value:+7.3f}"
