@@ -113,7 +113,8 @@ def render_history(history: History) -> str:
 
 def _table(runs: Sequence[Past]) -> Iterator[str]:
     first = runs[0]
-    yield f"{printable(first.baseline_name)} ({first.baseline[:8]}) on golden set {first.golden[:8]}, {printable(first.metric) or 'no score'}"
+    name, metric = printable(first.baseline_name), printable(first.metric) or "no score"
+    yield f"{name} ({first.baseline[:8]}) on golden set {first.golden[:8]}, {metric}"
     width = max(len(run.run) for run in runs)
     yield f"{'run':{width}}  {'verdict':8}  {'baseline':>8}  {'change':>7}"
     scores: list[float] = []

@@ -4,6 +4,21 @@ An e-process starts at 1 and, while the candidate is no worse, exceeds 1/alpha
 at any moment with probability at most alpha (Ville's inequality), so looking
 costs nothing. Its state is a value: stored, restarted and advanced, never
 reset inside a window; a new candidate starts a new one.
+
+What a controller does with it, at any moment and as often as it likes:
+
+1. `split_alpha` once: the looks get the first level, the one final fixed-n
+   test at the window's end the second.
+2. A process per signal: `OddsProcess` for bad events (errors, slow requests,
+   failed checks; `first_events` keeps one a routing key), `BettingProcess` for
+   paired differences (pooled: of `stratum_blocks`). Harm and safety are two
+   processes, `of_harm` and `of_safety`, `harm_bets` and `safety_bets`.
+3. After each batch `advance`; the value returned is all there is to store
+   (`dataclasses.asdict` gives its fields, the class takes them back).
+4. Roll back when `e_bonferroni` of the harm processes' `peak`s, or `e_holm` of
+   their `log_e` *now*, reaches log(1/alpha): means of peaks would be no
+   e-value. `e_mean` is for diffuse harm. Promote early only when every safety
+   process has reached log(1/alpha.promote share of the looks).
 """
 
 from __future__ import annotations
