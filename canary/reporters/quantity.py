@@ -13,6 +13,7 @@ SAME = "~"
 """No change can be told from none."""
 
 _SHARES = frozenset({"errors", "guardrail", "cache", "saturation"})
+_NO_SHARE = {Scale.BOUNDED}
 _DIGITS = 3
 
 
@@ -26,7 +27,10 @@ class Unit(enum.Enum):
 
 
 def units_of(verdict: Verdict, evidence: Evidence) -> dict[str, Unit]:
-    """The unit of every signal by its name; a metric's scale is its scores'."""
+    """The unit of every signal by its name; a metric's scale is its scores'.
+
+    Ordered grades are compared by the share of prompts answered better.
+    """
     scales: dict[str, set[Scale]] = {}
     for metric, scale in {(score.metric, score.scale) for score in evidence.scores}:
         scales.setdefault(metric, set()).add(scale)
@@ -72,7 +76,7 @@ def interval(signal: Signal, unit: Unit) -> str:
 
 def margin(signal: Signal, unit: Unit) -> str:
     """The margin as a bound on the change: `-10.0 pp`, `+3.0 pp`, `×1.15`."""
-    if signal.margin is None:
+    if signal.margin is None or (signal.kind == "drift" and not signal.margin):
         return ABSENT
     return change(signal.margin if signal.effect == "ratio" else direction(signal) * signal.margin, signal, unit)
 
@@ -110,7 +114,8 @@ def _unit(signal: Signal, scales: Mapping[str, set[Scale]]) -> Unit:
         return Unit.SHARE if signal.metric == "slow" else Unit.SECONDS
     if signal.kind == "cost":
         return Unit.DOLLARS
-    if signal.kind in _SHARES or scales.get(signal.metric) == {Scale.PASS_FAIL}:
+    counted = {Scale.PASS_FAIL, Scale.ORDINAL} if signal.kind == "quality" else {Scale.PASS_FAIL}
+    if signal.kind in _SHARES or scales.get(signal.metric, _NO_SHARE) <= counted:
         return Unit.SHARE
     return Unit.SCORE
 
@@ -127,7 +132,7 @@ def _bare(number: float, signal: Signal, unit: Unit) -> str:
         case Unit.DOLLARS:
             return f"{'-' if number < 0 else '+'}${significant(abs(number))}"
         case Unit.SCORE:
-            return f"{number:+.3f}"
+            return f"{number:+.3f}" if round(number, 3) else "0.000"
 
 
 def _suffix(signal: Signal, unit: Unit) -> str:

@@ -123,3 +123,16 @@ def test_units_follow_the_scale(
         Unit.SHARE,
     ]
     assert Unit.SCORE is units_of(verdict, make_evidence(scale=Scale.BOUNDED))["quality/all/pass"]
+    assert Unit.SHARE is units_of(verdict, make_evidence(scale=Scale.ORDINAL))["quality/all/pass"]
+
+    floor = make_verdict(Decision.HOLD, make_signal(kind="floor"))
+
+    assert Unit.SCORE is units_of(floor, make_evidence(scale=Scale.ORDINAL))["quality/all/pass"]
+
+
+def test_margins_of_nothing(make_signal: MakeSignal) -> None:
+    """A floor's margin is zero without a sign; drift that is only found has none."""
+    floor = make_signal(kind="floor", margin=0.0)
+    drift = make_signal(kind="drift", margin=0.0)
+
+    assert [margin(floor, Unit.SCORE), margin(floor, Unit.SHARE), margin(drift, Unit.SCORE)] == ["0.000", "0.0 pp", "-"]
