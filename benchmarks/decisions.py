@@ -25,7 +25,7 @@ from benchmarks.decisions.cell import Cell
 from benchmarks.decisions.grid import simulated_cells
 from benchmarks.decisions.pairs import real_cells
 from benchmarks.decisions.picture import draw
-from benchmarks.decisions.product import mismatches
+from benchmarks.decisions.product import mismatches, plan_of
 from benchmarks.decisions.table import Rates, Row, broken_promises, judge, render
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -51,7 +51,7 @@ def judged(cells: Iterator[Cell], problems: list[str]) -> Iterator[Row]:
 
 def timed(problems: list[str]) -> Iterator[Row]:
     """Two rows a stream: Kayenta's rule given requests, and minutes."""
-    plan = latency.plan_of({"default": latency.REQUESTS})
+    plan = plan_of({"default": latency.REQUESTS})
     steady = latency.steady_readings(plan)
     for stream in latency.STREAMS:
         verdicts = latency.judge_stream(stream)

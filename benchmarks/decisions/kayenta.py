@@ -108,11 +108,15 @@ def find_shift(statistic: Function, lowest: Floats, highest: Floats, confidence:
     return Shift(estimate=root(0.0), low=root(z), high=root(-z))
 
 
-def classify(shift: Shift, mean_ratio: Floats, tolerance: float) -> Ints:
-    """HIGH, LOW or PASS of m metrics; a ratio that is undefined (NaN) agrees with all."""
+def classify(shift: Shift, ratio: Floats, tolerance: float, allowed: tuple[float, float] = (1.0, 1.0)) -> Ints:
+    """HIGH, LOW or PASS of m metrics.
+
+    `allowed` are the ratios of means from which a decrease and an increase
+    count; a ratio that is undefined (NaN) counts always.
+    """
     bound = tolerance * np.abs(shift.estimate)
-    high = (shift.low > bound) & ~(mean_ratio < 1)
-    low = (shift.high < -bound) & ~(mean_ratio > 1)
+    high = (shift.low > bound) & ~(ratio < allowed[1])
+    low = (shift.high < -bound) & ~(ratio > allowed[0])
     return np.where(high, HIGH, np.where(low, LOW, PASS)).astype(np.int64)
 
 
@@ -157,6 +161,7 @@ def judge_values(
     *,
     tolerance: float = TOLERANCE,
     confidence: float = CONFIDENCE,
+    allowed: tuple[float, float] = (1.0, 1.0),
     seed: int = 0,
 ) -> int:
     """HIGH, LOW or PASS of one metric from its points.
@@ -172,7 +177,7 @@ def judge_values(
         rng = np.random.default_rng(seed)
         baseline, candidate = (rng.normal(arm, np.abs(arm) * _NOISE) for arm in (baseline, candidate))
     ratio = mean_ratio(np.array([baseline.mean()]), np.array([candidate.mean()]))
-    return int(classify(shift_of_values(baseline, candidate, confidence), ratio, tolerance)[0])
+    return int(classify(shift_of_values(baseline, candidate, confidence), ratio, tolerance, allowed)[0])
 
 
 def judge_counts(counts: Counts) -> Ints:

@@ -118,6 +118,8 @@ def _summary(rows: Sequence[Row]) -> Iterator[tuple[str, ...]]:
         ("unchanged promoted, mean", unchanged, "promote"),
         ("hold, mean of all cells", many, "hold"),
     ):
+        if not chosen:
+            continue
         field = share.removeprefix("worst ")
         values = {rule: [getattr(row.rates[rule], field) for row in chosen] for rule in RULES}
         reduce = max if share.startswith("worst") else np.mean
