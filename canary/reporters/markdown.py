@@ -31,7 +31,7 @@ _SIGNS = {Status.PASS: "✅", Status.INCONCLUSIVE: "❔", Status.FAIL: "❌"}
 def render(verdict: Verdict, evidence: Evidence, plan: Plan) -> str:
     """The summary, under `BUDGET` bytes whatever the evidence holds."""
     text = "\n".join(_within(_alert(verdict), BUDGET // 10)) + "\n"
-    text += "\n".join(_within(_table(verdict, evidence), int(BUDGET * _TABLE_SHARE))) + "\n"
+    text += "\n".join(_within(_table(verdict, evidence, plan), int(BUDGET * _TABLE_SHARE))) + "\n"
     text += "\n".join(_within(_questions(verdict, plan), BUDGET // 10)) + "\n"
     left = BUDGET - len(text.encode()) - 1000
     text += "\n".join(_within(_flips(verdict, evidence), left)) + "\n"
@@ -59,8 +59,8 @@ def _alert(verdict: Verdict) -> Iterator[str]:
     yield ""
 
 
-def _table(verdict: Verdict, evidence: Evidence) -> Iterator[str]:
-    sheet = tabulate(verdict, evidence)
+def _table(verdict: Verdict, evidence: Evidence, plan: Plan) -> Iterator[str]:
+    sheet = tabulate(verdict, evidence, plan)
     yield f"| | signal | baseline | candidate | change | {interval_name(verdict)} | margin | n | status |"
     yield "|:-:|:--|--:|--:|--:|--:|--:|--:|:--|"
     yield from map(_row, sheet.rows)

@@ -6,6 +6,7 @@ import enum
 import math
 from collections.abc import Mapping
 
+from canary.plan import Plan
 from canary.records import Evidence, Scale, Signal, Verdict
 
 ABSENT = "-"
@@ -26,14 +27,15 @@ class Unit(enum.Enum):
     SCORE = enum.auto()
 
 
-def units_of(verdict: Verdict, evidence: Evidence) -> dict[str, Unit]:
-    """The unit of every signal by its name; a metric's scale is its scores'.
+def units_of(verdict: Verdict, evidence: Evidence, plan: Plan) -> dict[str, Unit]:
+    """The unit of every signal by its name.
 
-    Ordered grades are compared by the share of prompts answered better.
+    A metric's scale is its scores' where the policy names none. Ordered grades are compared by the share of prompts answered better.
     """
     scales: dict[str, set[Scale]] = {}
     for metric, scale in {(score.metric, score.scale) for score in evidence.scores}:
         scales.setdefault(metric, set()).add(scale)
+    scales |= {metric: {rule.scale} for metric, rule in plan.policy.quality.metrics.items() if rule.scale}
     return {signal.name: _unit(signal, scales) for signal in verdict.signals}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from canary.plan import Plan
 from canary.records import Evidence, Signal, Tier, Verdict
 from canary.reporters.quantity import effect, interval, margin, units_of, value
 from canary.reporters.ranking import ranked
@@ -36,9 +37,9 @@ class Sheet:
     """Note k is marked k + 1; as written, not yet safe to show."""
 
 
-def tabulate(verdict: Verdict, evidence: Evidence) -> Sheet:
+def tabulate(verdict: Verdict, evidence: Evidence, plan: Plan) -> Sheet:
     """Every signal of the verdict as a row; equal warnings share a footnote."""
-    units = units_of(verdict, evidence)
+    units = units_of(verdict, evidence, plan)
     notes: dict[str, int] = {}
     rows = []
     for signal in ranked(verdict.signals):

@@ -72,7 +72,7 @@ def _encodable(out: TextIO) -> Reporter:
 
 
 def _report(verdict: Verdict, evidence: Evidence, plan: Plan, width: int | None) -> Iterator[Line]:
-    sheet = tabulate(verdict, evidence)
+    sheet = tabulate(verdict, evidence, plan)
     yield _title(verdict)
     yield line()
     yield from table(_columns(verdict, sheet), width)

@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from canary.plan import Plan
+from canary.policy import Policy
 from canary.records import Decision, Evidence, Scale, Signal, Verdict
 from canary.reporters.quantity import Unit, effect, interval, margin, seconds, significant, units_of, value
 
@@ -106,7 +108,7 @@ def test_score_differences_keep_their_sign(make_signal: MakeSignal) -> None:
 
 
 def test_units_follow_the_scale(
-    make_signal: MakeSignal, make_verdict: Callable[..., Verdict], make_evidence: Callable[..., Evidence]
+    make_signal: MakeSignal, make_verdict: Callable[..., Verdict], make_evidence: Callable[..., Evidence], plan: Plan
 ) -> None:
     """Pass/fail metrics are shares; any other score is a plain number."""
     slow = make_signal(name="latency/ttft/slow", kind="latency", metric="slow")
@@ -115,19 +117,25 @@ def test_units_follow_the_scale(
     errors = make_signal(name="errors/server", kind="errors", metric="server")
     verdict = make_verdict(Decision.HOLD, make_signal(), slow, trimmed, cost, errors)
 
-    assert list(units_of(verdict, make_evidence()).values()) == [
+    assert list(units_of(verdict, make_evidence(), plan).values()) == [
         Unit.SHARE,
         Unit.SHARE,
         Unit.SECONDS,
         Unit.DOLLARS,
         Unit.SHARE,
     ]
-    assert Unit.SCORE is units_of(verdict, make_evidence(scale=Scale.BOUNDED))["quality/all/pass"]
-    assert Unit.SHARE is units_of(verdict, make_evidence(scale=Scale.ORDINAL))["quality/all/pass"]
+    assert Unit.SCORE is units_of(verdict, make_evidence(scale=Scale.BOUNDED), plan)["quality/all/pass"]
+    assert Unit.SHARE is units_of(verdict, make_evidence(scale=Scale.ORDINAL), plan)["quality/all/pass"]
+
+    named = plan.model_copy(
+        update={"policy": Policy.model_validate({"quality": {"metrics": {"pass": {"scale": "bounded"}}}})}
+    )
+
+    assert units_of(verdict, make_evidence(), named)["quality/all/pass"] is Unit.SCORE
 
     floor = make_verdict(Decision.HOLD, make_signal(kind="floor"))
 
-    assert Unit.SCORE is units_of(floor, make_evidence(scale=Scale.ORDINAL))["quality/all/pass"]
+    assert Unit.SCORE is units_of(floor, make_evidence(scale=Scale.ORDINAL), plan)["quality/all/pass"]
 
 
 def test_margins_of_nothing(make_signal: MakeSignal) -> None:
