@@ -30,7 +30,8 @@ class Unit(enum.Enum):
 def units_of(verdict: Verdict, evidence: Evidence, plan: Plan) -> dict[str, Unit]:
     """The unit of every signal by its name.
 
-    A metric's scale is its scores' where the policy names none. Ordered grades are compared by the share of prompts answered better.
+    A metric's scale is its scores' where the policy names none. Ordered grades
+    are compared by the share of prompts answered better.
     """
     scales: dict[str, set[Scale]] = {}
     for metric, scale in {(score.metric, score.scale) for score in evidence.scores}:
