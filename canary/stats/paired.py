@@ -6,6 +6,7 @@ passed and the candidate failed, `won` the reverse.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -191,22 +192,16 @@ def weigh_differences(
 
     Margin: cluster-robust t after adding one worst-case cluster (difference
     `-reach`), without which rare full losses pass far too often (0.40 of the
-    runs at a nominal 0.05 for n = 30). The interval's low end inverts that test; its high end is
-    the mirror image (one cluster at `+reach`), so that swapping the arms
-    swaps and negates the ends. Where nothing varies even so, p is 1 and the
-    ends are infinite, or those of the scale if it is bounded. Harm:
-    `harm_test`.
+    runs at a nominal 0.05 for n = 30). The interval's low end inverts that
+    test; its high end is the mirror image (one cluster at `+reach`), so that
+    swapping the arms swaps and negates the ends. Where nothing varies even
+    so, p is 1 and the ends are infinite, or those of the scale if it is
+    bounded. Harm: `harm_test`.
     """
     require_alpha(alpha)
     limit = 1.0 if bounded else np.inf
     require_margin(margin, below=limit)
-    data = Clustered(
-        sums=cand.sums - base.sums,
-        sizes=base.sizes,
-        strata=base.strata,
-        clusters=base.clusters,
-        weights=base.weights,
-    )
+    data = replace(base, sums=cand.sums - base.sums)
     plain, worst, best = (fit_mean(part) for part in (data, data.with_extreme(-reach), data.with_extreme(reach)))
     units = int(data.clusters.max()) + 1
     harm = harm_test(data, seed=seed)

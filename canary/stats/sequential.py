@@ -18,7 +18,7 @@ What a controller does with it, at any moment and as often as it likes:
 4. Roll back when `e_bonferroni` of the harm processes' `peak`s, or `e_holm` of
    their `log_e` *now*, reaches log(1/alpha): means of peaks would be no
    e-value. `e_mean` is for diffuse harm. Promote early only when every safety
-   process has reached log(1/alpha.promote share of the looks).
+   process has reached log(1/level) at the looks' share of the promote level.
 """
 
 from __future__ import annotations
