@@ -10,6 +10,10 @@ from typing import Any
 
 import pytest
 
+from canary.records import Arm, Evidence, Scale, Score
+from canary.run.calibrate import similarities
+from canary.run.load import load
+
 Canary = Callable[..., Any]
 Rows = list[dict[str, Any]]
 CASES = 240
@@ -284,3 +288,58 @@ def test_latency_and_usage_are_measured_where_recorded(bench: Bench) -> None:
     assert ttft["block"] > 1
     assert ttft["autocorrelation"] > 0.5
     assert document["usage"] == {"input_tokens": 10.0, "output_tokens": 20.0, "total_s": 3.0}
+
+
+def test_a_live_baseline_takes_no_second_recording(bench: Bench) -> None:
+    """It answers for itself, twice; nothing is asked before the mistake is said."""
+    live = "baseline: {name: v1, engine: openai, model: m, base_url: 'http://127.0.0.1:9'}"
+    bench.pipeline.write_text(
+        bench.pipeline.read_text().replace("baseline: {name: v1, engine: replay, responses: v1.jsonl}", live)
+    )
+
+    ran = bench.calibrate()
+
+    assert ran.status == 2
+    assert "'--again' is for recorded releases" in ran.err
+
+
+def test_repeats_are_told_from_prompts(bench: Bench) -> None:
+    """Answers that differ within a prompt are its variance, not more cases."""
+    rng = random.Random(4)
+    for name in ("v1", "again"):
+        rows = [
+            {"id": f"c{i}", "repeat": k, "output": str(i) if rng.random() < 0.8 else "no"}
+            for i in range(CASES)
+            for k in range(4)
+        ]
+        bench.write(f"{name}.jsonl", rows)
+    bench.write("v2.jsonl", rows)
+    (bench.folder / "suite.yaml").write_text("golden_sets: [golden]\nrepeat: 4\n")
+    bench.calibrate()
+
+    document = json.loads(bench.noise.read_text())
+    pooled = next(entry for entry in document["noise"] if (entry["metric"], entry["stratum"]) == ("pass", "all"))
+
+    assert document["repeat"] == 4
+    assert pooled["n"] == CASES
+    assert pooled["within"] == pytest.approx(0.16, abs=0.02)
+    assert pooled["spread"] == pytest.approx((2 * 0.16 / 4) ** 0.5, rel=0.1)
+
+
+def test_a_threshold_for_similar_comes_from_the_baseline_s_own(bench: Bench) -> None:
+    """The 12th smallest of 240 similarities at 5 %; too few answers give none."""
+    plan = load(bench.pipeline, stage="staging").plan
+    spec = {"type": "similar", "value": "x", "metric": "near"}
+    plan = plan.model_copy(update={"suite": plan.suite.model_copy(update={"assertions": (spec,)})})
+    scores = [
+        Score(id=f"c{i}", arm=Arm.BASELINE, repeat=0, metric="near", scale=Scale.BOUNDED, value=i / 240, passed=True)
+        for i in range(240)
+    ]
+
+    many, few = (
+        tuple(similarities(Evidence(prompts=(), responses=(), scores=tuple(part)), plan))
+        for part in (scores, scores[:18])
+    )
+
+    assert [(found.metric, found.n, found.threshold) for found in many] == [("near", 240, 11 / 240)]
+    assert few == ()

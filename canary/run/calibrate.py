@@ -17,6 +17,7 @@ from canary.compare.table import POOLED, Table, tabulate
 from canary.config import load_pipeline
 from canary.document import display
 from canary.errors import ConfigError
+from canary.located import printable
 from canary.plan import Pipeline, Plan, ReplayRelease
 from canary.records import Arm, Comparison, Decision, Evidence
 from canary.run.execute import start_loaded
@@ -86,7 +87,7 @@ def calibrate(judged: Judged) -> Calibration:
         reason=judged.verdict.reason,
         noise=tuple(_noise(c, within) for c in comparisons if c.kind == "quality" and c.n),
         latency=tuple(_rhythms(comparisons)),
-        similar=tuple(_similarities(evidence, plan)),
+        similar=tuple(similarities(evidence, plan)),
         usage=_usage(evidence),
     )
 
@@ -122,7 +123,7 @@ def _rhythms(comparisons: tuple[Comparison, ...]) -> Iterator[Rhythm]:
             yield Rhythm(metric=comparison.metric, n=gaps.size, block=block_length(gaps), autocorrelation=lag_one(gaps))
 
 
-def _similarities(evidence: Evidence, plan: Plan) -> Iterator[Similarity]:
+def similarities(evidence: Evidence, plan: Plan) -> Iterator[Similarity]:
     """A threshold for every metric of a `similar` assertion, where there are answers enough."""
     specs = [*plan.suite.assertions, *(spec for prompt in evidence.prompts for spec in prompt.asserts)]
     alpha = plan.policy.alpha.rollback
@@ -148,7 +149,7 @@ def render_calibration(calibrated: Calibrated) -> str:
     calibration = calibrated.calibration
     lines = [f"{'stratum':24} {'metric':16} {'cases':>6} {'discordance':>12} {'spread':>8}"]
     lines += [
-        f"{noise.stratum:24} {noise.metric:16} {noise.n:6d} {noise.discordance:12.1%} {noise.spread:8.3f}"
+        f"{printable(noise.stratum):24} {printable(noise.metric):16} {noise.n:6d} {noise.discordance:12.1%} {noise.spread:8.3f}"
         for noise in calibration.noise
     ]
     lines += [
@@ -157,11 +158,11 @@ def render_calibration(calibrated: Calibrated) -> str:
         for rhythm in calibration.latency
     ]
     lines += [
-        f"{similar.metric}: an unchanged answer falls below {similar.threshold:.3f} at most {similar.alpha:.0%} of the "
+        f"{printable(similar.metric)}: an unchanged answer falls below {similar.threshold:.3f} at most {similar.alpha:.0%} of the "
         f"time (`threshold` of the assertion)"
         for similar in calibration.similar
     ]
     if calibration.verdict is Decision.ROLLBACK:
         lines.append("the bench is not stable: every run that uses this calibration holds")
-    lines.append(f"the baseline against itself: {calibration.verdict}: {calibration.reason}")
+    lines.append(f"the baseline against itself: {calibration.verdict}: {printable(calibration.reason)}")
     return "\n".join((*lines, f"written to {display(calibrated.path)}"))
