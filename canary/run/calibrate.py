@@ -148,21 +148,23 @@ def render_calibration(calibrated: Calibrated) -> str:
     """What was measured, in words."""
     calibration = calibrated.calibration
     lines = [f"{'stratum':24} {'metric':16} {'cases':>6} {'discordance':>12} {'spread':>8}"]
-    lines += [
-        f"{printable(noise.stratum):24} {printable(noise.metric):16} {noise.n:6d} {noise.discordance:12.1%} {noise.spread:8.3f}"
-        for noise in calibration.noise
-    ]
+    lines += [_row(noise) for noise in calibration.noise]
     lines += [
         f"{rhythm.metric}: blocks of {rhythm.block} requests hang together, autocorrelation "
         f"{rhythm.autocorrelation:+.2f} over {rhythm.n} pairs"
         for rhythm in calibration.latency
     ]
     lines += [
-        f"{printable(similar.metric)}: an unchanged answer falls below {similar.threshold:.3f} at most {similar.alpha:.0%} of the "
-        f"time (`threshold` of the assertion)"
+        f"{printable(similar.metric)}: an unchanged answer falls below {similar.threshold:.3f} "
+        f"at most {similar.alpha:.0%} of the time (`threshold` of the assertion)"
         for similar in calibration.similar
     ]
     if calibration.verdict is Decision.ROLLBACK:
         lines.append("the bench is not stable: every run that uses this calibration holds")
     lines.append(f"the baseline against itself: {calibration.verdict}: {printable(calibration.reason)}")
     return "\n".join((*lines, f"written to {display(calibrated.path)}"))
+
+
+def _row(noise: Noise) -> str:
+    names = f"{printable(noise.stratum):24} {printable(noise.metric):16}"
+    return f"{names} {noise.n:6d} {noise.discordance:12.1%} {noise.spread:8.3f}"

@@ -44,7 +44,7 @@ __all__ = [
 POWER = 0.8
 """With which "need" promises an answer."""
 _LARGEST = 10_000_000
-_EXACT = 2_000
+_EXACT = 1_000
 """More pairs are not enumerated for a "need"."""
 
 
@@ -207,7 +207,7 @@ def more_pairs_binary(psi: float, delta: float, n: int, margin: float, levels: t
 
     For discordance `psi` and difference `delta` seen: the fewest pairs with
     which Tango's test passes (level `levels[0]`) or McNemar's finds harm
-    (level `levels[1]`), each with 80 % power. Exact up to 2,000 pairs, the
+    (level `levels[1]`), each with 80 % power. Exact up to 1,000 pairs, the
     closed forms beyond. None where neither happens within ten million.
     """
     totals = []
