@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def render(prompt: Prompt, release: Release, arm: Arm, repeat: int, seed: int) -> Request:
-    """One prompt for one arm; the same seed for both arms of a pair.
+    """One prompt for one arm.
 
     A case's own `messages` stand in place of the release's template, whose
     system turns then go first. Raises ConfigError naming the case when the
@@ -30,7 +30,7 @@ def render(prompt: Prompt, release: Release, arm: Arm, repeat: int, seed: int) -
         repeat=repeat,
         messages=messages,
         text=text,
-        seed=_seed(prompt, release, repeat, seed),
+        seed=_seed(prompt, release, arm, repeat, seed),
         tools=prompt.metadata.get("tools"),
     )
 
@@ -70,9 +70,13 @@ def _compile(template: str) -> Template:
     return environment.from_string(template)
 
 
-def _seed(prompt: Prompt, release: Release, repeat: int, seed: int) -> int:
-    """The release's own where it has one; else equal for both arms, other for every case and repeat; 31 bits."""
+def _seed(prompt: Prompt, release: Release, arm: Arm, repeat: int, seed: int) -> int:
+    """The release's own where it has one; else another for every case, repeat and arm; 31 bits.
+
+    With one seed for both arms a release compared with itself would show no
+    noise at all, which no service keeps to.
+    """
     if isinstance(release, LiveRelease) and release.sampling.seed is not None:
         return release.sampling.seed + repeat
-    text = f"{seed}/{prompt.digest}/{repeat}"
+    text = f"{seed}/{arm}/{prompt.digest}/{repeat}"
     return int(hashlib.sha256(text.encode()).hexdigest()[:8], 16) >> 1
