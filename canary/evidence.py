@@ -264,8 +264,9 @@ def resume(run: RunDirectory, plan: Plan) -> tuple[str, ...]:
 
 
 def _question(plan: Plan, other: Plan) -> dict[str, Any]:
-    """The plan without what a digest in it already decides."""
-    document: dict[str, Any] = plan.model_dump(mode="json", by_alias=True, exclude={"warnings", "pipeline"})
+    """The plan without what a digest in it already decides, or what its answers do not depend on."""
+    besides = {"warnings", "pipeline", "calibration"}
+    document: dict[str, Any] = plan.model_dump(mode="json", by_alias=True, exclude=besides)
     document["suite"].pop("golden_sets")
     for arm in ("baseline", "candidate"):
         if getattr(plan, arm).digest == getattr(other, arm).digest:

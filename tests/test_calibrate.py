@@ -343,3 +343,20 @@ def test_a_threshold_for_similar_comes_from_the_baseline_s_own(bench: Bench) -> 
 
     assert [(found.metric, found.n, found.threshold) for found in many] == [("near", 240, 11 / 240)]
     assert few == ()
+
+
+def test_a_cut_run_goes_on_with_the_noise_it_began_with(bench: Bench) -> None:
+    """Calibrating meanwhile changes no answer, so it stops nothing, and judges nothing either."""
+    whole = bench.run()
+    run = next((bench.folder / "runs").iterdir())
+    kept = (run / "responses.jsonl").read_bytes().splitlines(keepends=True)[:100]
+    (run / "responses.jsonl").write_bytes(b"".join(kept))
+    for name in ("scores.jsonl", "verdict.json", "summary.md", "manifest.json"):
+        (run / name).unlink(missing_ok=True)
+    bench.record("again", some(60, 1))
+    bench.calibrate()
+
+    resumed = bench.canary("run", "--resume", run, "--json")
+
+    assert resumed.status == 0, resumed.err
+    assert resumed.out == whole.out
