@@ -52,6 +52,7 @@ class Host:
         self._release, self._arm = release, arm
         self._stack = AsyncExitStack()
         self._generate: Generate | None = None
+        self._answering: set[asyncio.Task[Any] | None] = set()
 
     async def open(self) -> None:
         """Raises EngineError when the engine cannot come up."""
@@ -64,10 +65,17 @@ class Host:
         """One answer."""
         if self._generate is None:
             raise EngineError(f"{self._arm} was asked before it was open")
-        return await ask(self._generate, request)
+        task = asyncio.current_task()
+        self._answering.add(task)
+        try:
+            return await ask(self._generate, request)
+        finally:
+            self._answering.discard(task)
 
     async def close(self) -> None:
-        """Ends what the engine started."""
+        """Ends what the engine started, and answers that nobody waits for any more."""
+        for task in filter(None, tuple(self._answering)):
+            task.cancel()
         await self._stack.aclose()
 
 

@@ -289,6 +289,20 @@ class TestOpening:
         assert time.monotonic() - before < 60
         assert gone(hosts)
 
+    def test_stops_without_waiting_for_answers(self, checkpoint: Path) -> None:
+        """Requests still in flight when a run stops are given up, not waited for."""
+        release = {"engine": "transformers", "model": str(checkpoint), "device": "cpu"}
+
+        def stop(count: int) -> None:
+            raise OSError("disk full")
+
+        before = time.monotonic()
+        with pytest.raises(OSError, match=r"^disk full$"):
+            runner.run(pipeline(release, release, concurrency=500), pairs(1000), Written(on_write=stop))
+
+        assert time.monotonic() - before < runner.CLOSED_S
+        assert gone(hosts)
+
     def test_bad_recorded_outputs(self, tmp_path: Path) -> None:
         """A mistake of the user stays one on its way through Ray, with every problem."""
         asked = recorded(tmp_path, 1)
