@@ -66,6 +66,7 @@ class Calibration(Written):
     schema_: Literal["canary-gate/noise/1"] = Field(alias="schema")
     baseline: Sha256 = Field(description="digest of the release that was measured")
     golden: Sha256 = Field(description="digest of the cases it was asked")
+    scoring: Sha256 = Field(description="digest of the suite's own assertions")
     repeat: Count = Field(description="answers a prompt")
     verdict: Decision = Field(description="what the gate says of the baseline against itself")
     reason: str
@@ -78,11 +79,12 @@ class Calibration(Written):
         """The noise of one metric in one stratum, where it was measured."""
         return next((noise for noise in self.noise if (noise.metric, noise.stratum) == (metric, stratum)), None)
 
-    def differs(self, baseline: str, golden: str, repeat: int) -> tuple[str, ...]:
-        """What was not measured of this baseline, these cases, this many answers."""
+    def differs(self, baseline: str, golden: str, scoring: str, repeat: int) -> tuple[str, ...]:
+        """What was not measured of this baseline, these cases, these assertions, this many answers."""
         facts = (
             (self.baseline != baseline, "of another baseline"),
             (self.golden != golden, "on other cases"),
+            (self.scoring != scoring, "with other assertions"),
             (self.repeat != repeat, f"with {self.repeat} answers a prompt, not {repeat}"),
         )
         return tuple(words for is_other, words in facts if is_other)

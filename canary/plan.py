@@ -267,6 +267,10 @@ class Plan(BaseModel):
     warmup: int = 0
     warnings: tuple[str, ...] = ()
 
+    def scoring_digest(self) -> str:
+        """Identity of what scores an answer beside the case's own assertions."""
+        return digest_of([self.suite.assertions, self.suite.plugins])
+
     def digest(self) -> str:
         """Identity of the question: what is asked, of whom, under which policy.
 

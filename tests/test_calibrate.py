@@ -207,6 +207,7 @@ def test_an_unstable_bench_holds(bench: Bench) -> None:
     [
         ({"baseline": "0" * 64}, "of another baseline"),
         ({"golden": "0" * 64}, "on other cases"),
+        ({"scoring": "0" * 64}, "with other assertions"),
         ({"repeat": 2}, "with 2"),
     ],
 )

@@ -82,6 +82,7 @@ def calibrate(judged: Judged) -> Calibration:
         schema=NOISE_SCHEMA,
         baseline=plan.baseline.digest,
         golden=plan.golden_sha256,
+        scoring=plan.scoring_digest(),
         repeat=plan.suite.repeat,
         verdict=judged.verdict.verdict,
         reason=judged.verdict.reason,

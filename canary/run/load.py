@@ -52,7 +52,8 @@ def calibration_of(pipeline: Pipeline, path: Path) -> Path:
 
 def with_noise(plan: Plan, calibration: Calibration, name: str) -> Plan:
     """The plan with its noise; a calibration of something else only as a warning."""
-    differs = calibration.differs(plan.baseline.digest, plan.golden_sha256, plan.suite.repeat)
+    measured = (plan.baseline.digest, plan.golden_sha256, plan.scoring_digest(), plan.suite.repeat)
+    differs = calibration.differs(*measured)
     if not differs:
         return plan.model_copy(update={"calibration": calibration})
     stale = (

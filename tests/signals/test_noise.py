@@ -25,6 +25,7 @@ def measured(*, verdict: Decision = Decision.PROMOTE, **facts: float) -> Calibra
         schema="canary-gate/noise/1",
         baseline="b" * 64,
         golden="a" * 64,
+        scoring="c" * 64,
         repeat=1,
         verdict=verdict,
         reason="quality/all/pass: it moved",
