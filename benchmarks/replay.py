@@ -108,18 +108,21 @@ def measure(command: list[str]) -> tuple[float, float, str]:
 PLAIN = """
 import json, sys
 from pathlib import Path
-rows = [json.loads(line) for name in ("prompts", "responses", "scores") for line in (Path(sys.argv[1]) / f"{name}.jsonl").open()]
+files = [Path(sys.argv[1]) / f"{name}.jsonl" for name in ("prompts", "responses", "scores")]
+rows = [json.loads(line) for file in files for line in file.open()]
 print(len(rows), "rows")
 """
 
 
 def main() -> None:
     """Print one line per contender and the ratio."""
+    if sys.argv[1:2] == ["--make"]:
+        make_run(int(sys.argv[2]), Path(sys.argv[3]))
+        return
     pairs = int(sys.argv[1]) if len(sys.argv) > 1 else 100_000
     with tempfile.TemporaryDirectory() as folder:
         run = Path(folder) / "runs" / "large"
-        child = f"import sys; sys.path.insert(0, '.'); from benchmarks.replay import make_run; from pathlib import Path; make_run({pairs}, Path('{run}'))"
-        subprocess.run([sys.executable, "-c", child], check=True)
+        subprocess.run([sys.executable, __file__, "--make", str(pairs), str(run)], check=True)
         replay = measure([sys.executable, "-m", "canary", "replay", str(run), "--fail-on", "never"])
         plain = measure([sys.executable, "-c", PLAIN, str(run)])
     for name, (seconds, memory, last) in (("canary replay", replay), ("json.loads", plain)):

@@ -134,7 +134,7 @@ def test_holm_covers_exactly_the_blocking_family(
 ) -> None:
     """Adjusted p-values are Holm's over the blocking signals that could reject."""
     rows = gsm8k(shared_data)
-    golden = write_lines("prompts.jsonl", [case | {"assert": []} for case in golden_rows(rows, Path("unused.py"))])
+    golden = write_lines("prompts.jsonl", [{**case, "assert": []} for case in golden_rows(rows, Path("unused.py"))])
     files = [
         write_lines(f"{m}.jsonl", response_rows(rows, m, scored=True)) for m in ("6b_verification", "175b_finetuning")
     ]
