@@ -72,21 +72,23 @@ def timed(problems: list[str]) -> Iterator[Row]:
             )
 
 
-def chosen(rows: Sequence[Row]) -> tuple[list[Row], list[Row]]:
-    """The ten cells of the picture."""
-    top = [row for row in rows if row.evidence == "simulated, 8 strata of 150" and row.discordance == 0.10]
-    wanted = (
-        ("IFEval", "unchanged", "541"),
-        ("tau-bench", "unchanged", "400"),
-        ("IFEval", "-3.7", "400"),
-        ("GSM8K", "-4.3", "400"),
-        ("GSM8K", "+4.3", "400"),
-    )
-    bottom = [
-        next(r for r in rows if r.evidence.startswith(source) and r.truth.startswith(truth) and r.pairs == pairs)
-        for source, truth, pairs in wanted
-    ]
-    return top, bottom
+def chosen(rows: Sequence[Row]) -> tuple[dict[str, Row], dict[str, Row]]:
+    """The ten cells of the picture, by heading."""
+    simulated = [row for row in rows if row.evidence == "simulated, 8 strata of 150" and row.discordance == 0.10]
+    wanted = {
+        "IFEval, arms by coin": ("IFEval", "unchanged", "541"),
+        "tau-bench, same model": ("tau-bench", "unchanged", "400"),
+        "IFEval -3.7 points": ("IFEval", "-3.7", "400"),
+        "GSM8K -4.3 points": ("GSM8K", "-4.3", "400"),
+        "GSM8K +4.3 points": ("GSM8K", "+4.3", "400"),
+    }
+    real = {
+        heading: next(
+            r for r in rows if r.evidence.startswith(source) and r.truth.startswith(truth) and r.pairs == pairs
+        )
+        for heading, (source, truth, pairs) in wanted.items()
+    }
+    return {row.truth: row for row in simulated}, real
 
 
 def main() -> int:

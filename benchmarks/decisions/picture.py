@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from html import escape
 
 from benchmarks.decisions.cell import BETTER, HARM, UNCHANGED
 from benchmarks.decisions.rules import RULES
 from benchmarks.decisions.table import Rates, Row
 
-RIGHT = {UNCHANGED: "right: promote", BETTER: "right: promote", HARM: "right: not promote"}
-_LEFT, _TOP, _WIDTH, _GAP, _BAR, _STEP, _PANEL = 150, 78, 148, 18, 17, 22, 222
+RIGHT = {UNCHANGED: "should promote", BETTER: "should promote", HARM: "must not promote"}
+_LEFT, _TOP, _WIDTH, _GAP, _BAR, _STEP, _PANEL = 152, 84, 150, 38, 17, 22, 240
 _STYLE = """
   .page { fill: #ffffff } text { font: 12px system-ui, sans-serif; fill: #1f2328 }
   .title { font-weight: 600; font-size: 15px } .head { font-weight: 600 } .small { font-size: 11px }
@@ -23,35 +23,35 @@ _STYLE = """
   }"""
 
 
-def draw(top: Sequence[Row], bottom: Sequence[Row]) -> str:
-    """An SVG of two rows of panels that needs nothing else, light or dark."""
+def draw(top: dict[str, Row], bottom: dict[str, Row]) -> str:
+    """An SVG of two rows of panels by heading that needs nothing else, light or dark."""
     columns = max(len(top), len(bottom))
-    width, height = _LEFT + columns * (_WIDTH + _GAP), _TOP + 2 * _PANEL + 14
+    width, height = _LEFT + columns * (_WIDTH + _GAP), _TOP + 2 * _PANEL - 44
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}"',
         'role="img" aria-labelledby="title description">',
         '<title id="title">What six release rules decide in ten situations</title>',
-        f'<desc id="description">{escape(_described([*top, *bottom]))}</desc>',
+        f'<desc id="description">{escape(_described(top | bottom))}</desc>',
         f"<style>{_STYLE}\n</style>",
         f'<rect class="page" width="{width}" height="{height}"/>',
-        '<text class="title" x="12" y="24">What each rule decides, in percent of runs</text>',
+        '<text class="title" x="12" y="24">What each rule decides, share of runs in percent</text>',
         *_legend(),
     ]
     for number, rows in enumerate((top, bottom)):
         y = _TOP + number * _PANEL
         parts += _names(y)
-        for column, row in enumerate(rows):
-            parts += _panel(row, _LEFT + column * (_WIDTH + _GAP), y)
+        for column, (heading, row) in enumerate(rows.items()):
+            parts += _panel(heading, row, _LEFT + column * (_WIDTH + _GAP), y)
     return "\n".join([*parts, "</svg>\n"])
 
 
-def _described(rows: Sequence[Row]) -> str:
+def _described(rows: dict[str, Row]) -> str:
     """The same in words, for those who cannot see it."""
     return " ".join(
-        f"{row.evidence}, {row.truth}, {row.pairs} pairs, promote/hold/rollback: "
+        f"{heading}, {row.evidence}, {row.pairs} pairs, promote/hold/rollback: "
         + ", ".join(f"{rule} {rates}" for rule, rates in row.rates.items())
         + "."
-        for row in rows
+        for heading, row in rows.items()
     )
 
 
@@ -68,29 +68,21 @@ def _names(y: int) -> Iterator[str]:
         yield f'<text class="{style}" x="{_LEFT - 8}" y="{y + 48 + number * _STEP}" text-anchor="end">{rule}</text>'
 
 
-def _panel(row: Row, x: int, y: int) -> Iterator[str]:
-    """Two lines of heading, a bar for each rule, an axis from 0 to 100 %."""
-    heading = f"{row.evidence.removeprefix('simulated, ')}"
-    lines = (("head", row.truth.split(", worst")[0]), ("small", heading), ("small", f"{_what(row)}"))
+def _panel(heading: str, row: Row, x: int, y: int) -> Iterator[str]:
+    """Three lines of heading, a bar for each rule, an axis from 0 to 100 %."""
+    what = f"{row.pairs} pairs, {100 * (row.discordance or 0):.0f} % differ"
+    lines = (("head", heading), ("small", what), ("small", RIGHT[row.kind]))
     for number, (style, text) in enumerate(lines):
-        yield f'<text class="{style}" x="{x}" y="{y - 2 + 14 * number}">{escape(_cut(text))}</text>'
+        yield f'<text class="{style}" x="{x}" y="{y - 4 + 15 * number}">{escape(text)}</text>'
     for number, rates in enumerate(row.rates.values()):
         yield from _bar(rates, x, y + 35 + number * _STEP)
     base = y + 37 + len(row.rates) * _STEP
     yield f'<path class="axis" fill="none" d="M{x} {base}h{_WIDTH}"/>'
     for share in (0, 50, 100):
         at = x + _WIDTH * share / 100
-        yield f'<path class="axis" d="M{at:g} {base}v4"/>'
         label = f"{share} %" if share else "0"
-        yield f'<text class="small" x="{at:g}" y="{base + 15}" text-anchor="middle">{label}</text>'
-
-
-def _what(row: Row) -> str:
-    return f"{row.pairs} pairs; {RIGHT[row.kind]}"
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= 30 else f"{text[:29]}…"
+        yield f'<path class="axis" d="M{at:g} {base}v4"/>'
+        yield f'<text class="small" x="{at:g}" y="{base + 16}" text-anchor="middle">{label}</text>'
 
 
 def _bar(rates: Rates, x: int, y: int) -> Iterator[str]:
