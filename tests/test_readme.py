@@ -20,6 +20,8 @@ from pathlib import Path
 import pytest
 
 from canary.cli import main
+from canary.config import load_policy
+from canary.policy import Policy
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [path for path in (*ROOT.glob("*.md"), *sorted((ROOT / "docs").rglob("*.md"))) if path.is_file()]
@@ -137,6 +139,16 @@ def test_links_lead_somewhere(page: Path) -> None:
     links = re.findall(r"\]\((?!https?:|#)([^)#\s]+)", page.read_text(encoding="utf-8"))
 
     assert [link for link in links if not (page.parent / link).exists()] == []
+
+
+def test_policy_block_is_the_default(tmp_path: Path) -> None:
+    """The policy that README.md calls the default is it, and asks for nothing that was not measured."""
+    page = [block for block in blocks(ROOT / "README.md") if block.language == "yaml" and "version: 1" in block.lines]
+    file = tmp_path / "policy.yaml"
+    file.write_text("\n".join(page[0].lines) + "\n", encoding="utf-8")
+
+    assert load_policy(file) == Policy()
+    assert load_policy(file).required() == ()
 
 
 def test_make_targets_exist() -> None:
