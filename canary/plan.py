@@ -207,6 +207,10 @@ class Stages(Written):
     staging: Stage = Stage()
 
 
+ReporterName = Literal["json", "markdown", "terminal"]
+"""The keys of `canary.reporters.REPORTERS`."""
+
+
 class Pipeline(Written):
     """Two releases, a suite and a policy."""
 
@@ -222,7 +226,9 @@ class Pipeline(Written):
     concurrency: Annotated[int, Field(ge=1, le=4096)] = Field(8, description="requests in flight per arm")
     warmup: Annotated[int, Field(ge=0, le=1000)] = Field(2, description="requests per arm, reported and left out")
     seed: int = 0
-    reporters: tuple[str, ...] = ("terminal", "json", "markdown")
+    reporters: tuple[ReporterName, ...] = Field(
+        ("terminal", "json", "markdown"), description="reports a run makes; json is its record and always written"
+    )
 
 
 class StratumPlan(BaseModel):

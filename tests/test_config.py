@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import jsonschema
 import pytest
@@ -16,8 +16,9 @@ from canary.assertions import ASSERTIONS
 from canary.config import SCHEMAS, json_schemas, load_pipeline, load_policy, load_suite, write_schemas
 from canary.errors import ConfigError
 from canary.located import parse
-from canary.plan import OpenAIRelease, RayRunner, ReplayRelease, Suite, TransformersRelease, Turn
+from canary.plan import OpenAIRelease, RayRunner, ReplayRelease, ReporterName, Suite, TransformersRelease, Turn
 from canary.policy import All_, Any_, Not_, Policy
+from canary.reporters import REPORTERS
 from canary.scaffold import workspace
 from canary.validation import shown
 
@@ -517,6 +518,11 @@ def test_the_committed_schemas_are_the_generated_ones(here: Path) -> None:
     assert {path.name for path in write_schemas(here)} == {f"{name}.json" for name in SCHEMAS}
     for name in SCHEMAS:
         assert (here / f"{name}.json").read_bytes() == (committed / f"{name}.json").read_bytes(), name
+
+
+def test_a_pipeline_may_name_every_reporter() -> None:
+    """What a pipeline file accepts is what the table of reporters holds."""
+    assert set(get_args(ReporterName)) == REPORTERS.keys()
 
 
 @pytest.mark.parametrize("name", SCHEMAS)

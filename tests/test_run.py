@@ -100,6 +100,31 @@ def test_a_run_writes_a_sealed_record(workspace: Workspace) -> None:
     assert workspace.canary("verify", workspace.runs[0]).status == 0
 
 
+def test_the_pipeline_chooses_its_reports(workspace: Workspace) -> None:
+    """A report that is not asked for is not written; the verdict is, as it is the record."""
+    pipeline = workspace.folder / "pipeline.yaml"
+    pipeline.write_text(pipeline.read_text() + "reporters: [terminal]\n")
+
+    assert workspace.run().status == 0
+
+    written = {path.name for path in workspace.runs[0].iterdir()}
+    assert "verdict.json" in written
+    assert "summary.md" not in written
+
+
+def test_an_unknown_reporter_is_refused(workspace: Workspace) -> None:
+    """A typing error is named with the reporter it most likely means, before anything runs."""
+    pipeline = workspace.folder / "pipeline.yaml"
+    pipeline.write_text(pipeline.read_text() + "reporters: [html, markdwon]\n")
+
+    refused = workspace.run()
+
+    assert refused.status == 2
+    assert "'reporters[0]' must be one of" in refused.err
+    assert "markdown'?" in refused.err
+    assert not (workspace.folder / "runs").exists()
+
+
 def test_two_runs_of_the_same_evidence_are_byte_identical(workspace: Workspace) -> None:
     """The verdict knows no time, path or run id; replay prints the same bytes."""
     first, second = workspace.run(), workspace.run()

@@ -85,7 +85,7 @@ def _finish(run: RunDirectory, loaded: Loaded, err: TextIO) -> Finished:
         write_records(run.telemetry, telemetry)
     evidence = load_evidence(run, loaded.plan)
     judged = Judged(verdict=evaluate(evidence, loaded.plan), evidence=evidence, plan=loaded.plan)
-    for sentence in write_reports(judged, run.path):
+    for sentence in write_reports(judged, run.path, loaded.pipeline.reporters):
         print(f"canary: {sentence}", file=err)
     seal(run)
     return Finished(path=run.path, judged=judged)

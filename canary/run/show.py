@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import TextIO
 
@@ -23,9 +24,12 @@ def show(judged: Judged, out: TextIO, err: TextIO, *, as_json: bool) -> None:
         print(f"{judged.verdict.verdict}: {judged.verdict.reason}", file=out)
 
 
-def write_reports(judged: Judged, folder: Path) -> tuple[str, ...]:
-    """Write each report that has a file; returns what went wrong, in sentences."""
-    reporters = [(name, find_reporter(name)) for name in FILES]
+def write_reports(judged: Judged, folder: Path, names: Collection[str] = tuple(FILES)) -> tuple[str, ...]:
+    """Write the named reports that have a file; returns what went wrong, in sentences.
+
+    The json report is the record of the verdict, so it is written in any case.
+    """
+    reporters = [(name, find_reporter(name)) for name in FILES if name in {"json", *names}]
     reports, broken = render_all(reporters, judged.verdict, judged.evidence, judged.plan)
     for name, report in reports.items():
         (folder / FILES[name]).write_text(report, encoding="utf-8")
