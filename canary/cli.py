@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import enum
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,11 +22,12 @@ if TYPE_CHECKING:
 
 EPILOG = """\
 exit status
-  0  promote          every blocking signal is shown to be inside its margin
+  0  promote          every blocking signal is shown to be inside its margin; or --fail-on let the verdict pass
   1  rollback         a blocking signal got worse for certain: do not merge
   2  usage            the command, a file or a setting is wrong; nothing was decided
   3  hold             the evidence does not decide; the report says what would
   4  broken           the gate itself failed; nothing is known about the candidate
+  130  interrupted    stopped from the keyboard; nothing was decided
 
 start here
   canary init                                          put a workspace into this folder
@@ -36,13 +38,16 @@ start here
 
 
 class Exit(enum.IntEnum):
-    """The process's exit status; DESIGN 2."""
+    """The process's exit status; the epilog of `canary --help` says what each means."""
 
-    PROMOTE = 0
+    OK = 0
+    """Promote, a verdict that --fail-on lets pass, or a command that did what it was asked."""
     ROLLBACK = 1
     USAGE = 2
     HOLD = 3
     BROKEN = 4
+    INTERRUPTED = 130
+    """128 and the number of SIGINT, as shells have it."""
 
 
 def entry() -> None:
@@ -67,8 +72,9 @@ def main(argv: Sequence[str], out: TextIO, err: TextIO) -> int:
         print(f"canary: {error}", file=err)
         return Exit.BROKEN
     except KeyboardInterrupt:
-        print("canary: interrupted; `canary run --resume` continues a run", file=err)
-        return 130
+        advice = "; go on with canary run --resume RUN" if list(argv[:1]) == ["run"] else ""
+        print(f"canary: interrupted{advice}", file=err)
+        return Exit.INTERRUPTED
     except Exception as error:  # noqa: BLE001 - an unknown failure must not look like a verdict
         _explain(error, err)
         return Exit.BROKEN
@@ -148,7 +154,7 @@ def _add_run(commands: Commands) -> None:
     command = _add(commands, "run", "drive both releases of a pipeline and judge them", "canary run p.yaml")
     _add_pipeline(command)
     command.add_argument("--resume", type=Path, metavar="RUN", help="continue a run that was cut off")
-    command.add_argument("--runs", type=Path, default=Path("runs"), help="folder of run directories (default: runs)")
+    command.add_argument("--runs", type=Path, help="folder of run directories (default: runs)")
     _add_output(command, run_directory=True)
     command.set_defaults(command=_run)
 
@@ -197,7 +203,7 @@ def _add_pipeline(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "pipeline", type=Path, nargs="?", help="pipeline file (default: pipelines/recorded.yaml, which needs no GPU)"
     )
-    command.add_argument("--stage", choices=("build", "staging"), default="staging", help="default: staging")
+    command.add_argument("--stage", choices=("build", "staging"), help="default: staging")
 
 
 def _add_output(command: argparse.ArgumentParser, *, run_directory: bool = False) -> None:
@@ -217,8 +223,9 @@ def _init(arguments: argparse.Namespace, out: TextIO, err: TextIO) -> int:  # no
 
     written = init(arguments.folder, force=arguments.force)
     print(f"{len(written)} files written to {arguments.folder}: evals/, golden_sets/, pipelines/", file=out)
-    print("next: canary run        (judges the recorded example)", file=out)
-    return 0
+    there = "" if arguments.folder == Path() else f"cd {shlex.quote(str(arguments.folder))} && "
+    print(f"next: {there}canary run        (judges the recorded example)", file=out)
+    return Exit.OK
 
 
 def _compare(arguments: argparse.Namespace, out: TextIO, err: TextIO) -> int:
@@ -237,21 +244,41 @@ def _compare(arguments: argparse.Namespace, out: TextIO, err: TextIO) -> int:
 def _plan(arguments: argparse.Namespace, out: TextIO, err: TextIO) -> int:  # noqa: ARG001 - a command
     from canary.run.foresee import foresee, render_foresight  # noqa: PLC0415
 
-    foresight = foresee(_pipeline(arguments), stage=arguments.stage, calibration=arguments.calibration)
+    foresight = foresee(_pipeline(arguments), stage=_stage(arguments), calibration=arguments.calibration)
     print(render_foresight(foresight), file=out)
-    return 0 if foresight.can_pass or arguments.allow_underpowered else Exit.USAGE
+    return Exit.OK if foresight.can_pass or arguments.allow_underpowered else Exit.USAGE
 
 
 def _run(arguments: argparse.Namespace, out: TextIO, err: TextIO) -> int:
     from canary.run.execute import resume_run, start_run  # noqa: PLC0415
 
     if arguments.resume is not None:
+        _require_alone(arguments)
         finished = resume_run(arguments.resume, arguments.pipeline, err)
     else:
-        finished = start_run(_pipeline(arguments), stage=arguments.stage, runs=arguments.runs, err=err)
+        runs = arguments.runs or Path("runs")
+        finished = start_run(_pipeline(arguments), stage=_stage(arguments), runs=runs, err=err)
     status = _report(finished.judged, arguments, out, err)
-    print(f"run: {finished.path}", file=err)
+    _print_record(finished.path, finished.seal, err)
     return status
+
+
+def _require_alone(arguments: argparse.Namespace) -> None:
+    """Raise UsageError for an option that a resumed run has decided already."""
+    given = [name for name in ("stage", "runs") if getattr(arguments, name) is not None]
+    if given:
+        raise UsageError(
+            [f"'--{name}' must not stand beside --resume: a run goes on as and where it began" for name in given]
+        )
+
+
+def _stage(arguments: argparse.Namespace) -> str:
+    return arguments.stage or "staging"
+
+
+def _print_record(path: Path, sha256: str, err: TextIO) -> None:
+    """Where the record is, and what proves later that it is still the same."""
+    print(f"run: {path} (sha256 {sha256})", file=err)
 
 
 def _replay(arguments: argparse.Namespace, out: TextIO, err: TextIO) -> int:
@@ -267,7 +294,7 @@ def _verify(arguments: argparse.Namespace, out: TextIO, err: TextIO) -> int:
     print(*problems, sep="\n", file=err, end="\n" if problems else "")
     if not problems:
         print(f"{arguments.run}: every file is as it was written", file=out)
-    return Exit.USAGE if problems else 0
+    return Exit.USAGE if problems else Exit.OK
 
 
 def _calibrate_noise(arguments: argparse.Namespace, out: TextIO, err: TextIO) -> int:
@@ -277,8 +304,8 @@ def _calibrate_noise(arguments: argparse.Namespace, out: TextIO, err: TextIO) ->
         arguments.pipeline, runs=arguments.runs, out=arguments.out, again=arguments.again, err=err
     )
     print(render_calibration(calibrated), file=out)
-    print(f"run: {calibrated.run}", file=err)
-    return 0
+    _print_record(calibrated.run, calibrated.seal, err)
+    return Exit.OK
 
 
 def _history(arguments: argparse.Namespace, out: TextIO, err: TextIO) -> int:
@@ -288,7 +315,7 @@ def _history(arguments: argparse.Namespace, out: TextIO, err: TextIO) -> int:
     for problem in history.problems:
         print(f"canary: {problem}", file=err)
     print(render_history(history), file=out)
-    return 0
+    return Exit.OK
 
 
 def _pipeline(arguments: argparse.Namespace) -> Path:
@@ -299,9 +326,11 @@ def _report(judged: Judged, arguments: argparse.Namespace, out: TextIO, err: Tex
     """Print the verdict, keep it where asked, and map it to an exit status."""
     from canary.run.show import keep, show  # noqa: PLC0415
 
-    if getattr(arguments, "out", None) is not None:
-        keep(judged, arguments.out)
+    folder = getattr(arguments, "out", None)
+    sha256 = "" if folder is None else keep(judged, folder)
     show(judged, out, err, as_json=arguments.json)
+    if folder is not None:
+        _print_record(folder, sha256, err)
     return _status(judged, arguments.fail_on)
 
 
@@ -311,5 +340,5 @@ def _status(judged: Judged, fail_on: str) -> int:
     fails = {"rollback": {Decision.ROLLBACK}, "hold": {Decision.ROLLBACK, Decision.HOLD}, "never": set[Decision]()}
     decision = judged.verdict.verdict
     if decision not in fails[fail_on]:
-        return Exit.PROMOTE
+        return Exit.OK
     return Exit.ROLLBACK if decision is Decision.ROLLBACK else Exit.HOLD

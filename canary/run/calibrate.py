@@ -38,6 +38,8 @@ class Calibrated:
     calibration: Calibration
     path: Path
     run: Path
+    seal: str
+    """The sha256 of the run's manifest."""
 
 
 def calibrate_noise(path: Path, *, runs: Path, out: Path | None, again: Path | None, err: TextIO) -> Calibrated:
@@ -52,7 +54,7 @@ def calibrate_noise(path: Path, *, runs: Path, out: Path | None, again: Path | N
     calibration = calibrate(finished.judged)
     target = out or calibration_of(pipeline, path)
     target.write_text(calibration.model_dump_json(by_alias=True, indent=2) + "\n", encoding="utf-8")
-    return Calibrated(calibration=calibration, path=target, run=finished.path)
+    return Calibrated(calibration=calibration, path=target, run=finished.path, seal=finished.seal)
 
 
 def _again(pipeline: Pipeline, path: Path, again: Path | None) -> object:

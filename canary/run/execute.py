@@ -40,6 +40,8 @@ class Finished:
 
     path: Path
     judged: Judged
+    seal: str
+    """The sha256 of its manifest: kept elsewhere, it proves that the record is the one written."""
 
 
 def start_run(pipeline: Path, *, stage: str, runs: Path, err: TextIO) -> Finished:
@@ -87,8 +89,7 @@ def _finish(run: RunDirectory, loaded: Loaded, err: TextIO) -> Finished:
     judged = Judged(verdict=evaluate(evidence, loaded.plan), evidence=evidence, plan=loaded.plan)
     for sentence in write_reports(judged, run.path, loaded.pipeline.reporters):
         print(f"canary: {sentence}", file=err)
-    seal(run)
-    return Finished(path=run.path, judged=judged)
+    return Finished(path=run.path, judged=judged, seal=seal(run))
 
 
 def _answer(journal: Journal, loaded: Loaded, err: TextIO) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from canary.assertions.scoring import PASS
 from canary.calibration import Calibration, Usage
 from canary.compare.errors import ALWAYS
+from canary.document import display
 from canary.plan import LiveRelease, Plan
 from canary.records import Arm, Decision, Tier
 from canary.run.load import Loaded, load
@@ -208,10 +209,16 @@ def _spending(loaded: Loaded) -> list[str]:
             f"{arm}: {asked} requests, about {asked * reads:,} input tokens, "
             f"{kind} {asked * writes:,} output tokens{money}"
         )
+    return [*lines, *_time(loaded, asked, usage)]
+
+
+def _time(loaded: Loaded, asked: int, usage: Usage | None) -> list[str]:
+    """How long it takes, where the calibration timed the baseline; nothing bounds it otherwise."""
     if usage is not None and usage.total_s is not None:
-        seconds = asked * usage.total_s / loaded.pipeline.concurrency
-        lines.append(f"time: about {seconds:.0f} s at the calibration's pace")
-    return lines
+        return [f"time: about {asked * usage.total_s / loaded.pipeline.concurrency:.0f} s at the calibration's pace"]
+    if not any(isinstance(side, LiveRelease) for side in (loaded.pipeline.baseline, loaded.pipeline.candidate)):
+        return []
+    return [f"time: unknown until measured: canary calibrate noise {display(loaded.plan.pipeline or 'PIPELINE')}"]
 
 
 def _tokens(usage: Usage | None) -> tuple[int, int] | None:

@@ -36,8 +36,8 @@ def write_reports(judged: Judged, folder: Path, names: Collection[str] = tuple(F
     return broken
 
 
-def keep(judged: Judged, path: Path) -> None:
-    """Write a finished, sealed run directory at `path`.
+def keep(judged: Judged, path: Path) -> str:
+    """Write a finished, sealed run directory at `path`; the sha256 of its manifest.
 
     Raises EvidenceError where something is there already.
     """
@@ -47,4 +47,4 @@ def keep(judged: Judged, path: Path) -> None:
     if judged.evidence.telemetry:
         write_records(run.telemetry, judged.evidence.telemetry)
     write_reports(judged, run.path)
-    seal(run)
+    return seal(run)

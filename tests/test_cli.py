@@ -1,0 +1,91 @@
+"""What the command line says and answers, beside what its commands compute."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from canary import cli
+
+Canary = Callable[..., Any]
+RECORDED = ("pipelines/recorded/baseline.jsonl", "pipelines/recorded/candidate.jsonl")
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, canary: Canary) -> Path:
+    """The shipped workspace as the working folder."""
+    monkeypatch.chdir(tmp_path)
+    assert canary("init").status == 0
+    return tmp_path
+
+
+def record(run: Path) -> str:
+    """The line that names a sealed run and its digest."""
+    return f"run: {run} (sha256 {hashlib.sha256((run / 'manifest.json').read_bytes()).hexdigest()})"
+
+
+def test_a_run_prints_the_digest_of_its_record(canary: Canary) -> None:
+    """Whoever keeps this line can prove later that the record is the one written."""
+    ran = canary("run")
+
+    (run,) = Path("runs").iterdir()
+    assert ran.err.splitlines()[-1] == record(run)
+
+
+def test_a_kept_comparison_prints_the_digest_of_its_record(canary: Canary) -> None:
+    """What `compare --out` and `replay --out` write is sealed like a run, and they say so."""
+    compared = canary("compare", *RECORDED, "--golden", "golden_sets/quickstart", "--out", "kept")
+    replayed = canary("replay", "kept", "--out", "again")
+
+    assert compared.err.splitlines()[-1] == record(Path("kept"))
+    assert replayed.err.splitlines()[-1] == record(Path("again"))
+
+
+@pytest.mark.parametrize(("folder", "advice"), [(".", "canary run"), ("a b", "cd 'a b' && canary run")])
+def test_init_says_what_to_type_next(canary: Canary, folder: str, advice: str) -> None:
+    """The command works as it is printed, from the folder the user is in."""
+    assert f"next: {advice}  " in canary("init", folder, "--force").out
+
+
+def test_plan_says_when_it_cannot_tell_the_time(canary: Canary) -> None:
+    """Without a calibration of live releases the time is unknown, and the plan says how to measure it."""
+    live = "{name: a, engine: openai, model: m, base_url: 'http://localhost:9'}"
+    pipeline = Path("pipelines/live.yaml")
+    pipeline.write_text(f"suite: ../evals/recorded.yaml\nbaseline: {live}\ncandidate: {live}\n")
+
+    planned = canary("plan", pipeline, "--allow-underpowered")
+
+    assert "time: unknown until measured: canary calibrate noise pipelines/live.yaml\n" in planned.out, planned.err
+    assert "time:" not in canary("plan").out
+
+
+def test_resume_refuses_what_the_run_has_decided(canary: Canary) -> None:
+    """A stage or folder beside --resume would be ignored, so it is an error that says why."""
+    ran = canary("run", "--resume", "runs/r", "--stage", "build", "--runs", "elsewhere")
+
+    assert ran.status == cli.Exit.USAGE
+    assert [line.split(" must")[0] for line in ran.err.splitlines()] == ["canary: '--stage'", "canary: '--runs'"]
+    assert "goes on as and where it began" in ran.err
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [("run", "canary: interrupted; go on with canary run --resume RUN\n"), ("plan", "canary: interrupted\n")],
+)
+def test_an_interrupt_is_no_verdict(command: str, said: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Control-C answers 130, which the help explains, and advises to resume only what can be."""
+
+    def stop(*_: object) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, f"_{command}", stop)
+    err = io.StringIO()
+
+    assert cli.main([command], io.StringIO(), err) == 130
+    assert err.getvalue() == said
+    assert "130  interrupted" in cli.EPILOG
