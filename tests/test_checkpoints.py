@@ -101,7 +101,7 @@ def test_recorded_accuracies_tell_the_demo_s_story() -> None:
     baseline, good, bad = (counts[name] for name in NAMES)
     assert all(good[stratum] >= baseline[stratum] for stratum in STRATA)
     assert sum(good.values()) >= sum(baseline.values()) + 38
-    assert sum(bad.values()) >= sum(baseline.values()) + 15
+    assert sum(bad.values()) >= sum(baseline.values()) + 23
     assert bad[LOST] <= baseline[LOST] - 23
     assert all(bad[stratum] >= baseline[stratum] - 1 for stratum in STRATA - {LOST})
 

@@ -94,7 +94,7 @@ def test_training_from_nothing_meets_the_demo_s_needs(training: ModuleType, tmp_
     """All three checkpoints, trained anew, stand in the relation the demo is about."""
     training.make(tmp_path)
     counts = json.loads((tmp_path / "accuracy.json").read_text(encoding="utf-8"))
-    baseline, good, bad = (counts[name] for name in training.SHIPPED)
+    baseline, good, bad = (counts[name] for name in training.NAMES)
     assert all(good[stratum] >= right for stratum, right in baseline.items())
     assert sum(good.values()) > sum(baseline.values())
     assert sum(bad.values()) > sum(baseline.values())
