@@ -12,7 +12,7 @@ from canary.records import Composite, Decision, Side, Signal, Status, Tier, Verd
 
 
 def decide(signals: Sequence[Signal], plan: Plan, record: Mapping[str, Any]) -> Verdict:
-    """The verdict of DESIGN 2; every way but one leads away from promote."""
+    """The verdict as docs/statistics.md has it; every way but one leads away from promote."""
     blocking = [signal for signal in signals if signal.tier is Tier.BLOCKING]
     composites = tuple(_composite(name, rule, blocking) for name, rule in sorted(plan.policy.composites.items()))
     rollback = next(composite for composite in composites if composite.name == "rollback")

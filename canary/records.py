@@ -232,7 +232,7 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Signal:
-    """One question answered; the field names are a contract (DESIGN 3)."""
+    """One question answered; the field names are a contract: verdict.json has them."""
 
     name: str
     kind: str

@@ -26,7 +26,7 @@ run
 cli
 __main__
 """
-"""DESIGN 1, from the nouns to the command line.
+"""From the nouns to the command line.
 
 A module imports only from rows above its own. Above `golden` everything is
 pure, and a module may also import from its left; below, neighbours never meet.

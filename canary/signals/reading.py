@@ -15,7 +15,7 @@ from canary.signals.wording import Unit
 from canary.stats.results import Finding
 
 MINIMUM_PAIRS = 10
-"""Fewer pairs decide nothing, whatever the p-value (DESIGN 2)."""
+"""Fewer pairs decide nothing, whatever the p-value (docs/statistics.md)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

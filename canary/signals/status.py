@@ -1,4 +1,4 @@
-"""Readings in, statuses out: the table of DESIGN 2, first match wins."""
+"""Readings in, statuses out: the table of docs/statistics.md, first match wins."""
 
 from __future__ import annotations
 
