@@ -1,7 +1,7 @@
 """What a user may tolerate: the policy file, with every default.
 
 Drops and increases are positive fractions, ratios are above one. Where the
-numbers come from: DESIGN 2 ("Default policy").
+numbers come from: docs/policy.md ("Every key").
 """
 
 from __future__ import annotations
@@ -288,13 +288,14 @@ class Policy(Written):
     runbooks: dict[str, str] = Field({}, description="signal name or glob: what to do when it fails")
 
     def required(self) -> tuple[str, ...]:
-        """What the file asks for by name: lacking it is missing evidence.
+        """What the file asks for by name, shown or blocking: lacking it is missing evidence.
 
         Latency and cost that nobody wrote about are tested where measured.
         """
         named = []
         if "latency" in self.model_fields_set:
-            named += [f"latency/{kind}" for kind in ("ttft", "itl") if kind in self.latency.model_fields_set]
+            kinds = (kind for kind in LatencyRules.model_fields if kind in self.latency.model_fields_set)
+            named += [f"latency/{kind}" for kind in kinds]
         if "cost" in self.model_fields_set:
             named.append("cost/per_request")
         return tuple(named)

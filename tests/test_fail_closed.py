@@ -284,6 +284,40 @@ def test_latency_on_some_lines_holds(bench: Bench) -> None:
     assert_holds(bench.compare(), "1 of 120 candidate responses carry no ttft time")
 
 
+@pytest.mark.parametrize(
+    ("rules", "missing"),
+    [
+        ("total: {tm95: {max_ratio: 1.2, tier: blocking}}", "carry no total time"),
+        ("itl: {tm95: null, tm99: null, slow: {max_increase: 0.05}}", "carry no tpot time"),
+    ],
+)
+def test_latency_gated_without_times_holds(bench: Bench, rules: str, missing: str) -> None:
+    """A policy that names any latency must be given times, whichever of its rules are on."""
+    bench.policy = f"latency: {{{rules}}}\n"
+
+    assert_holds(bench.compare(), missing)
+
+
+@pytest.mark.parametrize(
+    ("lengths", "missing"),
+    [
+        (
+            (None, None),
+            "record 'output_tokens', since totals are compared only between answers of about the same length",
+        ),
+        ((10, 100), "no pair's answers are of about the same length"),
+    ],
+)
+def test_totals_without_equal_lengths_hold(bench: Bench, lengths: tuple[int | None, int | None], missing: str) -> None:
+    """Total times of answers that cannot be matched by length are missing evidence, and it is said why."""
+    bench.policy = "latency: {total: {tm95: {max_ratio: 1.2, tier: blocking}}}\n"
+    for arm, tokens in zip((bench.baseline, bench.candidate), lengths, strict=True):
+        for row in arm:
+            row.update({"total_s": 1.0} if tokens is None else {"total_s": 1.0, "output_tokens": tokens})
+
+    assert_holds(bench.compare(), missing)
+
+
 def test_client_errors_hold(bench: Bench) -> None:
     """Requests that we got wrong say nothing of the release."""
     for row in bench.both:

@@ -31,8 +31,8 @@ def latency_comparisons(table: Table, plan: Plan) -> Iterator[Comparison]:
     """
     yield from _family(table, "ttft", _ttft, required="latency/ttft" in plan.required)
     yield from _family(table, "itl", _gaps, required="latency/itl" in plan.required)
-    yield from _family(table, "tpot", _mean_gap, required=False)
-    yield from _family(table, "total", _total, required=False, same_length=True)
+    yield from _family(table, "tpot", _mean_gap, required="latency/itl" in plan.required)
+    yield from _family(table, "total", _total, required="latency/total" in plan.required, same_length=True)
 
 
 def _ttft(response: Response) -> Times | None:
@@ -82,9 +82,8 @@ def _times(response: Response | None, read: Callable[[Response], Times | None]) 
 
 
 def _comparison(table: Table, metric: str, times: dict[Arm, list[Times | None]], *, same_length: bool) -> Comparison:
-    rows = [row for row in range(len(table.baseline)) if times[Arm.BASELINE][row] and times[Arm.CANDIDATE][row]]
-    if same_length:
-        rows = [row for row in rows if _same_length(table.baseline[row], table.candidate[row])]
+    both = [row for row in range(len(table.baseline)) if times[Arm.BASELINE][row] and times[Arm.CANDIDATE][row]]
+    rows = [row for row in both if not same_length or _same_length(table.baseline[row], table.candidate[row])]
     starts = table.starts[rows]
     rows = np.asarray(rows, dtype=np.int64)[np.argsort(starts, kind="stable")].tolist()
     baseline, baseline_units = _flatten([times[Arm.BASELINE][row] or () for row in rows])
@@ -104,7 +103,11 @@ def _comparison(table: Table, metric: str, times: dict[Arm, list[Times | None]],
         baseline_units=baseline_units,
         candidate_units=candidate_units,
         timed=bool(np.all(starts >= 0)),
-        missing=(*absences(table, table.selection(POOLED)), *_unrecorded(metric, times)),
+        missing=(
+            *absences(table, table.selection(POOLED)),
+            *_unrecorded(metric, times),
+            *(_unmatched(table, times, all_differ=bool(both) and not rows) if same_length else ()),
+        ),
     )
 
 
@@ -126,4 +129,21 @@ def _unrecorded(metric: str, times: dict[Arm, list[Times | None]]) -> tuple[str,
         without = sum(value is None for value in of_arm)
         if without:
             sentences.append(f"{without} of {len(of_arm)} {arm} responses carry no {metric} time")
+    return tuple(sentences)
+
+
+def _unmatched(table: Table, times: dict[Arm, list[Times | None]], *, all_differ: bool) -> tuple[str, ...]:
+    """Why totals that were recorded cannot be compared."""
+    sentences = []
+    for arm, of_arm in times.items():
+        rows = zip(table.answers(arm), of_arm, strict=True)
+        lengths = [response.output_tokens for response, value in rows if response and value not in (None, (), FAILED)]
+        without = lengths.count(None)
+        if without:
+            sentences.append(
+                f"{without} of {len(lengths)} {arm} responses carry a total time but no length: record "
+                "'output_tokens', since totals are compared only between answers of about the same length"
+            )
+    if all_differ and not sentences:
+        sentences.append("no pair's answers are of about the same length, so no totals are compared")
     return tuple(sentences)
