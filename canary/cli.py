@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 EPILOG = """\
 exit status
-  0  promote          every blocking signal is shown to be inside its margin; or --fail-on let the verdict pass
+  0  promote          every blocking signal is shown to be inside its margin
+                      (or --fail-on lets the verdict pass)
   1  rollback         a blocking signal got worse for certain: do not merge
   2  usage            the command, a file or a setting is wrong; nothing was decided
   3  hold             the evidence does not decide; the report says what would
@@ -30,10 +31,11 @@ exit status
   130  interrupted    stopped from the keyboard; nothing was decided
 
 start here
-  canary init                                          put a workspace into this folder
-  canary compare old.jsonl new.jsonl --golden p.jsonl  judge outputs you already have
-  canary plan pipelines/quickstart-good.yaml           what can this golden set detect?
-  canary run pipelines/quickstart-good.yaml            drive both releases and judge them
+  canary init                                 put a workspace into this folder
+  canary compare baseline.jsonl candidate.jsonl --golden prompts.jsonl
+                                              judge outputs you already have
+  canary plan pipelines/quickstart-good.yaml  what can this golden set detect?
+  canary run pipelines/quickstart-good.yaml   drive both releases and judge them
 """
 
 
