@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import enum
-import math
 from collections.abc import Mapping
 
 from canary.plan import Plan
 from canary.records import Evidence, Scale, Signal, Verdict
+from canary.signals.wording import COUNTED, VALUE, Unit, dollars, seconds
 
 ABSENT = "-"
 SAME = "~"
@@ -15,16 +14,6 @@ SAME = "~"
 
 _SHARES = frozenset({"errors", "guardrail", "cache", "saturation"})
 _NO_SHARE = {Scale.BOUNDED}
-_DIGITS = 3
-
-
-class Unit(enum.Enum):
-    """What a signal's two arms are measured in."""
-
-    SHARE = enum.auto()
-    SECONDS = enum.auto()
-    DOLLARS = enum.auto()
-    SCORE = enum.auto()
 
 
 def units_of(verdict: Verdict, evidence: Evidence, plan: Plan) -> dict[str, Unit]:
@@ -42,17 +31,7 @@ def units_of(verdict: Verdict, evidence: Evidence, plan: Plan) -> dict[str, Unit
 
 def value(number: float | None, unit: Unit) -> str:
     """One arm's number: `98.3%`, `412 ms`, `$0.00123`, `0.873`."""
-    if number is None:
-        return ABSENT
-    match unit:
-        case Unit.SHARE:
-            return f"{100 * number:.1f}%"
-        case Unit.SECONDS:
-            return seconds(number)
-        case Unit.DOLLARS:
-            return f"${significant(number)}"
-        case Unit.SCORE:
-            return f"{number:.3f}"
+    return ABSENT if number is None else VALUE[unit](number)
 
 
 def change(number: float, signal: Signal, unit: Unit) -> str:
@@ -94,24 +73,6 @@ def direction(signal: Signal) -> int:
     return -1 if signal.kind in {"quality", "floor", "cache"} else 1
 
 
-def seconds(number: float) -> str:
-    """`1.84 s`, `412 ms`, `2.10 ms`, `35.0 µs`."""
-    for scale, name in ((1.0, "s"), (1e-3, "ms")):
-        if abs(number) >= 0.9995 * scale:
-            return f"{significant(number / scale)} {name}"
-    return f"{significant(number * 1e6)} µs" if number else "0 s"
-
-
-def significant(number: float) -> str:
-    """Three significant digits; an exponent only beyond a millionth or million."""
-    if number == 0:
-        return "0"
-    if not 1e-6 <= abs(number) < 1e6:
-        return f"{number:.2e}"
-    whole = math.floor(math.log10(abs(float(f"{number:.2e}"))))
-    return f"{number:.{max(0, _DIGITS - 1 - whole)}f}"
-
-
 def _unit(signal: Signal, scales: Mapping[str, set[Scale]]) -> Unit:
     if signal.kind == "latency":
         return Unit.SHARE if signal.metric == "slow" else Unit.SECONDS
@@ -127,16 +88,16 @@ def _bare(number: float, signal: Signal, unit: Unit) -> str:
     if signal.effect == "ratio":
         return f"×{number:.2f}" if number < 100 else f"×{number:.3g}"
     match unit:
-        case Unit.SHARE:
+        case Unit.SHARE | Unit.WON:
             points = round(100 * number, 1)
             return f"{points:+.1f}" if points else "0.0"
         case Unit.SECONDS:
             return f"{'+' if number > 0 else ''}{seconds(number)}"
         case Unit.DOLLARS:
-            return f"{'-' if number < 0 else '+'}${significant(abs(number))}"
+            return f"{'-' if number < 0 else '+'}{dollars(abs(number))}"
         case Unit.SCORE:
             return f"{number:+.3f}" if round(number, 3) else "0.000"
 
 
 def _suffix(signal: Signal, unit: Unit) -> str:
-    return " pp" if signal.effect == "difference" and unit is Unit.SHARE else ""
+    return " pp" if signal.effect == "difference" and unit in COUNTED else ""

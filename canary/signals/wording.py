@@ -1,9 +1,12 @@
-"""Numbers as people read them, for the reasons signals give."""
+"""Numbers as people read them, in the reasons signals give and in reports."""
 
 from __future__ import annotations
 
 import enum
+import math
 from collections.abc import Callable
+
+_DIGITS = 3
 
 
 class Unit(enum.Enum):
@@ -28,13 +31,26 @@ def points(value: float) -> str:
 
 
 def seconds(value: float) -> str:
-    """`0.0123` as `12.3 ms`, `1.84` as `1.84 s`."""
-    return f"{1000 * value:.3g} ms" if abs(value) < 1 else f"{value:.3g} s"
+    """`1.84 s`, `412 ms`, `2.10 ms`, `35.0 µs`."""
+    for scale, name in ((1.0, "s"), (1e-3, "ms")):
+        if abs(value) >= 0.9995 * scale:
+            return f"{significant(value / scale)} {name}"
+    return f"{significant(value * 1e6)} µs" if value else "0 s"
 
 
 def dollars(value: float) -> str:
-    """Three figures, however small."""
-    return f"${value:.3g}"
+    """`$0.00123`, `$12.3`, `$1234`: three digits, however small."""
+    return f"${significant(value)}"
+
+
+def significant(value: float) -> str:
+    """Three significant digits; an exponent only beyond a millionth or million."""
+    if value == 0:
+        return "0"
+    if not 1e-6 <= abs(value) < 1e6:
+        return f"{value:.2e}"
+    whole = math.floor(math.log10(abs(float(f"{value:.2e}"))))
+    return f"{value:.{max(0, _DIGITS - 1 - whole)}f}"
 
 
 def score(value: float) -> str:

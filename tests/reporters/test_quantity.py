@@ -10,7 +10,8 @@ import pytest
 from canary.plan import Plan
 from canary.policy import Policy
 from canary.records import Decision, Evidence, Scale, Signal, Verdict
-from canary.reporters.quantity import Unit, effect, interval, margin, seconds, significant, units_of, value
+from canary.reporters.quantity import effect, interval, margin, units_of, value
+from canary.signals.wording import Unit, seconds, significant
 
 MakeSignal = Callable[..., Signal]
 
@@ -22,6 +23,7 @@ MakeSignal = Callable[..., Signal]
         (0.0, Unit.SHARE, "0.0%"),
         (0.412, Unit.SECONDS, "412 ms"),
         (0.00123, Unit.DOLLARS, "$0.00123"),
+        (1234.6, Unit.DOLLARS, "$1235"),
         (0.8731, Unit.SCORE, "0.873"),
         (None, Unit.SHARE, "-"),
     ],
@@ -36,7 +38,9 @@ def test_value(number: float | None, unit: Unit, text: str) -> None:
     [
         (1.84, "1.84 s"),
         (12.3, "12.3 s"),
+        (1234.0, "1234 s"),
         (0.9999, "1.00 s"),
+        (0.9996, "1.00 s"),
         (0.9994, "999 ms"),
         (0.0021, "2.10 ms"),
         (35e-6, "35.0 µs"),
