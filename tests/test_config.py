@@ -513,11 +513,13 @@ def test_a_secret_is_never_shown_in_a_message(here: Path, field: str) -> None:
 
 
 def test_the_committed_schemas_are_the_generated_ones(here: Path) -> None:
-    """Editors see what the program accepts: python -c 'from canary.config import *; write_schemas(Path(…))'."""
+    """Editors see what the program accepts."""
     committed = workspace() / "evals/schemas"
     assert {path.name for path in write_schemas(here)} == {f"{name}.json" for name in SCHEMAS}
     for name in SCHEMAS:
-        assert (here / f"{name}.json").read_bytes() == (committed / f"{name}.json").read_bytes(), name
+        assert (here / f"{name}.json").read_bytes() == (committed / f"{name}.json").read_bytes(), (
+            f"evals/schemas/{name}.json is not what its model says: run `make schemas` and commit what it writes"
+        )
 
 
 def test_a_pipeline_may_name_every_reporter() -> None:
