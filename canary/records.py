@@ -218,9 +218,9 @@ class Comparison:
     """Pairs stand in the order they were started, by the clock."""
     measured: Measurement | None = None
     """A test that was done already, where only its result is evidence."""
-    recorded: bool = False
+    recorded: bool
     """The scores came with the responses instead of from assertions."""
-    missing: tuple[str, ...] = ()
+    missing: tuple[str, ...]
     """Why evidence is missing, one sentence per reason; any makes it so."""
     warnings: tuple[str, ...] = ()
 

@@ -124,6 +124,7 @@ def _comparison(
         candidate_units=units if is_time else None,
         timed=is_time,
         recorded=recorded,
+        missing=(),
     )
 
 

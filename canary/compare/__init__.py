@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from canary.compare.cost import cost_comparisons
 from canary.compare.drift import drift_comparisons
 from canary.compare.errors import error_comparisons
@@ -28,9 +26,8 @@ def compare(evidence: Evidence, plan: Plan) -> tuple[Comparison, ...]:
     floors = floor_comparisons(table, evidence.scores, plan)
     if plan.stage == "build":
         return tuple(floors)
-    recorded = any(response.scores is not None for response in evidence.responses)
     return (
-        *(replace(c, recorded=recorded) for c in quality_comparisons(table, evidence.scores, plan)),
+        *quality_comparisons(table, evidence.scores, plan),
         *floors,
         *error_comparisons(table),
         *latency_comparisons(table, plan),

@@ -7,23 +7,17 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from canary.compare.table import POOLED, Table, absences
+from canary.compare.table import POOLED, Table, absences, pooled
 from canary.plan import Plan
 from canary.records import Arm, Comparison, Response, Scale
 
 
 def cost_comparisons(table: Table, plan: Plan) -> Iterator[Comparison]:
     """Cost per request, wherever a line carries a cost or the policy asks for it."""
-    costs = {arm: _costs(table, arm) for arm in Arm}
+    costs = {arm: table.means(arm, _cost) for arm in Arm}
     measured = any(np.isfinite(values).any() for values in costs.values())
     if measured or "cost/per_request" in plan.required:
         yield _comparison(table, costs)
-
-
-def _costs(table: Table, arm: Arm) -> NDArray[np.float64]:
-    """Shape (cases,): mean cost over repeats; NaN where any is unknown."""
-    rows = np.fromiter((_cost(response) for response in table.answers(arm)), float, len(table.answers(arm)))
-    return np.asarray(rows.reshape(-1, table.repeat).mean(axis=1))
 
 
 def _cost(response: Response | None) -> float:
@@ -31,21 +25,14 @@ def _cost(response: Response | None) -> float:
 
 
 def _comparison(table: Table, costs: dict[Arm, NDArray[np.float64]]) -> Comparison:
-    everything = table.selection(POOLED)
-    used = np.isfinite(costs[Arm.BASELINE]) & np.isfinite(costs[Arm.CANDIDATE])
-    return Comparison(
-        name="cost/per_request",
+    return pooled(
+        table,
+        np.isfinite(costs[Arm.BASELINE]) & np.isfinite(costs[Arm.CANDIDATE]),
+        costs,
         kind="cost",
-        stratum=POOLED,
         metric="per_request",
         scale=Scale.UNBOUNDED,
-        baseline=costs[Arm.BASELINE][used],
-        candidate=costs[Arm.CANDIDATE][used],
-        clusters=table.clusters[used],
-        strata=np.zeros(int(used.sum()), dtype=np.int64),
-        weights=(1.0,),
-        repeat=table.repeat,
-        missing=(*absences(table, everything), *_unpriced(table)),
+        missing=(*absences(table, table.selection(POOLED)), *_unpriced(table)),
     )
 
 

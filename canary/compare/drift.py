@@ -7,13 +7,13 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from canary.compare.table import POOLED, Table
+from canary.compare.table import POOLED, Table, pooled
 from canary.records import Arm, Comparison, Measurement, Response, Scale
 
 
 def drift_comparisons(table: Table, telemetry: Sequence[Measurement]) -> Iterator[Comparison]:
     """Perplexity where any answer carries log-probabilities, embeddings where they were compared."""
-    surprise = {arm: _surprises(table, arm) for arm in Arm}
+    surprise = {arm: table.means(arm, _surprise) for arm in Arm}
     if any(np.isfinite(values).any() for values in surprise.values()):
         yield _perplexity(table, surprise)
     for measurement in telemetry:
@@ -21,34 +21,21 @@ def drift_comparisons(table: Table, telemetry: Sequence[Measurement]) -> Iterato
             yield _embedding(measurement)
 
 
-def _surprises(table: Table, arm: Arm) -> NDArray[np.float64]:
-    """Shape (cases,): nats per token, averaged over repeats; NaN where any is unknown."""
-    answers = table.answers(arm)
-    rows = np.fromiter((_surprise(response) for response in answers), float, len(answers))
-    return np.asarray(rows.reshape(-1, table.repeat).mean(axis=1))
-
-
 def _surprise(response: Response | None) -> float:
+    """Nats per token."""
     if response is None or response.error is not None or not response.logprobs:
         return np.nan
     return -float(np.mean(response.logprobs))
 
 
 def _perplexity(table: Table, surprise: dict[Arm, NDArray[np.float64]]) -> Comparison:
-    known = {arm: np.isfinite(values) for arm, values in surprise.items()}
-    used = known[Arm.BASELINE] & known[Arm.CANDIDATE]
-    return Comparison(
-        name="drift/perplexity",
+    return pooled(
+        table,
+        np.isfinite(surprise[Arm.BASELINE]) & np.isfinite(surprise[Arm.CANDIDATE]),
+        surprise,
         kind="drift",
-        stratum=POOLED,
         metric="perplexity",
         scale=Scale.UNBOUNDED,
-        baseline=surprise[Arm.BASELINE][used],
-        candidate=surprise[Arm.CANDIDATE][used],
-        clusters=table.clusters[used],
-        strata=np.zeros(int(used.sum()), dtype=np.int64),
-        weights=(1.0,),
-        repeat=table.repeat,
         missing=tuple(_unsaid(table)),
     )
 
@@ -76,4 +63,6 @@ def _embedding(measurement: Measurement) -> Comparison:
         strata=0 * pairs,
         weights=(1.0,),
         measured=measurement,
+        recorded=False,
+        missing=(),
     )

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from canary.assertions.scoring import effective_failure
-from canary.compare.table import POOLED, Table, absences
+from canary.compare.table import POOLED, Table, absences, pooled
 from canary.records import Arm, Comparison, ErrorKind, Scale
 
 SIGNAL_OF = {
@@ -48,21 +48,14 @@ def _kinds(table: Table, arm: Arm) -> list[ErrorKind | None]:
 
 
 def _comparison(table: Table, signal: str, kinds: dict[Arm, list[ErrorKind | None]]) -> Comparison:
-    everything = table.selection(POOLED)
-    used = ~(table.absent(Arm.BASELINE) | table.absent(Arm.CANDIDATE))
-    return Comparison(
-        name=f"errors/{signal}",
+    return pooled(
+        table,
+        ~(table.absent(Arm.BASELINE) | table.absent(Arm.CANDIDATE)),
+        {arm: _success(table, of_arm, signal) for arm, of_arm in kinds.items()},
         kind="errors",
-        stratum=POOLED,
         metric=signal,
         scale=Scale.PASS_FAIL,
-        baseline=_success(table, kinds[Arm.BASELINE], signal)[used],
-        candidate=_success(table, kinds[Arm.CANDIDATE], signal)[used],
-        clusters=table.clusters[used],
-        strata=np.zeros(int(used.sum()), dtype=np.int64),
-        weights=(1.0,),
-        repeat=table.repeat,
-        missing=(*absences(table, everything), *_client_errors(kinds)),
+        missing=(*absences(table, table.selection(POOLED)), *_client_errors(kinds)),
     )
 
 

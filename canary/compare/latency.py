@@ -103,6 +103,7 @@ def _comparison(table: Table, metric: str, times: dict[Arm, list[Times | None]],
         baseline_units=baseline_units,
         candidate_units=candidate_units,
         timed=bool(np.all(starts >= 0)),
+        recorded=table.recorded,
         missing=(
             *absences(table, table.selection(POOLED)),
             *_unrecorded(metric, times),

@@ -36,7 +36,7 @@ def quality_comparisons(table: Table, scores: Sequence[Score], plan: Plan) -> It
         column = columns.get(metric)
         for stratum in _strata(table, plan):
             if column is None:
-                yield _unmeasured(metric, stratum)
+                yield _unmeasured(table, metric, stratum)
             elif stratum == POOLED or (column.asked & table.selection(stratum)).any() or _is_named(stratum, plan):
                 yield _comparison(table, column, metric, stratum)
 
@@ -47,7 +47,7 @@ def floor_comparisons(table: Table, scores: Sequence[Score], plan: Plan) -> Iter
     for metric, rule in sorted(plan.policy.quality.metrics.items()):
         if rule.min_score is not None:
             column = columns.get(metric)
-            alone = _unmeasured(metric, POOLED) if column is None else _candidate_alone(table, column, metric)
+            alone = _unmeasured(table, metric, POOLED) if column is None else _candidate_alone(table, column, metric)
             yield replace(alone, name=f"floor/{POOLED}/{metric}", kind="floor")
 
 
@@ -109,6 +109,7 @@ def _comparison(table: Table, column: Column, metric: str, stratum: str) -> Comp
         strata=table.strata[used],
         weights=_weights(table, column) if stratum == POOLED else (1.0,),
         repeat=table.repeat,
+        recorded=table.recorded,
         missing=(
             *absences(table, chosen),
             *_gaps(table, column, chosen, complete),
@@ -152,6 +153,7 @@ def _candidate_alone(table: Table, column: Column, metric: str) -> Comparison:
         strata=table.strata[used],
         weights=table.weights,
         repeat=table.repeat,
+        recorded=table.recorded,
         missing=tuple(sentence for sentence in missing if sentence),
     )
 
@@ -165,7 +167,7 @@ def _gaps(table: Table, column: Column, chosen: NDArray[np.bool_], complete: NDA
     return (f"{gaps} of {int((chosen & column.asked).sum())} cases have no score in one arm or both{why}",)
 
 
-def _unmeasured(metric: str, stratum: str) -> Comparison:
+def _unmeasured(table: Table, metric: str, stratum: str) -> Comparison:
     nothing = np.empty(0)
     none = np.empty(0, dtype=np.int64)
     return Comparison(
@@ -179,5 +181,6 @@ def _unmeasured(metric: str, stratum: str) -> Comparison:
         clusters=none,
         strata=none,
         weights=(1.0,),
+        recorded=table.recorded,
         missing=(f"the policy names metric {metric!r}, which no response carries",),
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from canary.errors import EvidenceError
 from canary.plan import Plan
-from canary.records import Arm, Evidence, Prompt, Response
+from canary.records import Arm, Comparison, Evidence, Prompt, Response, Scale
 
 POOLED = "all"
 
@@ -50,9 +50,20 @@ class Table:
         first = np.minimum(*clocks)
         return np.where(np.isfinite(first), first, -1.0)
 
+    @cached_property
+    def recorded(self) -> bool:
+        """Whether scores came with the responses instead of from assertions."""
+        return any(r is not None and r.scores is not None for arm in Arm for r in self.answers(arm))
+
     def answers(self, arm: Arm) -> tuple[Response | None, ...]:
         """One arm's answers in row order."""
         return self.baseline if arm is Arm.BASELINE else self.candidate
+
+    def means(self, arm: Arm, read: Callable[[Response | None], float]) -> NDArray[np.float64]:
+        """Shape (cases,): one arm's mean over repeats; NaN where any is."""
+        answers = self.answers(arm)
+        rows = np.fromiter((read(response) for response in answers), float, len(answers))
+        return np.asarray(rows.reshape(-1, self.repeat).mean(axis=1))
 
     def absent(self, arm: Arm) -> NDArray[np.bool_]:
         """Shape (cases,): cases this arm did not answer every time."""
@@ -139,3 +150,31 @@ def absences(table: Table, chosen: NDArray[np.bool_]) -> tuple[str, ...]:
             names = listing([table.prompts[i].id for i in cases])
             sentences.append(f"{cases.size} of {int(chosen.sum())} cases have no {arm} response: {names}")
     return tuple(sentences)
+
+
+def pooled(
+    table: Table,
+    used: NDArray[np.bool_],
+    arms: Mapping[Arm, NDArray[np.float64]],
+    *,
+    kind: str,
+    metric: str,
+    scale: Scale,
+    missing: tuple[str, ...],
+) -> Comparison:
+    """The used cases of all strata together, one value a case."""
+    return Comparison(
+        name=f"{kind}/{metric}",
+        kind=kind,
+        stratum=POOLED,
+        metric=metric,
+        scale=scale,
+        baseline=arms[Arm.BASELINE][used],
+        candidate=arms[Arm.CANDIDATE][used],
+        clusters=table.clusters[used],
+        strata=np.zeros(int(used.sum()), dtype=np.int64),
+        weights=(1.0,),
+        repeat=table.repeat,
+        recorded=table.recorded,
+        missing=missing,
+    )
