@@ -13,17 +13,16 @@ So a digest of evidence can be recomputed with sort and sha256sum:
 from __future__ import annotations
 
 import functools
-import gc
 import hashlib
 import json
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from json.encoder import encode_basestring_ascii as _text
 from typing import Any, BinaryIO, NoReturn, TypeAlias, TypeVar
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
+from canary.collector import uncollected
 from canary.errors import EvidenceError
 from canary.plan import digest_of
 from canary.records import Arm, Attempt, Evidence, Failure, Measurement, Prompt, Response, Score
@@ -234,23 +233,11 @@ def _chunk(kind: type[Record], lines: Sequence[bytes]) -> list[Record] | None:
     if not lines[-1].endswith(b"\n") or _hides_nan(kind, text):
         return None
     try:
-        with _uncollected():
+        with uncollected():
             records = _parse(kind, text)
     except ValidationError:
         return None
     return records if len(records) == len(lines) else None
-
-
-@contextmanager
-def _uncollected() -> Iterator[None]:
-    """Nothing made meanwhile is garbage; looking for it takes a quarter of the time."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
 
 
 def _one_by_one(kind: type[Record], lines: Sequence[bytes], name: str, first: int) -> list[Record]:

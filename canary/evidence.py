@@ -23,12 +23,12 @@ from pydantic import ValidationError
 
 from canary import manifest
 from canary.codec import AnyRecord, Record, decode, encode, golden_digest, line_digests, some
+from canary.disk import write_whole
 from canary.errors import EvidenceError
 from canary.manifest import File, Manifest
-from canary.plan import Plan
+from canary.plan import PLAN_SCHEMA, Plan
 from canary.records import Evidence, Measurement, Prompt, Response, Score
 
-PLAN_SCHEMA = "canary-gate/plan/1"
 EVIDENCE = ("plan.json", "prompts.jsonl", "responses.jsonl", "scores.jsonl")
 TELEMETRY = "telemetry.jsonl"
 SURROUNDINGS = ("runner", "concurrency", "warmup", "versions")
@@ -86,7 +86,7 @@ class RunDirectory:
 
         Lone surrogates are written as their escape, which JSON reads back.
         """
-        _write(self.path / name, [text.encode(errors="backslashreplace")])
+        write_whole(self.path / name, [text.encode(errors="backslashreplace")])
 
 
 def run_id(plan: Plan, now: datetime) -> str:
@@ -132,7 +132,7 @@ def _made(path: Path) -> bool:
 
 def write_records(path: Path, records: Iterable[AnyRecord]) -> None:
     """Writes a whole file of records at once."""
-    _write(path, map(encode, records))
+    write_whole(path, map(encode, records))
 
 
 def read_records(kind: type[Record], path: Path) -> tuple[Record, ...]:
@@ -299,7 +299,7 @@ def seal(run: RunDirectory) -> str:
         document = Manifest(
             schema=manifest.MANIFEST_SCHEMA, files=files, previous=manifest.last(_records(runs))
         ).dumps()
-        _write(run.manifest, [document])
+        write_whole(run.manifest, [document])
     return manifest.digest(document)
 
 
@@ -344,24 +344,6 @@ def _hashed(path: Path) -> File:
 def _records(runs: Path) -> Mapping[str, bytes]:
     """The manifests of a folder of runs, by the run's name."""
     return {path.parent.name: path.read_bytes() for path in runs.glob("*/manifest.json")}
-
-
-def _write(path: Path, lines: Iterable[bytes]) -> None:
-    half = path.with_name(f".{path.name}.tmp")
-    with half.open("wb") as file:
-        file.writelines(lines)
-        file.flush()
-        os.fsync(file.fileno())
-    half.replace(path)
-    _sync_folder(path.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from types import TracebackType
 from typing import Self
 
 from canary.codec import decode, encode, some
+from canary.disk import sync_folder
 from canary.errors import EvidenceError
 from canary.records import Arm, Response
 
@@ -56,7 +57,7 @@ class Journal:
         try:
             completed, warnings = _recover(path)
             file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
-            _sync_folder(path.parent)
+            sync_folder(path.parent)
         except BaseException:
             _unlock(path, lock)
             raise
@@ -215,11 +216,3 @@ def _is_there(name: Path, lock: int) -> bool:
 def _unlock(path: Path, lock: int) -> None:
     path.with_name(".lock").unlink(missing_ok=True)
     os.close(lock)
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

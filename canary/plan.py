@@ -25,6 +25,8 @@ from pydantic import (
 from canary.calibration import Calibration
 from canary.policy import Policy, Written
 
+PLAN_SCHEMA = "canary-gate/plan/1"
+
 
 def _completed(kind: str) -> AfterValidator:
     """Completed by `config` when it reads a file, through the context; else kept as given."""
@@ -251,7 +253,7 @@ class ReleasePlan(BaseModel):
 class Plan(BaseModel):
     """Everything resolved: what `plan.json` holds and what `evaluate` obeys."""
 
-    schema_: str = Field("canary-gate/plan/1", alias="schema")
+    schema_: str = Field(PLAN_SCHEMA, alias="schema")
     stage: str
     baseline: ReleasePlan
     candidate: ReleasePlan

@@ -14,12 +14,13 @@ import pytest
 PACKAGE = Path(__file__).resolve().parent.parent / "canary"
 
 ROWS = """
-records errors policy calibration plan
+collector records errors policy calibration plan
 protocols codec located validation document case manifest
 stats assertions
 compare signals
 gate
 evaluate
+disk
 golden evidence journal config scaffold engines models reporters live registry
 runners
 run
@@ -28,14 +29,14 @@ __main__
 """
 """From the nouns to the command line.
 
-A module imports only from rows above its own. Above `golden` everything is
+A module imports only from rows above its own. Above `disk` everything is
 pure, and a module may also import from its left; below, neighbours never meet.
 Runners open the engines they drive, so they stand on a row of their own.
 """
 
 ROW = {name: number for number, row in enumerate(ROWS.strip().splitlines()) for name in row.split()}
 ORDER = {name: number for number, name in enumerate(ROWS.split())}
-EDGE = ROW["golden"]
+EDGE = ROW["disk"]
 
 HEAVY = ("torch", "ray", "transformers", "mlflow", "sentence_transformers", "vllm", "scipy", "pandas", "sklearn")
 """Seconds to import; scipy alone takes 0.8 s, so only `stats` may name it at its top."""

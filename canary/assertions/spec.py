@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Mapping
 from dataclasses import fields, is_dataclass
 from functools import cache
@@ -18,6 +17,7 @@ from canary.assertions.table import ASSERTIONS
 from canary.errors import ConfigError, PluginError
 from canary.protocols import Assertion
 from canary.records import Scale
+from canary.validation import nearest
 
 NOT = "not-"
 _NO_PLUGINS: Mapping[str, type] = MappingProxyType({})
@@ -64,8 +64,8 @@ def _unknown_type(name: Any, table: Mapping[str, type], where: str) -> str:
 
 
 def _meant(name: Any, valid: Iterable[str]) -> str:
-    near = difflib.get_close_matches(str(name), list(valid), n=1)
-    return f"; did you mean {near[0]!r}?" if near else ""
+    near = nearest(str(name), valid)
+    return f"; did you mean {near!r}?" if near else ""
 
 
 def _built(cls: type, keys: Mapping[str, Any], where: str) -> Assertion:

@@ -6,7 +6,6 @@ A line per response, `id` and `output` are enough. The lines of a run's own
 
 from __future__ import annotations
 
-import difflib
 import json
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
@@ -21,6 +20,7 @@ from canary.errors import EvidenceError
 from canary.plan import ReplayRelease
 from canary.protocols import Generate, Request
 from canary.records import Arm, Attempt, ErrorKind, Failure, Response
+from canary.validation import nearest
 
 LONGEST_S = 86_400.0
 """No request takes longer than a day: a larger time is in another unit."""
@@ -243,8 +243,8 @@ def _unknown(loc: tuple[int | str, ...]) -> str:
     parents = [str(part) for part in loc[:-1] if isinstance(part, str)]
     kind: Any = {"error": _Error, "attempts": _Try}.get(parents[-1], _Line) if parents else _Line
     valid: Mapping[str, Any] = kind.__annotations__
-    near = difflib.get_close_matches(str(loc[-1]), valid, n=1)
-    remedy = f"did you mean '{near[0]}'?" if near else f"valid: {', '.join(valid)}"
+    near = nearest(str(loc[-1]), valid)
+    remedy = f"did you mean '{near}'?" if near else f"valid: {', '.join(valid)}"
     return f"unknown key '{_name(loc)}' ({remedy})"
 
 

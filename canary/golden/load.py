@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from canary.assertions import load_plugins, parse
+from canary.collector import uncollected
 from canary.document import display, unreadable
 from canary.errors import GoldenSetError, UsageError
 from canary.golden.grouping import Groups, group
@@ -28,7 +27,7 @@ def load_golden_sets(paths: Iterable[Path | str], suite: Suite) -> GoldenSet:
     A path is a folder with `prompts.jsonl`, or such a file. Several sets are
     one: each counts by its number of cases, its strata by its manifest.
     """
-    with _no_collection():
+    with uncollected():
         problems: list[str] = []
         parts = [part for path in _distinct(paths, problems) if (part := _part(path, problems))]
         _check_asserts(parts, load_plugins(suite.plugins))
@@ -44,18 +43,6 @@ def load_golden_sets(paths: Iterable[Path | str], suite: Suite) -> GoldenSet:
             warnings=tuple(warning for part in parts for warning in part.warnings) + groups.warnings,
             sources=tuple(_source(part) for part in parts),
         )
-
-
-@contextmanager
-def _no_collection() -> Iterator[None]:
-    """Half of the time goes into looking for cycles where there are none."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
 
 
 def _distinct(paths: Iterable[Path | str], problems: list[str]) -> Iterator[Path]:

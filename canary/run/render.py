@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from canary.assertions.template import compiled
 from canary.errors import ConfigError
 from canary.plan import LiveRelease, Release, Turn
 from canary.protocols import Request
 from canary.records import Arm, Prompt
-
-if TYPE_CHECKING:
-    from jinja2 import Template
 
 
 def render(prompt: Prompt, release: Release, arm: Arm, repeat: int, seed: int) -> Request:
@@ -53,21 +50,12 @@ def _fill(template: str, prompt: Prompt, release: LiveRelease) -> str:
     from jinja2 import TemplateError  # noqa: PLC0415 - half of all start-up time
 
     try:
-        return _compile(template).render(prompt.vars)
+        return compiled(template).render(prompt.vars)
     except TemplateError as error:
         raise ConfigError(
             f"case {prompt.id!r}: 'prompt' of release {release.name!r} cannot be filled in: {error.message} "
             f"(the case has vars: {', '.join(sorted(prompt.vars)) or 'none'})"
         ) from error
-
-
-@lru_cache(maxsize=256)
-def _compile(template: str) -> Template:
-    from jinja2 import StrictUndefined  # noqa: PLC0415
-    from jinja2.sandbox import SandboxedEnvironment  # noqa: PLC0415
-
-    environment = SandboxedEnvironment(undefined=StrictUndefined, keep_trailing_newline=True, autoescape=False)
-    return environment.from_string(template)
 
 
 def _seed(prompt: Prompt, release: Release, arm: Arm, repeat: int, seed: int) -> int:
