@@ -10,6 +10,7 @@ import enum
 import shlex
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
@@ -64,29 +65,38 @@ def main(argv: Sequence[str], out: TextIO, err: TextIO) -> int:
     """
     try:
         arguments = _parser().parse_args(argv)
-        return int(arguments.command(arguments, out, err))
     except SystemExit as stop:  # argparse: --help or a usage error
         return stop.code if isinstance(stop.code, int) else Exit.USAGE
+    try:
+        return int(arguments.command(arguments, out, err))
     except UsageError as error:
-        print(*(f"canary: {problem}" for problem in error.problems), sep="\n", file=err)
+        _say(err, *(f"canary: {problem}" for problem in error.problems))
         return Exit.USAGE
     except CanaryError as error:
-        print(f"canary: {error}", file=err)
+        _say(err, f"canary: {error}")
         return Exit.BROKEN
     except KeyboardInterrupt:
         advice = "; go on with canary run --resume RUN" if list(argv[:1]) == ["run"] else ""
-        print(f"canary: interrupted{advice}", file=err)
+        _say(err, f"canary: interrupted{advice}")
         return Exit.INTERRUPTED
-    except Exception as error:  # noqa: BLE001 - an unknown failure must not look like a verdict
+    except BaseException as error:  # noqa: BLE001 - an unknown failure, SystemExit too, must not look like a verdict
         _explain(error, err)
         return Exit.BROKEN
 
 
-def _explain(error: Exception, err: TextIO) -> None:
+def _say(err: TextIO, *lines: str) -> None:
+    """Print lines; where nobody can read them the exit status still stands."""
+    from canary.located import printable  # noqa: PLC0415 - only what goes wrong needs it
+
+    with suppress(OSError, ValueError):
+        print(*(printable(part) for line in lines for part in line.split("\n")), sep="\n", file=err, flush=True)
+
+
+def _explain(error: BaseException, err: TextIO) -> None:
     import traceback  # noqa: PLC0415 - only for bugs
 
-    print("".join(traceback.format_exception(error)), file=err, end="")
-    print(f"canary: the gate broke ({type(error).__name__}); nothing was decided", file=err)
+    trace = "".join(traceback.format_exception(error)).rstrip()
+    _say(err, trace, f"canary: the gate broke ({type(error).__name__}); nothing was decided")
 
 
 def _parser() -> argparse.ArgumentParser:

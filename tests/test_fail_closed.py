@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -197,6 +198,54 @@ def test_scores_on_some_lines_only_hold(bench: Bench) -> None:
     assert_holds(bench.compare(), "1 of 120 cases have no score in one arm or both", "not recorded for candidate 'c3'")
 
 
+def test_one_empty_scores_object_switches_nothing_off(bench: Bench) -> None:
+    """A logger that writes `scores: {}` has recorded no score; the assertions decide."""
+    for row in bench.candidate:
+        row["output"] = "WRONG"
+    bench.candidate[0]["scores"] = {}
+
+    ran = bench.compare()
+
+    assert ran.status == 1
+    assert ran.signal("quality/all/pass")["candidate"] == 0.0
+
+
+@pytest.mark.parametrize("crash", ["sys.exit(0)", "raise GeneratorExit", "raise BaseException('x')"])
+def test_code_under_test_cannot_end_the_gate(bench: Bench, tmp_path: Path, crash: str) -> None:
+    """Whatever an assertion raises is an abstention, and importing it is a usage error."""
+    (tmp_path / "rude.py").write_text(f"import sys\ndef grade(output, case):\n    {crash}\n")
+    (tmp_path / "ruder.py").write_text(f"import sys\n{crash}\n")
+    for row in bench.golden:
+        row["assert"] = [{"type": "python", "value": f"file://{tmp_path}/rude.py:grade"}]
+
+    assert_holds(bench.compare(), "no score in one arm or both")
+    for row in bench.golden:
+        row["assert"] = [{"type": "python", "value": f"file://{tmp_path}/ruder.py:grade"}]
+    assert_refuses(bench.compare(), "ruder.py")
+
+
+def test_an_exit_from_a_plugin_is_no_verdict(bench: Bench, canary: Canary, monkeypatch: pytest.MonkeyPatch) -> None:
+    """SystemExit(0) from anywhere below is exit 4, not promote."""
+    from canary.run import recorded
+
+    monkeypatch.setattr(recorded, "evaluate", lambda *_: sys.exit(0))
+
+    assert bench.compare().status == 4
+
+
+def test_asserted_refusals_are_answers(bench: Bench) -> None:
+    """A stratum of cases that must be refused can pass."""
+    for i, row in enumerate(bench.golden):
+        if i % 2:
+            row["assert"] = [{"type": "is-refusal"}]
+            for arm in (bench.baseline, bench.candidate):
+                arm[i] = {"id": row["id"], "error": {"kind": "refusal", "message": "I cannot help with that"}}
+
+    ran = bench.compare()
+
+    assert ran.status == 0, ran.verdict["reason"]
+
+
 def test_no_scores_and_no_golden_set_is_refused(bench: Bench) -> None:
     """Outputs alone cannot be judged."""
     files = [bench.write("b.jsonl", bench.baseline), bench.write("c.jsonl", bench.candidate)]
@@ -230,7 +279,7 @@ def test_a_policy_over_a_metric_that_does_not_exist_holds(bench: Bench) -> None:
     """A gate on something unmeasured is not passed."""
     bench.policy = "quality: {metrics: {tone: {tier: blocking}}}\n"
 
-    assert_holds(bench.compare(), "the policy names metric 'tone', which no response carries")
+    assert_holds(bench.compare(), "metric 'tone' is asked for, but no response carries it")
 
 
 def test_a_critical_stratum_that_does_not_exist_holds(bench: Bench) -> None:

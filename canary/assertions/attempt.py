@@ -16,13 +16,14 @@ def attempt(call: Callable[[], T], otherwise: Callable[[str], T]) -> T:
     """What `call` returns, or `otherwise("Type: message")` where it raises.
 
     Our own errors pass through: a missing library, say, is no property of a
-    response. SystemExit does not: code under test must not end the gate.
+    response. Nothing else does but Ctrl-C: code under test must not end the
+    gate, by SystemExit or by whatever else is no Exception.
     """
     try:
         return call()
-    except CanaryError:
+    except (CanaryError, KeyboardInterrupt):
         raise
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a plugin raises is an abstention
+    except BaseException as error:  # noqa: BLE001 - whatever a plugin raises is an abstention
         return otherwise(shorten(f"{type(error).__name__}: {error}"))
 
 

@@ -16,9 +16,9 @@ from canary.assertions.attempt import abstain, attempt
 from canary.assertions.template import is_template, render, require_template
 from canary.policy import Written
 from canary.protocols import Grade, Tools
-from canary.records import Prompt, Response
+from canary.records import PASS, POOLED, Prompt, Response
 
-RESERVED = frozenset({"all", "pass"})
+RESERVED = frozenset({POOLED, PASS})
 """Metric names with a meaning of their own."""
 
 

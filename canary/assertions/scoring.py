@@ -25,12 +25,8 @@ from canary.assertions.attempt import abstain, attempt
 from canary.assertions.binding import Bound, bind
 from canary.assertions.embedding import AskOnce
 from canary.assertions.excerpt import LONGEST, excerpt, shorten
-from canary.errors import EvidenceError
 from canary.protocols import Assertion, Grade, Tools
-from canary.records import ErrorKind, Failure, Prompt, Response, Scale, Score
-
-PASS = "pass"  # noqa: S105 - no password
-"""The metric of a case as a whole."""
+from canary.records import PASS, ErrorKind, Failure, Prompt, Response, Scale, Score
 
 
 def effective_failure(prompt: Prompt, response: Response) -> Failure | None:
@@ -56,24 +52,17 @@ def score(
     """Each metric of each response, `pass` last, in the order of the responses.
 
     Stage `build` applies structural assertions only; a case that has none gets
-    no score there. Raises ConfigError and GoldenSetError as `bind` does,
-    EvidenceError for a response to no prompt.
+    no score there. Every response answers one of the prompts. Raises ConfigError
+    and GoldenSetError as `bind` does.
     """
     bound = bind(prompts, default_specs, plugins, stage)
     cases = {prompt.id: prompt for prompt in prompts}
-    _require_known(responses, cases)
     grades = _graded([(cases[response.id], response) for response in responses], bound, tools)
     return [
         made
         for response, own in zip(responses, grades, strict=True)
         for made in _scores(response, bound[response.id], own)
     ]
-
-
-def _require_known(responses: Sequence[Response], cases: Mapping[str, Prompt]) -> None:
-    unknown = list(dict.fromkeys(response.id for response in responses if response.id not in cases))
-    if unknown:
-        raise EvidenceError(f"{len(unknown)} responses answer no case of the golden set: {excerpt(unknown, 200)}")
 
 
 @dataclass(slots=True)

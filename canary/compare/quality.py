@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from canary.compare.table import POOLED, Table, absences, slug
+from canary.compare.table import Table, absences, slug
 from canary.plan import Plan
-from canary.records import Arm, Comparison, Scale, Score
+from canary.records import POOLED, Arm, Comparison, Scale, Score
 
 LOOSEST_LAST = (Scale.PASS_FAIL, Scale.BOUNDED, Scale.ORDINAL, Scale.UNBOUNDED)
 
@@ -30,9 +30,13 @@ class Column:
 
 
 def quality_comparisons(table: Table, scores: Sequence[Score], plan: Plan) -> Iterator[Comparison]:
-    """Pooled and per stratum, for every metric measured or named by the policy."""
+    """Pooled and per stratum, for every metric measured or named by the policy.
+
+    Answers without any score at all are missing evidence of `pass`.
+    """
     columns = columns_of(table, scores, plan)
-    for metric in sorted(columns.keys() | plan.policy.quality.metrics.keys()):
+    named = plan.policy.quality.metrics.keys() | (set() if columns else {"pass"})
+    for metric in sorted(columns.keys() | named):
         column = columns.get(metric)
         for stratum in _strata(table, plan):
             if column is None:
@@ -182,5 +186,5 @@ def _unmeasured(table: Table, metric: str, stratum: str) -> Comparison:
         strata=none,
         weights=(1.0,),
         recorded=table.recorded,
-        missing=(f"the policy names metric {metric!r}, which no response carries",),
+        missing=(f"metric {metric!r} is asked for, but no response carries it",),
     )

@@ -10,11 +10,10 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from canary.assertions.scoring import effective_failure
 from canary.errors import EvidenceError
 from canary.plan import Plan
-from canary.records import Arm, Comparison, Evidence, Prompt, Response, Scale
-
-POOLED = "all"
+from canary.records import POOLED, Arm, Comparison, Evidence, Prompt, Response, Scale
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -37,8 +36,12 @@ class Table:
     @cached_property
     def served(self) -> NDArray[np.bool_]:
         """Shape (cases,): cases the baseline answered at least once without error."""
-        rows = np.fromiter((r is not None and r.error is None for r in self.baseline), bool, len(self.baseline))
+        rows = np.fromiter((self._is_served(row) for row in range(len(self.baseline))), bool, len(self.baseline))
         return np.asarray(rows.reshape(-1, self.repeat).any(axis=1))
+
+    def _is_served(self, row: int) -> bool:
+        response = self.baseline[row]
+        return response is not None and effective_failure(self.prompts[row // self.repeat], response) is None
 
     @cached_property
     def starts(self) -> NDArray[np.float64]:
@@ -53,7 +56,7 @@ class Table:
     @cached_property
     def recorded(self) -> bool:
         """Whether scores came with the responses instead of from assertions."""
-        return any(r is not None and r.scores is not None for arm in Arm for r in self.answers(arm))
+        return any(r is not None and bool(r.scores) for arm in Arm for r in self.answers(arm))
 
     def answers(self, arm: Arm) -> tuple[Response | None, ...]:
         """One arm's answers in row order."""

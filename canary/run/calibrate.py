@@ -13,13 +13,13 @@ import numpy as np
 from canary.calibration import NOISE_SCHEMA, Calibration, Noise, Rhythm, Similarity, Usage
 from canary.compare import compare
 from canary.compare.quality import columns_of
-from canary.compare.table import POOLED, Table, tabulate
+from canary.compare.table import Table, tabulate
 from canary.config import load_pipeline
 from canary.document import display
 from canary.errors import ConfigError
 from canary.located import printable
 from canary.plan import Pipeline, Plan, ReplayRelease
-from canary.records import Arm, Comparison, Decision, Evidence
+from canary.records import POOLED, Arm, Comparison, Decision, Evidence
 from canary.run.execute import start_loaded
 from canary.run.load import calibration_of, resolve
 from canary.run.recorded import Judged

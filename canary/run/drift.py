@@ -11,8 +11,8 @@ from canary.assertions.similar import speakable
 from canary.models import open_embedder
 from canary.plan import Plan
 from canary.protocols import Embedder
-from canary.records import Arm, Measurement, Response
-from canary.signals.reading import MINIMUM_PAIRS, seed_of
+from canary.records import MINIMUM_PAIRS, Arm, Measurement, Response
+from canary.signals.reading import seed_of
 from canary.stats.drift import swap_test
 
 NAME = "drift/embedding"

@@ -27,7 +27,7 @@ from canary.records import Arm, Prompt, Response
 from canary.run.drift import Kept, measure_drift
 from canary.run.load import Loaded, load
 from canary.run.progress import Progress
-from canary.run.recorded import Judged
+from canary.run.recorded import Judged, require_known
 from canary.run.render import render
 from canary.run.scoring import score_responses
 from canary.run.show import write_reports
@@ -80,6 +80,7 @@ def _finish(run: RunDirectory, loaded: Loaded, err: TextIO) -> Finished:
             print(f"canary: {warning}", file=err)
         _answer(journal, loaded, err)
     responses = read_records(Response, run.responses)
+    require_known(responses, loaded.golden)
     kept = Kept()
     scores = score_responses(loaded.golden.prompts, responses, loaded.suite, stage=loaded.plan.stage, embed=kept.open)
     write_records(run.scores, scores)

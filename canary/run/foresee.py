@@ -7,12 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from canary.assertions.scoring import PASS
 from canary.calibration import Calibration, Usage
 from canary.compare.errors import ALWAYS
 from canary.document import display
 from canary.plan import LiveRelease, Plan
-from canary.records import Arm, Decision, Tier
+from canary.records import MINIMUM_PAIRS, PASS, POOLED, Arm, Decision, Tier
 from canary.run.load import Loaded, load
 from canary.stats.power import (
     OperatingCharacteristics,
@@ -30,7 +29,6 @@ CHARACTERS_A_TOKEN = 4
 """English text; only for a rough forecast of input tokens."""
 LIKELY = 0.5
 """A plan that would promote an unchanged candidate less often than this is refused."""
-POOLED = "all"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,7 +139,7 @@ def _outlook(plan: Plan, name: str, n: int, psi: float, power: float) -> Outlook
         detectable=smallest_detectable_drop(n, psi, alpha.rollback, POWER),
         passes=tango_power(n, psi, 0.0, margin, alpha.promote),
         wanted=pairs_needed(psi, margin, alpha.promote, power),
-        least=max(smallest_passing_n(margin, alpha.promote), 10),
+        least=max(smallest_passing_n(margin, alpha.promote), MINIMUM_PAIRS),
     )
 
 

@@ -18,10 +18,10 @@ from canary import manifest
 from canary.document import display
 from canary.errors import UsageError
 from canary.located import printable
-from canary.records import VERDICT_SCHEMA, Tier
+from canary.records import PASS, POOLED, VERDICT_SCHEMA, Tier
 from canary.stats.control import MINIMUM, Chart, chart
 
-POOLED = "quality/all/"
+_POOLED_QUALITY = f"quality/{POOLED}/"
 FILES = ("verdict.json", "plan.json")
 
 
@@ -97,8 +97,8 @@ def _past(path: Path) -> Past:
 
 def _pooled(signals: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """`pass` over all strata, else the first pooled metric that decides."""
-    pooled = [s for s in signals if s["name"].startswith(POOLED) and s["tier"] == Tier.BLOCKING]
-    return next((s for s in pooled if s["metric"] == "pass"), pooled[0] if pooled else {})
+    pooled = [s for s in signals if s["name"].startswith(_POOLED_QUALITY) and s["tier"] == Tier.BLOCKING]
+    return next((s for s in pooled if s["metric"] == PASS), pooled[0] if pooled else {})
 
 
 def render_history(history: History) -> str:

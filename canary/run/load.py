@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -11,11 +12,11 @@ from canary.codec import evidence_digests
 from canary.config import load_calibration, load_pipeline, load_policy, load_suite
 from canary.document import display
 from canary.engines.replay import read_responses
-from canary.errors import ConfigError
+from canary.errors import ConfigError, EvidenceError
 from canary.golden import GoldenSet, draw, load_golden_sets
 from canary.plan import LiveRelease, Pipeline, Plan, Release, ReleasePlan, Suite
 from canary.policy import Policy
-from canary.records import Arm, Evidence
+from canary.records import Arm, Evidence, Response
 from canary.run.recorded import require_known
 from canary.run.render import render
 from canary.run.resolve import live_release, make_plan
@@ -77,8 +78,8 @@ def resolve(pipeline: Pipeline, path: Path, *, stage: str) -> Loaded:
     golden = draw(every, _cases(pipeline, policy, stage), pipeline.seed)
     plan = make_plan(
         stage=stage,
-        baseline=resolve_release(pipeline.baseline, Arm.BASELINE, every),
-        candidate=resolve_release(pipeline.candidate, Arm.CANDIDATE, every),
+        baseline=resolve_release(pipeline.baseline, Arm.BASELINE, every, suite),
+        candidate=resolve_release(pipeline.candidate, Arm.CANDIDATE, every, suite),
         policy=policy,
         suite=suite,
         golden=golden,
@@ -105,13 +106,24 @@ def _cases(pipeline: Pipeline, policy: Policy, stage: str) -> int | None:
     return pipeline.stages.build.cases
 
 
-def resolve_release(release: Release, arm: Arm, golden: GoldenSet) -> ReleasePlan:
+def resolve_release(release: Release, arm: Arm, golden: GoldenSet, suite: Suite) -> ReleasePlan:
     """The release's identity; recorded outputs are read and checked."""
     if isinstance(release, LiveRelease):
         return live_release(release)
     responses = read_responses(Path(release.responses), arm)
     require_known(responses, golden)
+    _require_asked(responses, arm, suite)
     digests = evidence_digests(Evidence(prompts=(), responses=responses, scores=()))
     return ReleasePlan(
         name=release.name, digest=digests[f"{arm}_responses"], release={"engine": "replay", "lines": len(responses)}
     )
+
+
+def _require_asked(responses: Sequence[Response], arm: Arm, suite: Suite) -> None:
+    """Raise EvidenceError for recorded repeats that the suite would not look at."""
+    most = max((response.repeat for response in responses), default=0)
+    if most >= suite.repeat:
+        raise EvidenceError(
+            f"{arm}: every 'repeat' must be below the suite's 'repeat: {suite.repeat}' (got {most}): "
+            f"ask for 'repeat: {most + 1}', or leave the others out"
+        )

@@ -22,7 +22,7 @@ def score_responses(
     embed: Callable[[], Embedder] = open_embedder,
 ) -> tuple[Score, ...]:
     """Recorded scores as soon as any response carries them, else assertions."""
-    if any(response.scores is not None for response in responses):
+    if any(response.scores for response in responses):
         return tuple(recorded_scores(responses))
     plugins = load_plugins(suite.plugins)
     tools = Tools(embed=embed)
