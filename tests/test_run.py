@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+ARMS = ("baseline", "candidate")
 Canary = Callable[..., Any]
 ROOT = Path(__file__).resolve().parent.parent
 CHECKPOINTS = ROOT / "pipelines" / "checkpoints"
@@ -175,6 +176,22 @@ def test_a_cut_run_is_resumed_to_the_same_verdict(workspace: Workspace) -> None:
     counts = Counter((row["id"], row["arm"]) for row in read_lines(run / "responses.jsonl"))
     assert set(counts.values()) == {1}
     assert len(counts) == 240
+
+
+def test_resume_refuses_an_answer_to_no_case(workspace: Workspace) -> None:
+    """A journal that holds a stranger's answers is a mistake in the evidence, not a broken gate."""
+    workspace.run()
+    run = workspace.runs[0]
+    cut_off(run, lines=240)
+    journal = run / "responses.jsonl"
+    journal.write_text(
+        journal.read_text() + "".join(f'{{"id":"x","arm":"{arm}","repeat":0,"output":""}}\n' for arm in ARMS)
+    )
+
+    resumed = workspace.canary("run", "--resume", run)
+
+    assert resumed.status == 2
+    assert "every 'id' must be a case of the golden set (got 'x')" in resumed.err
 
 
 def test_resume_refuses_a_changed_golden_set(workspace: Workspace) -> None:
