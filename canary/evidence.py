@@ -265,12 +265,12 @@ def resume(run: RunDirectory, plan: Plan) -> tuple[str, ...]:
 
 def _question(plan: Plan, other: Plan) -> dict[str, Any]:
     """The plan without what a digest in it already decides, or what its answers do not depend on."""
-    besides = {"warnings", "pipeline", "calibration"}
+    besides = {"warnings", "pipeline", "calibration", "golden_sets"}
     document: dict[str, Any] = plan.model_dump(mode="json", by_alias=True, exclude=besides)
     document["suite"].pop("golden_sets")
     for arm in ("baseline", "candidate"):
         if getattr(plan, arm).digest == getattr(other, arm).digest:
-            document[arm].pop("release")
+            document[arm]["release"] = {"price": document[arm]["release"].get("price")}
     return document
 
 

@@ -241,6 +241,15 @@ class StratumPlan(BaseModel):
     weight: float
 
 
+class GoldenSetPlan(BaseModel):
+    """One file of cases as it was read, so that the record says what it holds."""
+
+    name: str
+    sha256: str
+    licence: str = ""
+    sensitivity: str = ""
+
+
 class ReleasePlan(BaseModel):
     """A release as resolved; `digest` covers everything that changes answers."""
 
@@ -264,6 +273,8 @@ class Plan(BaseModel):
     """What the policy file asks for by name; lacking it is missing evidence."""
     golden_sha256: str
     """Digest of the sorted case digests asked in this run."""
+    golden_sets: tuple[GoldenSetPlan, ...] = ()
+    """The files that the cases came from."""
     seed: int
     versions: dict[str, str]
     calibration: Calibration | None = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,16 @@ def test_a_run_prints_the_digest_of_its_record(canary: Canary) -> None:
 
     (run,) = Path("runs").iterdir()
     assert ran.err.splitlines()[-1] == record(run)
+
+
+def test_a_record_says_what_its_cases_are(canary: Canary) -> None:
+    """plan.json holds the digest, licence and sensitivity of each file the cases came from."""
+    assert canary("compare", *RECORDED, "--golden", "golden_sets/quickstart", "--out", "kept").err
+
+    (source,) = json.loads(Path("kept/plan.json").read_text())["golden_sets"]
+    data = Path("golden_sets/quickstart/prompts.jsonl").read_bytes()
+    assert source["sha256"] == hashlib.sha256(data).hexdigest()
+    assert (source["name"], source["licence"], source["sensitivity"]) == ("quickstart", "Apache-2.0", "public")
 
 
 def test_a_kept_comparison_prints_the_digest_of_its_record(canary: Canary) -> None:

@@ -8,8 +8,9 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from canary.codec import golden_digest
-from canary.golden import GoldenSet
+from canary.golden import GoldenSet, Source
 from canary.plan import (
+    GoldenSetPlan,
     LiveRelease,
     Pipeline,
     Plan,
@@ -45,6 +46,7 @@ def make_plan(
         strata=strata_of(golden),
         required=policy.required(),
         golden_sha256=golden_digest(golden.prompts),
+        golden_sets=tuple(map(_golden_set, golden.sources)),
         seed=pipeline.seed if pipeline else 0,
         versions=versions(),
         pipeline=None if source is None else str(source),
@@ -53,6 +55,10 @@ def make_plan(
         warmup=0 if pipeline is None else pipeline.warmup,
         warnings=tuple(golden.warnings),
     )
+
+
+def _golden_set(source: Source) -> GoldenSetPlan:
+    return GoldenSetPlan(name=source.name, sha256=source.sha256, licence=source.licence, sensitivity=source.sensitivity)
 
 
 def strata_of(golden: GoldenSet) -> tuple[StratumPlan, ...]:
