@@ -46,7 +46,7 @@ def simulated_cell(truth: str, psi: float, size: int, runs: int = RUNS) -> Cell:
         evidence=f"simulated, 8 strata of {size}",
         truth=truth,
         kind=kind_of(float(shift.mean()), shift.tolist()),
-        pairs=str(STRATA * size),
+        pairs=f"{STRATA * size:,}",
         discordance=psi,
         counts=Counts.of_cells(np.stack(cells, axis=1)),
     )

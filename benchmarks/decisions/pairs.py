@@ -133,7 +133,7 @@ def _subsampled(pair: Pair, runs: int) -> Iterator[Cell]:
             evidence=pair.name,
             truth=truth,
             kind=kind,
-            pairs=f"{n}" if n < pair.cases else f"all {n}",
+            pairs=f"{n}" if n < pair.cases else f"all {n:,}",
             discordance=pair.discordance,
             counts=Counts.of_cells(drawn.reshape(len(drawn), *pair.cells.shape)),
         )
@@ -169,7 +169,7 @@ def _drawn(name: str, truth: str, shares: Floats, n: int, runs: int) -> Cell:
         evidence=name,
         truth=truth,
         kind=kind_of(float(np.round((shares[:, 1] - shares[:, 0]).sum(), 12)), shift.tolist()),
-        pairs=str(n),
+        pairs=f"{n:,}",
         discordance=float(shares[:, :2].sum()),
         counts=Counts.of_cells(drawn.reshape(runs, *shares.shape)),
     )

@@ -14,7 +14,7 @@ from scipy import special, stats
 from benchmarks.decisions.counts import HOLD, PROMOTE, ROLLBACK, Counts, Floats, Ints
 from benchmarks.decisions.kayenta import LOW, judge_counts
 from canary.policy import Policy
-from canary.signals.reading import MINIMUM_PAIRS
+from canary.records import MINIMUM_PAIRS
 from canary.stats.paired import midp, tango_statistic
 
 POLICY = Policy()

@@ -96,7 +96,8 @@ def render(rows: Sequence[Row]) -> str:
 def _line(row: Row) -> tuple[str, ...]:
     discordance = ABSENT if row.discordance is None else f"{row.discordance:.2f}"
     cells = (_shown(row, rule) if rule in row.rates else ABSENT for rule in RULES)
-    return (row.evidence, f"{row.truth} ({row.kind})", row.pairs, discordance, f"{row.runs:,}", *cells)
+    truth = row.truth if row.kind == UNCHANGED else f"{row.truth}: {row.kind}"
+    return (row.evidence, truth, row.pairs, discordance, f"{row.runs:,}", *cells)
 
 
 def _shown(row: Row, rule: str) -> str:
