@@ -18,6 +18,15 @@ if TYPE_CHECKING:
 
 VERDICT_SCHEMA = "canary-gate/verdict/1"
 
+POOLED = "all"
+"""The stratum that is all of them together."""
+
+PASS = "pass"  # noqa: S105 - no password
+"""The metric of a case as a whole."""
+
+MINIMUM_PAIRS = 10
+"""Fewer pairs decide nothing, whatever the p-value (docs/statistics.md)."""
+
 
 class Arm(enum.StrEnum):
     """One of the two releases under comparison."""

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from canary.compare.table import POOLED, Table, absences, pooled
+from canary.compare.table import Table, absences, pooled
 from canary.plan import Plan
-from canary.records import Arm, Comparison, Response, Scale
+from canary.records import POOLED, Arm, Comparison, Response, Scale
 
 
 def cost_comparisons(table: Table, plan: Plan) -> Iterator[Comparison]:

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from canary.compare.table import POOLED, Table, pooled
-from canary.records import Arm, Comparison, Measurement, Response, Scale
+from canary.compare.table import Table, pooled
+from canary.records import POOLED, Arm, Comparison, Measurement, Response, Scale
 
 
 def drift_comparisons(table: Table, telemetry: Sequence[Measurement]) -> Iterator[Comparison]:

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from canary.assertions.scoring import effective_failure
-from canary.compare.table import POOLED, Table, absences, pooled
-from canary.records import Arm, Comparison, ErrorKind, Scale
+from canary.compare.table import Table, absences, pooled
+from canary.records import POOLED, Arm, Comparison, ErrorKind, Scale
 
 SIGNAL_OF = {
     ErrorKind.SERVER: "server",

@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from canary.compare.table import POOLED, Table, absences
+from canary.compare.table import Table, absences
 from canary.plan import Plan
-from canary.records import Arm, Comparison, ErrorKind, Response, Scale
+from canary.records import POOLED, Arm, Comparison, ErrorKind, Response, Scale
 
 Times = tuple[float, ...]
 

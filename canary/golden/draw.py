@@ -8,10 +8,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from canary.golden.sets import GoldenSet
-from canary.records import Prompt
-
-LEAST = 10
-"""Cases of a stratum that are drawn where it has them: what a signal needs."""
+from canary.records import MINIMUM_PAIRS, Prompt
 
 
 def draw(golden: GoldenSet, cases: int | None, seed: int) -> GoldenSet:
@@ -37,7 +34,7 @@ def draw(golden: GoldenSet, cases: int | None, seed: int) -> GoldenSet:
 
 def _allotted(available: Mapping[str, int], weights: Mapping[str, float], cases: int) -> dict[str, int]:
     """Ten each, then one at a time to whoever is furthest behind its weight."""
-    allotted = {stratum: min(LEAST, count) for stratum, count in available.items()}
+    allotted = {stratum: min(MINIMUM_PAIRS, count) for stratum, count in available.items()}
     waiting = [
         ((count + 1) / weights[stratum], stratum) for stratum, count in allotted.items() if count < available[stratum]
     ]
@@ -60,13 +57,13 @@ def _rank(prompt: Prompt, seed: int) -> bytes:
 
 def _warnings(available: Mapping[str, int], allotted: Mapping[str, int], wanted: int) -> tuple[str, ...]:
     said = [
-        f"stratum {stratum!r} has {count} cases, and a signal needs {LEAST}"
+        f"stratum {stratum!r} has {count} cases, and a signal needs {MINIMUM_PAIRS}"
         for stratum, count in available.items()
-        if count < LEAST
+        if count < MINIMUM_PAIRS
     ]
     total = sum(allotted.values())
     if total > wanted:
-        said.append(f"{total} cases are drawn instead of {wanted}: each stratum needs {LEAST}")
+        said.append(f"{total} cases are drawn instead of {wanted}: each stratum needs {MINIMUM_PAIRS}")
     if wanted > sum(available.values()):
         said.append(f"{wanted} cases were asked for, and there are {total}")
     return tuple(said)

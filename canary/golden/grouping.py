@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from canary.compare.table import POOLED, slug
+from canary.compare.table import slug
 from canary.golden.lines import Row
 from canary.golden.part import Part
 from canary.plan import Suite
+from canary.records import POOLED
 from canary.validation import shown
 
 DEFAULT = "default"

@@ -6,11 +6,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from canary.records import Arm, Evidence, Prompt, Response, Score, Signal, Status, Verdict
+from canary.records import PASS, Arm, Evidence, Prompt, Response, Score, Signal, Status, Verdict
 from canary.reporters.ranking import blocking, depth, is_pooled
-
-WHOLE = "pass"
-"""The metric that a case passes when it passes all of its assertions."""
 
 Row = tuple[str, int]
 """A case's id and its repeat."""
@@ -101,7 +98,7 @@ def _targets(verdict: Verdict) -> dict[str, frozenset[str] | None]:
         chosen = chosen or tuple(s for s in blocking(verdict, status) if s.kind == "quality")
     named: dict[str, set[str]] = {}
     everywhere = {signal.metric for signal in chosen if is_pooled(signal)}
-    for signal in sorted(chosen, key=lambda s: s.metric != WHOLE):
+    for signal in sorted(chosen, key=lambda s: s.metric != PASS):
         named.setdefault(signal.metric, set()).add(str(signal.stratum))
     return {metric: None if metric in everywhere else frozenset(strata) for metric, strata in named.items()}
 

@@ -14,12 +14,9 @@ from typing import Any
 import yaml
 
 from canary.policy import Policy
-from canary.records import Signal, Status, Verdict
+from canary.records import MINIMUM_PAIRS, Signal, Status, Verdict
 from canary.reporters.quantity import direction
 from canary.reporters.ranking import blocking, is_pooled
-
-LEAST_PAIRS = 10
-"""Fewer decide nothing (`signals.reading.MINIMUM_PAIRS`; a test compares)."""
 
 MISSING = "evidence is missing"
 """How the reason of a signal begins that no margin can settle."""
@@ -84,7 +81,7 @@ def _offers(verdict: Verdict, policy: Policy) -> Iterator[Offer]:
 
 def _lacks_margin(signal: Signal) -> bool:
     """Whether a wider margin would settle it: all its evidence is there."""
-    is_there = signal.n >= LEAST_PAIRS and not signal.reason.startswith(MISSING)
+    is_there = signal.n >= MINIMUM_PAIRS and not signal.reason.startswith(MISSING)
     return is_there and not needs_sign_off(signal)
 
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from canary.records import Signal, Status, Tier, Verdict
-
-POOLED = "all"
+from canary.records import POOLED, Signal, Status, Tier, Verdict
 
 
 def ranked(signals: Iterable[Signal]) -> tuple[Signal, ...]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 
 from canary.policy import Alpha
-from canary.signals.reading import MINIMUM_PAIRS, Reading
+from canary.records import MINIMUM_PAIRS
+from canary.signals.reading import Reading
 from canary.stats.power import more_pairs_binary, more_pairs_continuous, more_units
 from canary.stats.results import Finding
 

@@ -6,9 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from canary.calibration import Calibration, Noise
-from canary.compare.table import POOLED
 from canary.plan import Plan
-from canary.records import Decision, Tier
+from canary.records import POOLED, Decision, Tier
 from canary.signals.reading import Reading
 from canary.stats.noise import noise_margin, too_quiet
 from canary.stats.power import continuous_power, tango_power

@@ -6,10 +6,9 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Literal
 
-from canary.compare.table import POOLED
 from canary.plan import Plan
-from canary.records import Comparison, Scale, Tier
-from canary.signals.reading import MINIMUM_PAIRS, Reading, dense, read, seed_of
+from canary.records import MINIMUM_PAIRS, PASS, POOLED, Comparison, Scale, Tier
+from canary.signals.reading import Reading, dense, read, seed_of
 from canary.signals.wording import Unit
 from canary.stats.floor import check_floor
 from canary.stats.paired import count_wins
@@ -114,4 +113,4 @@ def _tier(comparison: Comparison, plan: Plan) -> Tier:
         return Tier.ADVISORY
     if comparison.metric in rule.metrics:
         return rule.metrics[comparison.metric].tier
-    return Tier.BLOCKING if comparison.metric == "pass" or comparison.recorded else Tier.ADVISORY
+    return Tier.BLOCKING if comparison.metric == PASS or comparison.recorded else Tier.ADVISORY

@@ -10,12 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from canary.plan import Plan
-from canary.records import Comparison, Tier
+from canary.records import MINIMUM_PAIRS, Comparison, Tier
 from canary.signals.wording import Unit
 from canary.stats.results import Finding
-
-MINIMUM_PAIRS = 10
-"""Fewer pairs decide nothing, whatever the p-value (docs/statistics.md)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

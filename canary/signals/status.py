@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from fnmatch import fnmatchcase
 
 from canary.policy import Alpha, Policy
-from canary.records import Signal, Status, Tier
+from canary.records import MINIMUM_PAIRS, Signal, Status, Tier
 from canary.signals.need import pairs_needed
-from canary.signals.reading import MINIMUM_PAIRS, Reading
+from canary.signals.reading import Reading
 from canary.signals.wording import VALUE, Unit, bound_text, effect_text, p_value
 from canary.stats.multiplicity import critical_weights, holm, holm_weighted
 from canary.stats.results import Finding

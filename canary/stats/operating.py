@@ -12,13 +12,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import special
 
+from canary.records import MINIMUM_PAIRS
 from canary.stats.paired import midp, tango_statistic
 from canary.stats.vector import Bools, Floats, as_floats
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
-
-_MINIMUM_PAIRS = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +80,7 @@ def joint_promote_probability(  # noqa: PLR0913 - every number of the rule, name
         estimate=np.hstack([strata.estimate, pooled.estimate]),
         can_reject=np.hstack([strata.can_reject, pooled.can_reject]),
     )
-    enough = np.append(sizes, sizes.sum()) >= _MINIMUM_PAIRS
+    enough = np.append(sizes, sizes.sum()) >= MINIMUM_PAIRS
     return _verdicts(both, enough, pooled_margin, alpha_promote, alpha_rollback)
 
 

@@ -10,17 +10,11 @@ import yaml
 
 from canary.policy import Policy
 from canary.records import Decision, Signal, Status, Tier, Verdict
-from canary.reporters.margins import LEAST_PAIRS, needs_sign_off, policy_lines
-from canary.signals.reading import MINIMUM_PAIRS
+from canary.reporters.margins import needs_sign_off, policy_lines
 
 MakeSignal = Callable[..., Signal]
 MakeVerdict = Callable[..., Verdict]
 RATIO: dict[str, Any] = {"effect": "ratio", "stratum": "all", "margin": 1.1}
-
-
-def test_one_minimum() -> None:
-    """Reports and the gate agree on how many pairs decide nothing."""
-    assert LEAST_PAIRS == MINIMUM_PAIRS
 
 
 @pytest.mark.parametrize(
