@@ -17,9 +17,7 @@ from canary.policy import Policy
 from canary.records import MINIMUM_PAIRS, Signal, Status, Verdict
 from canary.reporters.quantity import direction
 from canary.reporters.ranking import blocking, is_pooled
-
-MISSING = "evidence is missing"
-"""How the reason of a signal begins that no margin can settle."""
+from canary.signals.wording import MISSING
 
 _STEP = 1000
 """Margins are offered in steps of a thousandth."""

@@ -10,7 +10,7 @@ from canary.policy import Alpha, Policy
 from canary.records import MINIMUM_PAIRS, Signal, Status, Tier
 from canary.signals.need import pairs_needed
 from canary.signals.reading import Reading
-from canary.signals.wording import VALUE, Unit, bound_text, effect_text, p_value
+from canary.signals.wording import MISSING, VALUE, Unit, bound_text, effect_text, p_value
 from canary.stats.multiplicity import critical_weights, holm, holm_weighted
 from canary.stats.results import Finding
 
@@ -94,7 +94,7 @@ def _harm(reading: Reading, adjusted: float | None) -> float:
 def _status(reading: Reading, harm: float, alpha: Alpha) -> tuple[Status, str]:
     finding = reading.finding
     if finding is None or reading.missing:
-        return Status.INCONCLUSIVE, "evidence is missing: " + "; ".join(reading.missing)
+        return Status.INCONCLUSIVE, f"{MISSING}: {'; '.join(reading.missing)}"
     if reading.n < MINIMUM_PAIRS:
         return Status.INCONCLUSIVE, f"{reading.n} pairs decide nothing; {MINIMUM_PAIRS} are the least"
     inside, harmed = finding.noninferior.p < alpha.promote, harm <= alpha.rollback

@@ -6,6 +6,9 @@ import enum
 import math
 from collections.abc import Callable
 
+MISSING = "evidence is missing"
+"""How the reason of a signal begins that could not be measured in full."""
+
 _DIGITS = 3
 
 
