@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -100,17 +99,35 @@ def _test_ratio(
 ) -> Finding:
     if samples is None:
         raise ValueError("no pair was served in both arms")
-    baseline, candidate = samples
-    test = partial(
-        compare_trimmed_mean if metric in TRIMS else compare_quantile,
-        baseline,
-        candidate,
-        _blocks(comparison, baseline, candidate),
+    test = _test_trimmed if metric in TRIMS else _test_quantile
+    return test(comparison, samples, plan, rule, metric)
+
+
+def _test_trimmed(
+    comparison: Comparison, samples: tuple[Sample, Sample], plan: Plan, rule: RatioRule, metric: str
+) -> Finding:
+    return compare_trimmed_mean(
+        *samples,
+        _blocks(comparison, *samples),
+        trim=TRIMS[metric],
+        floor=rule.floor_s,
         max_ratio=rule.max_ratio,
         alpha=plan.policy.alpha.promote,
         seed=seed_of(plan, f"{comparison.name}/{metric}"),
     )
-    return test(trim=TRIMS[metric], floor=rule.floor_s) if metric in TRIMS else test(q=QUANTILES[metric])
+
+
+def _test_quantile(
+    comparison: Comparison, samples: tuple[Sample, Sample], plan: Plan, rule: RatioRule, metric: str
+) -> Finding:
+    return compare_quantile(
+        *samples,
+        _blocks(comparison, *samples),
+        q=QUANTILES[metric],
+        max_ratio=rule.max_ratio,
+        alpha=plan.policy.alpha.promote,
+        seed=seed_of(plan, f"{comparison.name}/{metric}"),
+    )
 
 
 def _finite(comparison: Comparison) -> tuple[Sample, Sample] | None:
