@@ -9,6 +9,7 @@ import hashlib
 import json
 import re
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -45,6 +46,22 @@ ResponsesPath = Annotated[str, Field(min_length=1), _completed("responses")]
 Model = Annotated[str, Field(min_length=1), _completed("model")]
 Template = Annotated[str, _completed("template")]
 Secret = Annotated[SecretStr, _completed("secret")]
+
+
+def _open_url(value: str) -> str:
+    """A URL goes into plans and messages, so it must not hold a secret."""
+    parts = urlsplit(value)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ValueError("'base_url' must start with http:// or https:// and name a host")
+    if parts.username or parts.password or parts.query:
+        raise ValueError(
+            "'base_url' must hold neither user, password nor query: secrets go into 'api_key' or 'headers'"
+        )
+    return value
+
+
+BaseUrl = Annotated[str, AfterValidator(_open_url)]
+MOST_REPEATS = 100
 Count = Annotated[int, Field(ge=1, le=1_000_000)]
 
 
@@ -74,7 +91,7 @@ class Suite(Written):
     assertions: tuple[dict[str, Any], ...] = Field((), alias="assert", description="added to each case's own")
     strata: StrataRule = StrataRule()
     cluster: CasePath = Field("metadata.cluster", description="cases that share a source are not independent")
-    repeat: Annotated[int, Field(ge=1, le=100)] = 1
+    repeat: Annotated[int, Field(ge=1, le=MOST_REPEATS)] = 1
     plugins: tuple[str, ...] = Field((), description="Python modules that expose ASSERTIONS")
 
 
@@ -158,7 +175,7 @@ class OpenAIRelease(LiveRelease):
     """Any OpenAI-compatible HTTP endpoint."""
 
     engine: Literal["openai"]
-    base_url: str = Field("https://api.openai.com/v1", pattern=r"^https?://")
+    base_url: BaseUrl = "https://api.openai.com/v1"
     api: Literal["chat", "completions"] = "chat"
     api_key: Secret | None = Field(None, description="a secret: ${ENV} is expanded")
     headers: dict[str, Secret] = Field({}, description="secrets: ${ENV} is expanded")

@@ -301,6 +301,18 @@ class Policy(Written):
         return tuple(named)
 
     @model_validator(mode="after")
+    def _strata_are_clear(self) -> Policy:
+        critical = self.quality.critical.strata
+        both = sorted(set(critical) & set(self.quality.stratum.optional))
+        if both:
+            raise ValueError(
+                f"'quality.critical.strata' and 'quality.stratum.optional' both name {both[0]!r}: choose one"
+            )
+        if "all" in critical:
+            raise ValueError("'quality.critical.strata' must name strata; 'all' is the pool, see 'quality.max_drop'")
+        return self
+
+    @model_validator(mode="after")
     def _composites_are_safe(self) -> Policy:
         if "rollback" not in self.composites:
             raise ValueError("'composites' must define 'rollback'")

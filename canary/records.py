@@ -224,7 +224,7 @@ class Comparison:
     """Pair index of each baseline value; None when there is one value a pair."""
     candidate_units: NDArray[np.int64] | None = None
     timed: bool = False
-    """Pairs stand in the order they were started, by the clock."""
+    """Pairs stand in the order they were started, by the clock; those without one go first."""
     measured: Measurement | None = None
     """A test that was done already, where only its result is evidence."""
     recorded: bool

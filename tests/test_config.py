@@ -139,7 +139,7 @@ candidate: {engine: replay, model: x, prompt: 4}
         "f.yaml:7: 'baseline.prompt[0].tone' is not a known key (valid: role, content)",
         "f.yaml:8: 'baseline.timeout_s' must be a finite number (got .nan)",
         "f.yaml:9: 'baseline.extra_body.seed' must be a finite number (got .nan)",
-        "f.yaml:10: 'baseline.base_url' must match ^https?:// (got 'ftp://x')",
+        "f.yaml:10: 'base_url' must start with http:// or https:// and name a host",
         "f.yaml:11: 'candidate.name' is required",
         "f.yaml:11: 'candidate.responses' is required",
         "f.yaml:11: 'candidate.model' is not a known key (valid: engine, name, responses)",

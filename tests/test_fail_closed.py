@@ -386,3 +386,31 @@ def test_a_bug_in_the_gate_is_not_a_rollback(canary: Canary, monkeypatch: pytest
 
     assert ran.status == 4
     assert "nothing was decided" in ran.err
+
+
+def test_mean_gaps_are_not_compared_with_gaps(bench: Bench) -> None:
+    """Half as slow again must not pass because one arm kept gaps and the other their mean."""
+    for i, (one, other) in enumerate(zip(bench.baseline, bench.candidate, strict=True)):
+        one["itl_s"] = [0.05] * 100 if i % 2 else [0.01] * 2
+        other["tpot_s"] = 0.075 if i % 2 else 0.015
+
+    ran = bench.compare()
+
+    assert ran.status != 0
+    assert ran.signal("latency/itl/tm95")["estimate"] == pytest.approx(1.5)
+
+
+def test_answers_of_many_tokens_without_gaps_hold(bench: Bench) -> None:
+    """An empty list of gaps is undefined for one token, and missing for twenty."""
+    for row in bench.both:
+        row["output_tokens"], row["itl_s"] = 20, [0.05] * 19
+    bench.candidate[4]["itl_s"] = []
+
+    assert_holds(bench.compare(), "1 of 120 candidate responses carry no itl time")
+
+
+def test_a_policy_that_contradicts_itself_is_refused(bench: Bench) -> None:
+    """A stratum cannot be critical and optional."""
+    bench.policy = "quality: {critical: {strata: [a]}, stratum: {optional: [a]}}\n"
+
+    assert_refuses(bench.compare(), "'quality.critical.strata' and 'quality.stratum.optional' both name 'a'")

@@ -278,8 +278,14 @@ def test_kill_9_and_resume_give_the_uninterrupted_verdict(tmp_path: Path, canary
     assert resumed.verdict["verdict"] == whole.verdict["verdict"]
     counts = Counter((row["id"], row["arm"]) for row in read_lines(journal))
     assert counts == Counter({(case["id"], arm): 1 for case in cases for arm in ("baseline", "candidate")})
-    quality = [s for s in whole.verdict["signals"] if s["kind"] == "quality"]
-    assert [s for s in resumed.verdict["signals"] if s["kind"] == "quality"] == quality
+    assert quality_of(resumed) == quality_of(whole)
+
+
+def quality_of(ran: Any) -> list[dict[str, Any]]:
+    """What the answers alone decide; the family that p is adjusted over also holds timings."""
+    timed = {"p_harm_adjusted", "reason", "need", "warnings"}
+    signals = [s for s in ran.verdict["signals"] if s["kind"] == "quality"]
+    return [{name: value for name, value in s.items() if name not in timed} for s in signals]
 
 
 def wait_for_lines(runs: Path, lines: int) -> Path:
@@ -291,3 +297,49 @@ def wait_for_lines(runs: Path, lines: int) -> Path:
                 return journal
         time.sleep(0.05)
     raise TimeoutError(f"no journal of {lines} lines under {runs}")
+
+
+def test_repeats_beyond_the_suites_are_refused(workspace: Workspace) -> None:
+    """Recorded answers that nobody would look at are not dropped in silence."""
+    rows = read_lines(workspace.folder / "v2.jsonl")
+    workspace.write("v2.jsonl", [*rows, *({**row, "output": "wrong", "repeat": 1} for row in rows)])
+
+    ran = workspace.run()
+
+    assert ran.status == 2
+    assert "candidate: every 'repeat' must be below the suite's 'repeat: 1' (got 1)" in ran.err
+
+
+def test_answers_edited_before_a_resume_are_refused(workspace: Workspace) -> None:
+    """What is judged must be what the release's digest names."""
+    workspace.run()
+    run = workspace.runs[0]
+    cut_off(run, lines=240)
+    journal = run / "responses.jsonl"
+    journal.write_text(journal.read_text().replace('"output":"7"', '"output":"8"'))
+
+    ran = workspace.canary("run", "--resume", run, "--json")
+
+    assert ran.status == 2
+    assert "recorded outputs changed after the run began" in ran.err
+
+
+def test_errors_count_in_the_build_stage_whatever_a_case_asserts(workspace: Workspace) -> None:
+    """A case without a structural assertion still fails where its answer errored."""
+    (workspace.folder / "grade.py").write_text("def grade(output, case):\n    return True\n")
+    cases = read_lines(workspace.folder / "golden" / "prompts.jsonl")
+    python = [{"type": "python", "value": f"file://{workspace.folder}/grade.py:grade"}]
+    workspace.write(
+        "golden/prompts.jsonl", [case if i < 30 else {**case, "assert": python} for i, case in enumerate(cases)]
+    )
+    error = {"kind": "server", "message": "down"}
+    rows = read_lines(workspace.folder / "v2.jsonl")
+    workspace.write("v2.jsonl", [row if i < 30 else {"id": row["id"], "error": error} for i, row in enumerate(rows)])
+    (workspace.folder / "policy.yaml").write_text("quality: {metrics: {pass: {min_score: 0.8}}}\n")
+    pipeline = workspace.folder / "pipeline.yaml"
+    pipeline.write_text(pipeline.read_text() + "policy: policy.yaml\nstages: {build: {}}\n")
+
+    ran = workspace.run("--stage", "build")
+
+    assert ran.status == 1
+    assert ran.signal("floor/all/pass")["candidate"] == pytest.approx(0.25)

@@ -104,7 +104,7 @@ def _run(jobs: Sequence[_Job], tools: Tools) -> None:
     for job in jobs:
         scale = job.assertion.scale
         for (own, index), grade in zip(job.places, _ask(job, shared), strict=True):
-            own[index] = checked(grade, scale)
+            own[index] = attempt(partial(checked, grade, scale), abstain)
 
 
 def _ask(job: _Job, tools: Tools) -> Sequence[Any]:
@@ -149,6 +149,8 @@ def _problem(grade: Grade, scale: Scale) -> str | None:
 
 def _scores(response: Response, bound: Bound, grades: Sequence[Grade]) -> Iterator[Score]:
     if not grades:
+        if response.error is not None:  # an error is no pass, whatever the case asserts
+            yield _score(response, PASS, Scale.PASS_FAIL, _lost(response.error))
         return
     for metric, (scale, places) in bound.metrics.items():
         grade = grades[places[0]] if len(places) == 1 else _merged([grades[place] for place in places], scale)

@@ -26,11 +26,13 @@ FAILED: Times = (np.inf,)
 def latency_comparisons(table: Table, plan: Plan) -> Iterator[Comparison]:
     """One comparison per latency that is recorded, or that the policy asks for.
 
-    `latency/itl` carries one value per gap; `latency/tpot` the mean gap of
-    each request, for the share of slow requests.
+    `latency/itl` carries one value per gap, or the mean gap of each request
+    where any answer of either arm has only that; `latency/tpot` carries the
+    mean gaps, for the share of slow requests.
     """
+    gaps = _gaps if _has_gaps_throughout(table) else _mean_gap
     yield from _family(table, "ttft", _ttft, required="latency/ttft" in plan.required)
-    yield from _family(table, "itl", _gaps, required="latency/itl" in plan.required)
+    yield from _family(table, "itl", gaps, required="latency/itl" in plan.required)
     yield from _family(table, "tpot", _mean_gap, required="latency/itl" in plan.required)
     yield from _family(table, "total", _total, required="latency/total" in plan.required, same_length=True)
 
@@ -43,16 +45,18 @@ def _total(response: Response) -> Times | None:
     return None if response.total_s is None else (response.total_s,)
 
 
+def _has_gaps_throughout(table: Table) -> bool:
+    """A mean gap is no gap: the two must not be pooled, nor compared with each other."""
+    answers = [answer for arm in Arm for answer in table.answers(arm) if answer is not None]
+    return all(answer.itl_s is not None for answer in answers if answer.tpot_s is not None)
+
+
 def _gaps(response: Response) -> Times | None:
-    if response.itl_s is not None:
-        return response.itl_s
-    return _tpot(response)
+    return response.itl_s or _tpot(response)
 
 
 def _mean_gap(response: Response) -> Times | None:
-    if response.itl_s is not None:
-        return (float(np.mean(response.itl_s)),) if response.itl_s else ()
-    return _tpot(response)
+    return (float(np.mean(response.itl_s)),) if response.itl_s else _tpot(response)
 
 
 def _tpot(response: Response) -> Times | None:
@@ -102,7 +106,7 @@ def _comparison(table: Table, metric: str, times: dict[Arm, list[Times | None]],
         repeat=table.repeat,
         baseline_units=baseline_units,
         candidate_units=candidate_units,
-        timed=bool(np.all(starts >= 0)),
+        timed=bool(np.any(starts >= 0)),
         recorded=table.recorded,
         missing=(
             *absences(table, table.selection(POOLED)),

@@ -101,6 +101,7 @@ def _comparison(table: Table, column: Column, metric: str, stratum: str) -> Comp
     means = {arm: column.values[arm].reshape(-1, table.repeat).mean(axis=1) for arm in Arm}
     complete = np.isfinite(means[Arm.BASELINE]) & np.isfinite(means[Arm.CANDIDATE])
     used = chosen & complete
+    blind = _blindness(means[Arm.BASELINE][used])
     return Comparison(
         name=f"quality/{slug(stratum)}/{metric}",
         kind="quality",
@@ -117,14 +118,15 @@ def _comparison(table: Table, column: Column, metric: str, stratum: str) -> Comp
         missing=(
             *absences(table, chosen),
             *_gaps(table, column, chosen, complete),
-            *_blindness(means[Arm.BASELINE][used], stratum),
+            *(blind if stratum == POOLED else ()),
         ),
+        warnings=() if stratum == POOLED else blind,
     )
 
 
-def _blindness(baseline: NDArray[np.float64], stratum: str) -> tuple[str, ...]:
+def _blindness(baseline: NDArray[np.float64]) -> tuple[str, ...]:
     """A metric that the baseline never scores on cannot show a loss, whatever the candidate says."""
-    if stratum != POOLED or baseline.size == 0 or baseline.any():
+    if baseline.size == 0 or baseline.any():
         return ()
     return ("every baseline score is 0, so this metric cannot show a loss: check its assertions",)
 

@@ -90,6 +90,9 @@ def tabulate(evidence: Evidence, plan: Plan) -> Table:
     """Line the answers of both arms up by case."""
     prompts = tuple(sorted(evidence.prompts, key=lambda prompt: prompt.id))
     names = tuple(stratum.name for stratum in plan.strata)
+    unknown = sorted({prompt.stratum for prompt in prompts} - set(names))
+    if unknown:
+        raise EvidenceError(f"the plan must name every stratum of its cases (it lacks {listing(unknown)})")
     index = {prompt.id: i for i, prompt in enumerate(prompts)}
     repeat = plan.suite.repeat
     clusters = {name: i for i, name in enumerate(sorted({prompt.cluster for prompt in prompts}))}

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import importlib
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TextIO
 
-from canary.errors import ConfigError
+from canary.codec import evidence_digests
+from canary.errors import ConfigError, EvidenceError
 from canary.evaluate import evaluate
 from canary.evidence import (
     RunDirectory,
@@ -22,6 +23,7 @@ from canary.evidence import (
     write_records,
 )
 from canary.journal import Journal, Key
+from canary.plan import Plan
 from canary.protocols import Answers, Pair, Runner
 from canary.records import Arm, Prompt, Response
 from canary.run.drift import Kept, measure_drift
@@ -87,10 +89,22 @@ def _finish(run: RunDirectory, loaded: Loaded, err: TextIO) -> Finished:
     if telemetry := tuple(measure_drift(kept, responses, loaded.plan)):
         write_records(run.telemetry, telemetry)
     evidence = load_evidence(run, loaded.plan)
-    judged = Judged(verdict=evaluate(evidence, loaded.plan), evidence=evidence, plan=loaded.plan)
+    digests = evidence_digests(evidence)
+    _require_recorded(loaded.plan, digests)
+    judged = Judged(verdict=evaluate(evidence, loaded.plan, digests), evidence=evidence, plan=loaded.plan)
     for sentence in write_reports(judged, run.path, loaded.pipeline.reporters):
         print(f"canary: {sentence}", file=err)
     return Finished(path=run.path, judged=judged, seal=seal(run))
+
+
+def _require_recorded(plan: Plan, digests: Mapping[str, str]) -> None:
+    """Raise EvidenceError where a recorded release is not what was judged."""
+    sides = {Arm.CANDIDATE: plan.candidate} | ({} if plan.stage == "build" else {Arm.BASELINE: plan.baseline})
+    for arm, side in sides.items():
+        if side.release.get("engine") == "replay" and digests[f"{arm}_responses"] != side.digest:
+            raise EvidenceError(
+                f"{arm} {side.name!r}: the recorded outputs changed after the run began; start a new run"
+            )
 
 
 def _answer(journal: Journal, loaded: Loaded, err: TextIO) -> None:

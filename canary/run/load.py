@@ -78,8 +78,8 @@ def resolve(pipeline: Pipeline, path: Path, *, stage: str) -> Loaded:
     golden = draw(every, _cases(pipeline, policy, stage), pipeline.seed)
     plan = make_plan(
         stage=stage,
-        baseline=resolve_release(pipeline.baseline, Arm.BASELINE, every, suite),
-        candidate=resolve_release(pipeline.candidate, Arm.CANDIDATE, every, suite),
+        baseline=resolve_release(pipeline.baseline, Arm.BASELINE, every, golden, suite),
+        candidate=resolve_release(pipeline.candidate, Arm.CANDIDATE, every, golden, suite),
         policy=policy,
         suite=suite,
         golden=golden,
@@ -106,14 +106,19 @@ def _cases(pipeline: Pipeline, policy: Policy, stage: str) -> int | None:
     return pipeline.stages.build.cases
 
 
-def resolve_release(release: Release, arm: Arm, golden: GoldenSet, suite: Suite) -> ReleasePlan:
-    """The release's identity; recorded outputs are read and checked."""
+def resolve_release(release: Release, arm: Arm, every: GoldenSet, drawn: GoldenSet, suite: Suite) -> ReleasePlan:
+    """The release's identity; recorded outputs are read and checked.
+
+    Their digest covers the answers to the cases drawn: those that will be judged.
+    """
     if isinstance(release, LiveRelease):
         return live_release(release)
     responses = read_responses(Path(release.responses), arm)
-    require_known(responses, golden)
+    require_known(responses, every)
     _require_asked(responses, arm, suite)
-    digests = evidence_digests(Evidence(prompts=(), responses=responses, scores=()))
+    asked = {prompt.id for prompt in drawn.prompts}
+    judged = tuple(response for response in responses if response.id in asked)
+    digests = evidence_digests(Evidence(prompts=(), responses=judged, scores=()))
     return ReleasePlan(
         name=release.name, digest=digests[f"{arm}_responses"], release={"engine": "replay", "lines": len(responses)}
     )

@@ -12,7 +12,7 @@ from canary.engines.replay import read_responses
 from canary.errors import ConfigError, EvidenceError
 from canary.evaluate import evaluate
 from canary.golden import GoldenSet, load_golden_sets
-from canary.plan import Plan, ReleasePlan, Suite, digest_of
+from canary.plan import MOST_REPEATS, Plan, ReleasePlan, Suite, digest_of
 from canary.policy import Policy
 from canary.records import Arm, Evidence, Prompt, Response, Verdict
 from canary.run.drift import Kept, measure_drift
@@ -72,6 +72,8 @@ def _suite(path: Path | None, golden: Path | None, responses: Sequence[Response]
     if golden is None and not any(response.scores for response in responses):
         raise ConfigError("'--golden' must be given, or the lines must carry 'scores' (got neither)")
     repeat = 1 + max((response.repeat for response in responses), default=0)
+    if repeat > MOST_REPEATS:
+        raise EvidenceError(f"'repeat' must be below {MOST_REPEATS} (got {repeat - 1})")
     return Suite(golden_sets=(str(golden or "(none)"),), repeat=repeat)
 
 
