@@ -43,13 +43,8 @@ def _in_family(reading: Reading) -> bool:
 
 
 def _signal(reading: Reading, adjusted: float | None, policy: Policy) -> Signal:
-    finding = reading.finding
-    harm = _harm(reading, adjusted)
-    moved = reading.finding if reading.name == "drift/embedding" and reading.is_measured else None
-    status, reason = _drift(moved, harm, policy.alpha) if moved else _status(reading, harm, policy.alpha)
-    warnings = reading.warnings
-    if status is Status.PASS and harm <= policy.alpha.rollback:
-        warnings = (*warnings, f"a real loss, though within tolerance: {_change(reading)}, {p_value(harm)}")
+    finding, harm = reading.finding, _harm(reading, adjusted)
+    status, reason = _answer(reading, harm, policy.alpha)
     need = pairs_needed(reading, adjusted, policy.alpha) if status is Status.INCONCLUSIVE else None
     estimate = finding.estimate if finding else None
     return Signal(
@@ -73,9 +68,23 @@ def _signal(reading: Reading, adjusted: float | None, policy: Policy) -> Signal:
         p_noninferior=finding.noninferior.p if finding else None,
         need=need,
         reason=reason + (f"; need >= {reading.n + need} pairs, have {reading.n}" if need else ""),
-        warnings=warnings,
+        warnings=(*reading.warnings, *_tolerated(reading, status, harm, policy.alpha)),
         runbook=next((text for glob, text in policy.runbooks.items() if fnmatchcase(reading.name, glob)), None),
     )
+
+
+def _answer(reading: Reading, harm: float, alpha: Alpha) -> tuple[Status, str]:
+    """The status and why; a distance that was only found has no margin to be inside of."""
+    if reading.name == "drift/embedding" and reading.finding is not None and reading.is_measured:
+        return _drift(reading.finding, harm, alpha)
+    return _status(reading, harm, alpha)
+
+
+def _tolerated(reading: Reading, status: Status, harm: float, alpha: Alpha) -> tuple[str, ...]:
+    """What the owner of a release should know though it passes."""
+    if status is not Status.PASS or harm > alpha.rollback:
+        return ()
+    return (f"a real loss, though within tolerance: {_change(reading)}, {p_value(harm)}",)
 
 
 def _finite(bound: float) -> float | None:
