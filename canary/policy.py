@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
 
-from canary.records import Scale, Tier
+from canary.records import POOLED, Scale, Tier
 
 Fraction = Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)]
 Ratio = Annotated[float, Field(gt=1, le=100, allow_inf_nan=False)]
@@ -308,7 +308,7 @@ class Policy(Written):
             raise ValueError(
                 f"'quality.critical.strata' and 'quality.stratum.optional' both name {both[0]!r}: choose one"
             )
-        if "all" in critical:
+        if POOLED in critical:
             raise ValueError("'quality.critical.strata' must name strata; 'all' is the pool, see 'quality.max_drop'")
         return self
 

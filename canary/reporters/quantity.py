@@ -58,7 +58,7 @@ def interval(signal: Signal, unit: Unit) -> str:
 
 def margin(signal: Signal, unit: Unit) -> str:
     """The margin as a bound on the change: `-10.0 pp`, `+3.0 pp`, `×1.15`."""
-    if signal.margin is None or (signal.kind == "drift" and not signal.margin):
+    if signal.margin is None:
         return ABSENT
     return change(signal.margin if signal.effect == "ratio" else direction(signal) * signal.margin, signal, unit)
 

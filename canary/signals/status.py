@@ -60,7 +60,7 @@ def _signal(reading: Reading, adjusted: float | None, policy: Policy) -> Signal:
         estimate=estimate.center if estimate else None,
         low=_finite(estimate.low) if estimate else None,
         high=_finite(estimate.high) if estimate else None,
-        margin=reading.margin,
+        margin=reading.margin or None,
         n=reading.n,
         method=finding.method if finding else "none",
         p_harm=finding.harm.p if finding else None,
