@@ -6,7 +6,7 @@ Simulated releases, real pairs of models and simulated latency; for every cell
 the share of runs each rule promotes, holds and rolls back. Writes
 `decisions.md` and `decisions.svg`, prints the table, and fails if one of this
 gate's two error rates is above nominal by more than three standard errors, or
-if the vectorised rule and the product ever disagree. About five minutes.
+if the vectorised rule and the product ever disagree. About four minutes.
 """
 
 from __future__ import annotations
