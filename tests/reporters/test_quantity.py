@@ -143,8 +143,8 @@ def test_units_follow_the_scale(
 
 
 def test_margins_of_nothing(make_signal: MakeSignal) -> None:
-    """A floor's margin is zero without a sign; drift that is only found has none."""
-    floor = make_signal(kind="floor", margin=0.0)
-    drift = make_signal(kind="drift", margin=0.0)
+    """A floor and drift that is only found have none."""
+    floor = make_signal(kind="floor", margin=None)
+    drift = make_signal(kind="drift", margin=None)
 
-    assert [margin(floor, Unit.SCORE), margin(floor, Unit.SHARE), margin(drift, Unit.SCORE)] == ["0.000", "0.0 pp", "-"]
+    assert [margin(floor, Unit.SCORE), margin(floor, Unit.SHARE), margin(drift, Unit.SCORE)] == ["-", "-", "-"]
