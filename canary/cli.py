@@ -14,7 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from canary.errors import CanaryError, UsageError
+from canary.errors import CanaryError, ConfigError, UsageError
 
 if TYPE_CHECKING:
     from canary.run.recorded import Judged
@@ -331,7 +331,12 @@ def _history(arguments: argparse.Namespace, out: TextIO, err: TextIO) -> int:
 
 
 def _pipeline(arguments: argparse.Namespace) -> Path:
-    return Path("pipelines/recorded.yaml") if arguments.pipeline is None else Path(arguments.pipeline)
+    if arguments.pipeline is not None:
+        return Path(arguments.pipeline)
+    default = Path("pipelines/recorded.yaml")
+    if not default.exists():
+        raise ConfigError(f"{default} does not exist: name a pipeline, or put a workspace here with 'canary init'")
+    return default
 
 
 def _report(judged: Judged, arguments: argparse.Namespace, out: TextIO, err: TextIO) -> int:

@@ -8,7 +8,7 @@ from typing import Any
 
 from canary.plan import Plan
 from canary.policy import All_, Any_, Expression, Not_, dump_expression, named_signals
-from canary.records import Composite, Decision, Side, Signal, Status, Tier, Verdict
+from canary.records import POOLED, Composite, Decision, Side, Signal, Status, Tier, Verdict
 
 
 def decide(signals: Sequence[Signal], plan: Plan, record: Mapping[str, Any]) -> Verdict:
@@ -32,7 +32,7 @@ def decide(signals: Sequence[Signal], plan: Plan, record: Mapping[str, Any]) -> 
 
 
 def _decide(blocking: Sequence[Signal], rollback: Composite) -> tuple[Decision, str]:
-    failed = sorted((s for s in blocking if s.status is Status.FAIL), key=lambda s: s.p_harm_adjusted or 0.0)
+    failed = sorted((s for s in blocking if s.status is Status.FAIL), key=_telling)
     if rollback.status is Status.FAIL:
         return Decision.ROLLBACK, _because(failed, "composite 'rollback' fails")
     if not blocking:
@@ -41,6 +41,11 @@ def _decide(blocking: Sequence[Signal], rollback: Composite) -> tuple[Decision, 
     if open_ or rollback.status is not Status.PASS:
         return Decision.HOLD, _because(open_, "composite 'rollback' is inconclusive")
     return Decision.PROMOTE, f"all {len(blocking)} blocking signals are inside their margins"
+
+
+def _telling(signal: Signal) -> tuple[bool, float]:
+    """What failed, the category before the pool that it pulled down, the surest first."""
+    return signal.stratum == POOLED and signal.kind == "quality", signal.p_harm_adjusted or 0.0
 
 
 def _because(signals: Sequence[Signal], otherwise: str) -> str:

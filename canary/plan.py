@@ -9,7 +9,7 @@ import hashlib
 import json
 import re
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -48,15 +48,19 @@ Template = Annotated[str, _completed("template")]
 Secret = Annotated[SecretStr, _completed("secret")]
 
 
+_CREDENTIAL = re.compile(r"auth|key|token|secret|passw|sig", re.IGNORECASE)
+
+
 def _open_url(value: str) -> str:
     """A URL goes into plans and messages, so it must not hold a secret."""
-    parts = urlsplit(value)
+    try:
+        parts = urlsplit(value)
+    except ValueError:
+        raise ValueError("'base_url' must be a URL") from None
     if parts.scheme not in {"http", "https"} or not parts.hostname:
         raise ValueError("'base_url' must start with http:// or https:// and name a host")
-    if parts.username or parts.password or parts.query:
-        raise ValueError(
-            "'base_url' must hold neither user, password nor query: secrets go into 'api_key' or 'headers'"
-        )
+    if parts.username or parts.password or any(_CREDENTIAL.search(name) for name in parse_qs(parts.query)):
+        raise ValueError("'base_url' must hold no credentials: they go into 'api_key' or 'headers'")
     return value
 
 

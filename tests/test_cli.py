@@ -100,3 +100,15 @@ def test_an_interrupt_is_no_verdict(command: str, said: str, monkeypatch: pytest
     assert cli.main([command], io.StringIO(), err) == 130
     assert err.getvalue() == said
     assert "130  interrupted" in cli.EPILOG
+
+
+def test_a_folder_without_a_workspace_is_told_how_to_get_one(
+    canary: Canary, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The default pipeline is only there after `canary init`."""
+    monkeypatch.chdir(here / "evals")
+
+    ran = canary("run")
+
+    assert ran.status == 2
+    assert "put a workspace here with 'canary init'" in ran.err

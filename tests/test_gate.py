@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,14 @@ def test_the_worst_blocking_signal_decides(statuses: list[Status], decision: Dec
     signals = [make_signal(f"quality/{i}/m", status) for i, status in enumerate(statuses)]
 
     assert decide(signals, make_plan(), {}).verdict is decision
+
+
+def test_the_reason_names_the_category_before_the_pool() -> None:
+    """What pulled the average down is what a reader must see first."""
+    pool = replace(make_signal("quality/all/pass", F), stratum="all", p_harm_adjusted=0.001)
+    category = replace(make_signal("quality/tools/pass", F), stratum="tools", p_harm_adjusted=0.01)
+
+    assert decide([pool, category], make_plan(), {}).reason.startswith("quality/tools/pass")
 
 
 def test_advisory_signals_decide_nothing() -> None:

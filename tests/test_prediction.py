@@ -55,7 +55,7 @@ def test_a_golden_set_too_small_is_refused_with_what_it_lacks(canary: Canary, tm
     refused = canary("plan", path)
 
     assert refused.status == 2
-    assert "refused: the golden set has 75 cases and cannot show a margin of 3 points" in re.sub(
+    assert "lacking: the golden set has 75 cases and cannot show a margin of 3 points" in re.sub(
         r"\s+", " ", refused.out
     )
     assert "stratum 'lookup' has 15 cases and cannot show a margin of 10 points with fewer than 25: add 10" in re.sub(
@@ -125,3 +125,15 @@ def resampled(plan: Plan, evidence: Evidence) -> list[Decision]:
         verdict = evaluate(Evidence(prompts=prompts, responses=responses, scores=scores), plan, digests={})
         decisions.append(verdict.verdict)
     return decisions
+
+
+def test_a_critical_stratum_without_cases_is_lacking(canary: Canary, tmp_path: Path) -> None:
+    """A misspelt name would hold every run; the plan says so before a token is spent."""
+    path = write_pipeline(tmp_path, 0)
+    (tmp_path / "policy.yaml").write_text("quality: {critical: {strata: [lokup]}}\n")
+    path.write_text(path.read_text().replace(f"{ROOT}/evals/quickstart-policy.yaml", "policy.yaml"))
+
+    ran = canary("plan", path)
+
+    assert ran.status == 2
+    assert "stratum 'lokup' critical, but no case belongs to it" in re.sub(r"\s+", " ", ran.out)

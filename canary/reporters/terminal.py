@@ -78,7 +78,7 @@ def _report(verdict: Verdict, evidence: Evidence, plan: Plan, width: int | None)
     yield from table(_columns(verdict, sheet), width)
     yield from _notes(verdict, sheet)
     yield from _losses(verdict, sheet)
-    if verdict.verdict is Decision.HOLD:
+    if verdict.verdict is not Decision.PROMOTE:
         yield from _lacking(verdict, plan)
     yield from _flipped(verdict, evidence, width)
     yield line()
@@ -163,7 +163,8 @@ def _flipped(verdict: Verdict, evidence: Evidence, width: int | None) -> Iterato
     flips = find_flips(verdict, evidence)
     if not flips.lost:
         return
-    yield from _heading(f"flipped cases: {len(flips.lost):,} lost, {flips.won:,} won")
+    where = " in what failed" if blocking(verdict, Status.FAIL) else ""
+    yield from _heading(f"flipped cases{where}: {len(flips.lost):,} lost, {flips.won:,} won")
     for flip in flips.lost[:FLIPS]:
         yield from _flip_lines(flip, width or _WIDE)
     if len(flips.lost) > FLIPS:

@@ -50,7 +50,7 @@ def start_run(pipeline: Path, *, stage: str, runs: Path, err: TextIO) -> Finishe
     """Run a pipeline from the beginning in a new directory under `runs`."""
     loaded = load(pipeline, stage=stage)
     run = new_run(runs, loaded.plan, loaded.golden.prompts)
-    print(f"run: {run.path} (cut off? canary run --resume {run.path})", file=err)
+    print(f"run: {run.path} (should it be cut off: canary run --resume {run.path})", file=err)
     return _finish(run, loaded, err)
 
 

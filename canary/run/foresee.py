@@ -152,7 +152,17 @@ def _lacking(plan: Plan, outlooks: tuple[Outlook, ...]) -> list[str]:
         for outlook in outlooks
         if outlook.cases < outlook.least and outlook.stratum not in optional
     ]
-    return lacking + _rates_lacking(plan, outlooks[0].cases)
+    return _unknown_strata(plan) + lacking + _rates_lacking(plan, outlooks[0].cases)
+
+
+def _unknown_strata(plan: Plan) -> list[str]:
+    """Critical strata that no case belongs to: the run would hold for want of them."""
+    names = [stratum.name for stratum in plan.strata]
+    return [
+        f"the policy calls stratum {name!r} critical, but no case belongs to it (strata: {', '.join(names)})"
+        for name in plan.policy.quality.critical.strata
+        if name not in names
+    ]
 
 
 def _rates_lacking(plan: Plan, cases: int) -> list[str]:
@@ -177,7 +187,8 @@ def _underpowered(outlooks: tuple[Outlook, ...], promote: OperatingCharacteristi
     """What to add where even an unchanged candidate would more likely be held."""
     if promote.promote >= LIKELY:
         return []
-    return [
+    chance = f"an unchanged candidate would be promoted with probability {promote.promote:.2f}, less than {LIKELY}"
+    return [chance] + [
         f"{_place(outlook)} has {outlook.cases} cases and wants {outlook.wanted} to pass an unchanged candidate at "
         f"{100 * outlook.margin:g} points: add {outlook.wanted - outlook.cases}, or allow a larger drop"
         for outlook in outlooks
@@ -238,7 +249,15 @@ def render_foresight(foresight: Foresight) -> str:
     from rich.table import Table  # noqa: PLC0415
 
     table = Table(box=box.SIMPLE_HEAD)
-    for heading in ("stratum", "cases", "margin", "discordance", "drop seen at 80 %", "unchanged passes", "80 % at"):
+    for heading in (
+        "stratum",
+        "cases",
+        "margin",
+        "discordance",
+        "drop seen at 80 %",
+        "unchanged passes",
+        "80 % together at",
+    ):
         table.add_column(heading, justify="left" if heading == "stratum" else "right", overflow="fold")
     for outlook in foresight.outlooks:
         table.add_row(*_cells(outlook))
@@ -254,7 +273,9 @@ def render_foresight(foresight: Foresight) -> str:
     for line in (*foresight.spending, *plan.warnings):
         console.print(line)
     for line in foresight.lacking:
-        console.print(f"refused: {line}")
+        console.print(f"lacking: {line}")
+    if foresight.lacking:
+        console.print("such a plan is refused; --allow-underpowered lets it through")
     return out.getvalue().rstrip()
 
 

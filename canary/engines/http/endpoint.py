@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import ipaddress
 import json
 import re
@@ -55,16 +54,9 @@ class Endpoint:
 
 def read_endpoint(release: OpenAIRelease) -> Endpoint:
     """Raises ConfigError with every problem; none of them shows a secret."""
-    problems = []
-    try:
-        url = httpx.URL(release.base_url)
-    except httpx.InvalidURL:
-        raise ConfigError("'base_url' must be a URL") from None
-    if not url.host:
-        problems.append("'base_url' must name a host")
     given = {name: value.get_secret_value().strip() for name, value in release.headers.items()}
     key = release.api_key.get_secret_value().strip() if release.api_key else ""
-    problems += [
+    problems = [
         f"'{where}' must be printable ASCII"
         for where, value in {"api_key": key, **{f"headers.{name}": value for name, value in given.items()}}.items()
         if not (value.isascii() and value.isprintable())
@@ -76,21 +68,22 @@ def read_endpoint(release: OpenAIRelease) -> Endpoint:
         problems.append(f"'extra_body' must be JSON: {error}")
     if problems:
         raise ConfigError(problems)
-    return _endpoint(release, url, key, given)
+    return _endpoint(release, key, given)
 
 
-def _endpoint(release: OpenAIRelease, url: httpx.URL, key: str, given: dict[str, str]) -> Endpoint:
-    user = f"{url.username}:{url.password}" if url.userinfo else ""
-    basic = base64.b64encode(user.encode()).decode()
-    authorization = f"Bearer {key}" if key else f"Basic {basic}"
-    headers = {"authorization": authorization} if key or user else {}
+def _endpoint(release: OpenAIRelease, key: str, given: dict[str, str]) -> Endpoint:
+    try:
+        url = httpx.URL(release.base_url)
+    except httpx.InvalidURL:
+        raise ConfigError("'base_url' must be a URL") from None
+    headers = {"authorization": f"Bearer {key}"} if key else {}
     # A value such as "Bearer x" is masked whole and in its last word.
     named = [word for name, value in given.items() if _CREDENTIAL.search(name) for word in _words(value)]
-    credentials = [key, basic, url.password, *named]
+    credentials = [key, *named]
     others = [word for value in given.values() for word in _words(value)]
     suffix = "" if url.path.rstrip("/").endswith(_PATHS[release.api]) else _PATHS[release.api]
     return Endpoint(
-        url=url.copy_with(userinfo=b"", path=url.path.rstrip("/") + suffix, fragment=None),
+        url=url.copy_with(path=url.path.rstrip("/") + suffix, fragment=None),
         headers=headers | {name.lower(): value for name, value in given.items()},
         secrets=tuple({*credentials, *others} - {""}),
         credentials=tuple({*credentials} - {""}),
