@@ -7,6 +7,7 @@ import json
 import math
 import types
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
@@ -255,3 +256,34 @@ def _joined(first: str, second: str) -> str:
 def _sentence(path: Path, said: str) -> str:
     """A rule over several keys names them itself, in quotes."""
     return said if said.startswith("'") or not path else f"'{dotted(path)}' {said}"
+
+
+class RepeatedKeyError(ValueError):
+    """A key stands twice in one JSON object, where parsers keep the last and say nothing."""
+
+
+def require_distinct_keys(line: bytes, kept: Any) -> None:
+    """Raise RepeatedKeyError where a parser kept fewer keys than a line has.
+
+    `kept` is the parsed line. A raw quote and colon ends a key, or stands in
+    a text after a backslash; only then, or in earnest, is the line read again.
+    """
+    if line.count(b'":') + line.count(b'" :') > _keys(kept):
+        with suppress(RecursionError):
+            json.loads(line, object_pairs_hook=_distinct)
+
+
+def _keys(value: Any) -> int:
+    if isinstance(value, dict):
+        return len(value) + sum(_keys(item) for item in value.values() if isinstance(item, dict | list | tuple))
+    if isinstance(value, list | tuple) and value and isinstance(value[0], dict | list):
+        return sum(map(_keys, value))
+    return 0
+
+
+def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise RepeatedKeyError(next(name for name in names if names.count(name) > 1))
+    return found

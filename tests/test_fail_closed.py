@@ -414,3 +414,26 @@ def test_a_policy_that_contradicts_itself_is_refused(bench: Bench) -> None:
     bench.policy = "quality: {critical: {strata: [a]}, stratum: {optional: [a]}}\n"
 
     assert_refuses(bench.compare(), "'quality.critical.strata' and 'quality.stratum.optional' both name 'a'")
+
+
+@pytest.mark.parametrize("name", ["candidate.jsonl", "prompts.jsonl"])
+def test_keys_written_twice_are_refused(bench: Bench, name: str) -> None:
+    """Of two outputs or references on one line nobody knows which was meant."""
+    bench.compare()
+    key, path = ("output" if name.startswith("c") else "expected"), bench.folder / name
+    path.write_text(path.read_text().replace(f'"{key}": "7"', f'"{key}": "WRONG", "{key}": "7"', 1))
+    files = [bench.folder / file for file in ("baseline.jsonl", "candidate.jsonl", "prompts.jsonl")]
+
+    ran = bench._canary("compare", *files[:2], "--golden", files[2], "--json")
+
+    assert_refuses(ran, f"{name}:8", key, "stands twice in one object")
+
+
+def test_texts_that_look_like_keys_are_texts(bench: Bench) -> None:
+    """Quotes and colons inside an output are no keys."""
+    for row in bench.both:
+        row["output"] = '{"output": "1", "output": "2"}'
+    for row in bench.golden:
+        row["expected"] = '{"output": "1", "output": "2"}'
+
+    assert bench.compare().status == 0

@@ -20,7 +20,7 @@ from canary.errors import EvidenceError
 from canary.plan import ReplayRelease
 from canary.protocols import Generate, Request
 from canary.records import Arm, Attempt, ErrorKind, Failure, Response
-from canary.validation import nearest
+from canary.validation import RepeatedKeyError, nearest, require_distinct_keys
 
 LONGEST_S = 86_400.0
 """No request takes longer than a day: a larger time is in another unit."""
@@ -161,8 +161,12 @@ class _Reading:
                 continue
             try:
                 line = _LINE.validate_json(text)
+                require_distinct_keys(text, line)
             except ValidationError as error:
                 self.problems.extend(f"{self.path}:{number}: {problem}" for problem in _problems(text, error))
+                continue
+            except RepeatedKeyError as error:
+                self.problems.append(f"{self.path}:{number}: the key {_shown(str(error))} stands twice in one object")
                 continue
             if (response := self.response(line, number)) is not None:
                 yield response

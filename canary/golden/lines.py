@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from canary.case import Case
 from canary.located import printable
-from canary.validation import problems
+from canary.validation import RepeatedKeyError, problems, require_distinct_keys, shown
 
 _ENCODE = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False, check_circular=False).encode
 
@@ -84,6 +84,8 @@ def _row(number: int, line: bytes) -> Row:
     messages = None
     if case.messages is not None:
         messages = tuple(message.model_dump(exclude_unset=True) for message in case.messages)
+    own = {name: getattr(case, name) for name in case.model_fields_set}
+    require_distinct_keys(line, own if messages is None else own | {"messages": messages})
     asked = {"vars": case.vars, "messages": messages}
     answered = {"expected": case.expected, "metadata": case.metadata, "assert": case.assertions}
     content = {key: value for key, value in (asked | answered).items() if value or value in (0, "")}
@@ -101,6 +103,9 @@ def _reasons(error: ValueError, data: bytes) -> Iterator[str]:
         data.decode()
     except UnicodeDecodeError as wrong:
         yield f"is not UTF-8 text (byte 0x{data[wrong.start]:02x} in column {wrong.start + 1})"
+        return
+    if isinstance(error, RepeatedKeyError):
+        yield f"the key {shown(str(error))} stands twice in one object"
         return
     if not isinstance(error, ValidationError):
         yield "holds a number that is not finite (NaN, Infinity or too large)"
