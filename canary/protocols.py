@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from canary.plan import LiveRelease, Pipeline, Plan, ReplayRelease
@@ -119,4 +120,15 @@ class Reporter(Protocol):
 
     def __call__(self, verdict: Verdict, evidence: Evidence, plan: Plan) -> str:
         """The report's text."""
+        ...
+
+
+class Publisher(Protocol):
+    """Takes a sealed run out into the world; may fail without changing its verdict."""
+
+    def __call__(self, run: Path, verdict: Verdict, evidence: Evidence, plan: Plan) -> Iterable[str]:
+        """Sentences for whoever watches, such as where it was published.
+
+        `run` is the run directory as sealed; nothing in it may be changed.
+        """
         ...

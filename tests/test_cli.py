@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib
 import io
 import json
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 
 from canary import cli
+from canary.cli.status import Exit
 
 Canary = Callable[..., Any]
 RECORDED = ("pipelines/recorded/baseline.jsonl", "pipelines/recorded/candidate.jsonl")
@@ -79,7 +81,7 @@ def test_resume_refuses_what_the_run_has_decided(canary: Canary) -> None:
     """A stage or folder beside --resume would be ignored, so it is an error that says why."""
     ran = canary("run", "--resume", "runs/r", "--stage", "build", "--runs", "elsewhere")
 
-    assert ran.status == cli.Exit.USAGE
+    assert ran.status == Exit.USAGE
     assert [line.split(" must")[0] for line in ran.err.splitlines()] == ["canary: '--stage'", "canary: '--runs'"]
     assert "goes on as and where it began" in ran.err
 
@@ -94,7 +96,7 @@ def test_an_interrupt_is_no_verdict(command: str, said: str, monkeypatch: pytest
     def stop(*_: object) -> int:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli, f"_{command}", stop)
+    monkeypatch.setattr(importlib.import_module(f"canary.cli.{command}"), f"_{command}", stop)
     err = io.StringIO()
 
     assert cli.main([command], io.StringIO(), err) == 130

@@ -59,7 +59,7 @@ def test_top_level_is_canary_alone(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
 
     assert {name.split("/")[0] for name in names if ".dist-info" not in name} == {"canary"}
-    assert {"canary/py.typed", "canary/cli.py", "canary/_workspace/pipelines/recorded.yaml"} <= set(names)
+    assert {"canary/py.typed", "canary/cli/__init__.py", "canary/_workspace/pipelines/recorded.yaml"} <= set(names)
 
 
 @pytest.mark.slow

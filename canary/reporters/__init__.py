@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Iterable
+from pathlib import Path
 
 from canary.errors import ConfigError
 from canary.plan import Plan
-from canary.protocols import Reporter
+from canary.protocols import Publisher, Reporter
 from canary.records import Evidence, Verdict
 from canary.reporters.escape import show
 
-__all__ = ["FILES", "REPORTERS", "find_reporter", "render_all"]
+__all__ = ["FILES", "PUBLISHERS", "REPORTERS", "find_reporter", "publish_all", "render_all"]
 
 REPORTERS = {
     "json": "canary.reporters.document:render",
@@ -25,6 +26,9 @@ REPORTERS = {
 
 FILES = {"json": "verdict.json", "markdown": "summary.md"}
 """Where a run directory keeps a report; the terminal's is not kept."""
+
+PUBLISHERS: dict[str, str] = {}
+"""What takes a sealed run to another system: import strings of `Publisher`s."""
 
 
 def find_reporter(name: str) -> Reporter:
@@ -53,3 +57,21 @@ def render_all(
                 f"reporter {name!r} is broken, the verdict stands: {type(error).__name__}: {show(str(error))}"
             )
     return reports, tuple(broken)
+
+
+def publish_all(names: Iterable[str], run: Path, verdict: Verdict, evidence: Evidence, plan: Plan) -> tuple[str, ...]:
+    """Take a sealed run to every named system that is one; what each has to say.
+
+    A publisher that raises costs its own publication and nothing else.
+    """
+    said: list[str] = []
+    for name in names:
+        if name not in PUBLISHERS:
+            continue
+        module, _, function = PUBLISHERS[name].partition(":")
+        try:
+            publisher: Publisher = getattr(importlib.import_module(module), function)
+            said += publisher(run, verdict, evidence, plan)
+        except Exception as error:  # noqa: BLE001 - a tracker that is down is never worth a verdict
+            said.append(f"{name!r} has not got it, the verdict stands: {type(error).__name__}: {show(str(error))}")
+    return tuple(said)

@@ -26,6 +26,7 @@ from canary.journal import Journal, Key
 from canary.plan import Plan
 from canary.protocols import Answers, Pair, Runner
 from canary.records import Arm, Prompt, Response
+from canary.reporters import publish_all
 from canary.run.drift import Kept, measure_drift
 from canary.run.load import Loaded, load
 from canary.run.progress import Progress
@@ -94,7 +95,10 @@ def _finish(run: RunDirectory, loaded: Loaded, err: TextIO) -> Finished:
     judged = Judged(verdict=evaluate(evidence, loaded.plan, digests), evidence=evidence, plan=loaded.plan)
     for sentence in write_reports(judged, run.path, loaded.pipeline.reporters):
         print(f"canary: {sentence}", file=err)
-    return Finished(path=run.path, judged=judged, seal=seal(run))
+    sealed = seal(run)
+    for sentence in publish_all(loaded.pipeline.reporters, run.path, judged.verdict, evidence, loaded.plan):
+        print(f"canary: {sentence}", file=err)
+    return Finished(path=run.path, judged=judged, seal=sealed)
 
 
 def _require_recorded(plan: Plan, digests: Mapping[str, str]) -> None:

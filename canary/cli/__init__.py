@@ -1,0 +1,103 @@
+"""The command line: `canary --help` says what there is to ask.
+
+Nothing heavy is imported before a command needs it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import TextIO
+
+from canary.cli.status import Exit
+from canary.errors import CanaryError, UsageError
+
+COMMANDS = ("init", "compare", "plan", "run", "replay", "verify", "calibrate", "history")
+"""Each is a file beside this one with an `add`; `canary --help` shows them in this order."""
+
+EPILOG = """\
+exit status
+  0  promote          every blocking signal is shown to be inside its margin
+                      (or --fail-on lets the verdict pass)
+  1  rollback         a blocking signal got worse for certain: do not merge
+  2  usage            the command, a file or a setting is wrong; nothing was decided
+  3  hold             the evidence does not decide; the report says what would
+  4  broken           the gate itself failed; nothing is known about the candidate
+  130  interrupted    stopped from the keyboard; nothing was decided
+
+start here
+  canary init                                 put a workspace into this folder
+  canary compare baseline.jsonl candidate.jsonl --golden prompts.jsonl
+                                              judge outputs you already have
+  canary plan pipelines/quickstart-good.yaml  what can this golden set detect?
+  canary run pipelines/quickstart-good.yaml   drive both releases and judge them
+"""
+
+
+def entry() -> None:
+    """The console script."""
+    sys.exit(main(sys.argv[1:], sys.stdout, sys.stderr))
+
+
+def main(argv: Sequence[str], out: TextIO, err: TextIO) -> int:
+    """Run one command and return its exit status; raises nothing.
+
+    An unforeseen error is exit 4: Python's own 1 would mean `rollback`.
+    """
+    try:
+        arguments = _parser().parse_args(argv)
+    except SystemExit as stop:  # argparse: --help or a usage error
+        return stop.code if isinstance(stop.code, int) else Exit.USAGE
+    try:
+        return int(arguments.command(arguments, out, err))
+    except UsageError as error:
+        _say(err, *(f"canary: {problem}" for problem in error.problems))
+        return Exit.USAGE
+    except CanaryError as error:
+        _say(err, f"canary: {error}")
+        return Exit.BROKEN
+    except KeyboardInterrupt:
+        advice = "; go on with canary run --resume RUN" if list(argv[:1]) == ["run"] else ""
+        _say(err, f"canary: interrupted{advice}")
+        return Exit.INTERRUPTED
+    except BaseException as error:  # noqa: BLE001 - an unknown failure, SystemExit too, must not look like a verdict
+        _explain(error, err)
+        return Exit.BROKEN
+
+
+def _say(err: TextIO, *lines: str) -> None:
+    """Print lines; where nobody can read them the exit status still stands."""
+    from canary.located import printable  # noqa: PLC0415 - only what goes wrong needs it
+
+    with suppress(OSError, ValueError):
+        print(*(printable(part) for line in lines for part in line.split("\n")), sep="\n", file=err, flush=True)
+
+
+def _explain(error: BaseException, err: TextIO) -> None:
+    import traceback  # noqa: PLC0415 - only for bugs
+
+    trace = "".join(traceback.format_exception(error)).rstrip()
+    _say(err, trace, f"canary: the gate broke ({type(error).__name__}); nothing was decided")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="canary",
+        description="May this candidate replace the baseline? A release gate for LLM services.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"canary-gate {_version()}")
+    commands = parser.add_subparsers(metavar="command", required=True)
+    for name in COMMANDS:
+        importlib.import_module(f"canary.cli.{name}").add(commands)
+    return parser
+
+
+def _version() -> str:
+    from canary import __version__  # noqa: PLC0415
+
+    return __version__

@@ -1,0 +1,79 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
+
+from canary.cli.status import status_of
+from canary.errors import ConfigError
+
+if TYPE_CHECKING:
+    from canary.run.recorded import Judged
+
+    Commands = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - argparse gives no public name
+
+
+def add_command(commands: Commands, name: str, summary: str, example: str) -> argparse.ArgumentParser:
+    """One command with its summary and an example in its help."""
+    return commands.add_parser(
+        name,
+        help=summary,
+        description=f"{summary[0].upper()}{summary[1:]}.",
+        epilog=f"example:\n  {example}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+
+
+def add_pipeline_option(command: argparse.ArgumentParser) -> None:
+    """The pipeline and the stage."""
+    command.add_argument(
+        "pipeline", type=Path, nargs="?", help="pipeline file (default: pipelines/recorded.yaml, which needs no GPU)"
+    )
+    command.add_argument("--stage", choices=("build", "staging"), help="default: staging")
+
+
+def add_output_options(command: argparse.ArgumentParser, *, run_directory: bool = False) -> None:
+    """What is printed and kept, and which verdicts fail the process."""
+    command.add_argument("--json", action="store_true", help="print the verdict.json document and nothing else")
+    if not run_directory:
+        command.add_argument("--out", type=Path, help="write a run directory here")
+    command.add_argument(
+        "--fail-on",
+        choices=("rollback", "hold", "never"),
+        default="hold",
+        help="which verdicts fail the process (default: hold, that is both)",
+    )
+
+
+def pipeline_of(arguments: argparse.Namespace) -> Path:
+    """The pipeline named, or the workspace's own. Raises ConfigError without either."""
+    if arguments.pipeline is not None:
+        return Path(arguments.pipeline)
+    default = Path("pipelines/recorded.yaml")
+    if not default.exists():
+        raise ConfigError(f"{default} does not exist: name a pipeline, or put a workspace here with 'canary init'")
+    return default
+
+
+def stage_of(arguments: argparse.Namespace) -> str:
+    """The stage named, or staging."""
+    return arguments.stage or "staging"
+
+
+def report(judged: Judged, arguments: argparse.Namespace, out: TextIO, err: TextIO) -> int:
+    """Print the verdict, keep it where asked, and map it to an exit status."""
+    from canary.run.show import keep, show  # noqa: PLC0415
+
+    folder = getattr(arguments, "out", None)
+    sha256 = "" if folder is None else keep(judged, folder)
+    show(judged, out, err, as_json=arguments.json)
+    if folder is not None:
+        print_record(folder, sha256, err)
+    return status_of(judged, arguments.fail_on)
+
+
+def print_record(path: Path, sha256: str, err: TextIO) -> None:
+    """Where the record is, and what proves later that it is still the same."""
+    print(f"run: {path} (sha256 {sha256})", file=err)

@@ -1,0 +1,54 @@
+"""`canary run`: drive both releases and judge them."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
+
+from canary.cli.options import (
+    add_command,
+    add_output_options,
+    add_pipeline_option,
+    pipeline_of,
+    print_record,
+    report,
+    stage_of,
+)
+from canary.errors import UsageError
+
+if TYPE_CHECKING:
+    from canary.cli.options import Commands
+
+
+def add(commands: Commands) -> None:
+    """The command and its options."""
+    command = add_command(commands, "run", "drive both releases of a pipeline and judge them", "canary run p.yaml")
+    add_pipeline_option(command)
+    command.add_argument("--resume", type=Path, metavar="RUN", help="continue a run that was cut off")
+    command.add_argument("--runs", type=Path, help="folder of run directories (default: runs)")
+    add_output_options(command, run_directory=True)
+    command.set_defaults(command=_run)
+
+
+def _run(arguments: argparse.Namespace, out: TextIO, err: TextIO) -> int:
+    from canary.run.execute import resume_run, start_run  # noqa: PLC0415
+
+    if arguments.resume is not None:
+        _require_alone(arguments)
+        finished = resume_run(arguments.resume, arguments.pipeline, err)
+    else:
+        runs = arguments.runs or Path("runs")
+        finished = start_run(pipeline_of(arguments), stage=stage_of(arguments), runs=runs, err=err)
+    status = report(finished.judged, arguments, out, err)
+    print_record(finished.path, finished.seal, err)
+    return status
+
+
+def _require_alone(arguments: argparse.Namespace) -> None:
+    """Raise UsageError for an option that a resumed run has decided already."""
+    given = [name for name in ("stage", "runs") if getattr(arguments, name) is not None]
+    if given:
+        raise UsageError(
+            [f"'--{name}' must not stand beside --resume: a run goes on as and where it began" for name in given]
+        )
