@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_val
 
 from canary.records import POOLED, Scale, Tier
 
-Fraction = Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)]
+Fraction = Annotated[float, Field(ge=1e-6, lt=1, allow_inf_nan=False)]
 Ratio = Annotated[float, Field(gt=1, le=100, allow_inf_nan=False)]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Level = Annotated[float, Field(gt=0, lt=0.5, allow_inf_nan=False)]

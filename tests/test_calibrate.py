@@ -10,8 +10,11 @@ from typing import Any
 
 import pytest
 
+from canary.config import load_calibration
+from canary.plan import Pipeline
 from canary.records import Arm, Evidence, Scale, Score
 from canary.run.calibrate import similarities
+from canary.run.capacity import capacity
 from canary.run.load import load
 
 Canary = Callable[..., Any]
@@ -361,3 +364,41 @@ def test_a_cut_run_goes_on_with_the_noise_it_began_with(bench: Bench) -> None:
 
     assert resumed.status == 0, resumed.err
     assert resumed.out == whole.out
+
+
+def test_recorded_files_may_be_held_against_the_noise_of_a_pipeline(bench: Bench) -> None:
+    """`compare` takes the file by name, and warns of a margin below the noise as a run does."""
+    bench.record("v1", some(60, 1))
+    bench.record("again", some(60, 2))
+    bench.calibrate()
+    files = (bench.folder / "v1.jsonl", bench.folder / "v1.jsonl", "--golden", bench.folder / "golden")
+
+    plain = bench.canary("compare", *files, "--json")
+    minded = bench.canary("compare", *files, "--json", "--calibration", bench.noise)
+
+    assert plain.signal("quality/all/pass")["warnings"] == []
+    assert "would pass this margin only" in minded.signal("quality/all/pass")["warnings"][0]
+
+
+def test_capacity_follows_little_s_law(bench: Bench) -> None:
+    """Requests in flight are rate times time; each holds its input and half its output."""
+    bench.calibrate()
+    bench.change(usage={"input_tokens": 100, "output_tokens": 40, "total_s": 1.5})
+    usage = load_calibration(bench.noise).usage
+    release = {"name": "a", "engine": "openai", "model": "m", "base_url": "http://localhost:9"}
+    live = Pipeline.model_validate({"suite": "s.yaml", "baseline": release, "candidate": release})
+    recorded = load(bench.pipeline, stage="staging").pipeline
+
+    here, there = capacity(live, usage, 4.0)
+
+    assert here.startswith("capacity: 8 requests in flight hold about 960 tokens")  # 8 x (100 + 40/2)
+    assert "to serve 4 requests/s: 6.0 requests and 720 tokens in flight on average" in there  # 4 x 1.5; x 120
+    assert "18 in flight are more than the 8 this pipeline tries" in there  # a minute three times as busy
+    assert [*capacity(recorded, usage, 4.0)] == []
+    assert "unknown until lengths and times are measured" in next(capacity(live, None, 4.0))
+
+
+@pytest.mark.parametrize("rate", ["0", "-1", "nan", "inf", "many"])
+def test_a_rate_that_is_none_is_a_usage_error(bench: Bench, rate: str) -> None:
+    """Capacity is only reckoned for a rate above 0."""
+    assert bench.canary("plan", bench.pipeline, "--rate", rate).status == 2

@@ -114,3 +114,23 @@ def test_a_folder_without_a_workspace_is_told_how_to_get_one(
 
     assert ran.status == 2
     assert "put a workspace here with 'canary init'" in ran.err
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("compare", *RECORDED, "--golden", "golden_sets/quickstart", "--out", "taken"),
+        ("run", "--runs", "taken"),
+        ("plan", "p" * 5000),
+        ("compare", "loop", "loop", "--golden", "golden_sets/quickstart"),
+    ],
+)
+def test_a_path_that_cannot_be_used_is_a_usage_error(canary: Canary, command: tuple[str, ...]) -> None:
+    """A file where a folder should be, an endless link or an impossible name: one line, exit 2."""
+    Path("taken").write_text("")
+    Path("loop").symlink_to("loop")
+
+    ran = canary(*command)
+
+    assert ran.status == Exit.USAGE
+    assert len(ran.err.splitlines()) == 1, ran.err

@@ -74,7 +74,7 @@ cost: {per_request: {max_ratio: on}}
             "f.yaml:6: 'quality.max_dropp' is not a known key; did you mean 'max_drop'? "
             "(valid: max_drop, stratum, critical, metrics)"
         ),
-        "f.yaml:7: 'quality.stratum.max_drop' must be a number greater than 0 (got -0.1)",
+        "f.yaml:7: 'quality.stratum.max_drop' must be at least 1e-06 (got -0.1)",
         "f.yaml:7: 'quality.stratum.optional[0]' must be text (got 1): put it in quotes",
         (
             "f.yaml:9: 'quality.metrics.tone.tier' must be one of 'blocking', 'advisory' "

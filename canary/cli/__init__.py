@@ -6,6 +6,7 @@ Nothing heavy is imported before a command needs it.
 from __future__ import annotations
 
 import argparse
+import errno
 import importlib
 import sys
 from collections.abc import Sequence
@@ -17,6 +18,19 @@ from canary.errors import CanaryError, UsageError
 
 COMMANDS = ("init", "compare", "plan", "run", "replay", "verify", "calibrate", "history")
 """Each is a file beside this one with an `add`; `canary --help` shows them in this order."""
+
+PATH_FAULTS = {
+    errno.EACCES,
+    errno.EEXIST,
+    errno.EISDIR,
+    errno.ELOOP,
+    errno.ENAMETOOLONG,
+    errno.ENOENT,
+    errno.ENOTDIR,
+    errno.EPERM,
+    errno.EROFS,
+}
+"""A path that the command names cannot be used as it asks: a mistake, no failure of the gate."""
 
 EPILOG = """\
 exit status
@@ -53,19 +67,27 @@ def main(argv: Sequence[str], out: TextIO, err: TextIO) -> int:
         return stop.code if isinstance(stop.code, int) else Exit.USAGE
     try:
         return int(arguments.command(arguments, out, err))
-    except UsageError as error:
+    except BaseException as error:  # noqa: BLE001 - an unknown failure, SystemExit too, must not look like a verdict
+        return _failed(error, argv, err)
+
+
+def _failed(error: BaseException, argv: Sequence[str], err: TextIO) -> Exit:
+    """What went wrong in words, and the exit status that says whose fault it is."""
+    if isinstance(error, UsageError):
         _say(err, *(f"canary: {problem}" for problem in error.problems))
         return Exit.USAGE
-    except CanaryError as error:
-        _say(err, f"canary: {error}")
-        return Exit.BROKEN
-    except KeyboardInterrupt:
+    if isinstance(error, OSError) and error.errno in PATH_FAULTS and error.filename is not None:
+        _say(err, f"canary: {error.filename}: {error.strerror}")
+        return Exit.USAGE
+    if isinstance(error, KeyboardInterrupt):
         advice = "; go on with canary run --resume RUN" if list(argv[:1]) == ["run"] else ""
         _say(err, f"canary: interrupted{advice}")
         return Exit.INTERRUPTED
-    except BaseException as error:  # noqa: BLE001 - an unknown failure, SystemExit too, must not look like a verdict
+    if isinstance(error, CanaryError):
+        _say(err, f"canary: {error}")
+    else:
         _explain(error, err)
-        return Exit.BROKEN
+    return Exit.BROKEN
 
 
 def _say(err: TextIO, *lines: str) -> None:

@@ -25,6 +25,7 @@ def add(commands: Commands) -> None:
     command.add_argument("--golden", type=Path, help="golden set: a folder or a prompts.jsonl")
     command.add_argument("--policy", type=Path, help="policy file (default: the built-in policy)")
     command.add_argument("--suite", type=Path, help="suite file: assertions, strata, clusters")
+    command.add_argument("--calibration", type=Path, help="noise file of canary calibrate noise")
     add_output_options(command)
     command.set_defaults(command=_compare)
 
@@ -38,5 +39,6 @@ def _compare(arguments: argparse.Namespace, out: TextIO, err: TextIO) -> int:
         golden=arguments.golden,
         policy=arguments.policy,
         suite=arguments.suite,
+        calibration=arguments.calibration,
     )
     return report(judged, arguments, out, err)

@@ -21,12 +21,24 @@ def add(commands: Commands) -> None:
     add_pipeline_option(command)
     command.add_argument("--allow-underpowered", action="store_true", help="do not refuse a plan that cannot pass")
     command.add_argument("--calibration", type=Path, help="a noise file in place of the pipeline's own")
+    command.add_argument(
+        "--rate", type=_rate, metavar="R", help="requests/s that production serves: adds the capacity it takes"
+    )
     command.set_defaults(command=_plan)
 
 
 def _plan(arguments: argparse.Namespace, out: TextIO, err: TextIO) -> int:  # noqa: ARG001 - a command
     from canary.run.foresee import foresee, render_foresight  # noqa: PLC0415
 
-    foresight = foresee(pipeline_of(arguments), stage=stage_of(arguments), calibration=arguments.calibration)
+    foresight = foresee(
+        pipeline_of(arguments), stage=stage_of(arguments), calibration=arguments.calibration, rate=arguments.rate
+    )
     print(render_foresight(foresight), file=out)
     return Exit.OK if foresight.can_pass or arguments.allow_underpowered else Exit.USAGE
+
+
+def _rate(text: str) -> float:
+    rate = float(text)
+    if not 0 < rate < float("inf"):
+        raise argparse.ArgumentTypeError(f"must be above 0 (got {text})")
+    return rate

@@ -12,13 +12,12 @@ from collections.abc import Callable, Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from canary.compare.table import Table, absences
+from canary.compare.table import SERVER_FAULTS, Table, absences
 from canary.plan import Plan
-from canary.records import POOLED, Arm, Comparison, ErrorKind, Response, Scale
+from canary.records import POOLED, Arm, Comparison, Response, Scale
 
 Times = tuple[float, ...]
 
-SERVER_FAULTS = (ErrorKind.SERVER, ErrorKind.THROTTLED)
 FAILED: Times = (np.inf,)
 """A failed request misses every objective."""
 

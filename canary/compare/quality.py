@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from canary.compare.table import Table, absences, slug
 from canary.plan import Plan
+from canary.policy import QualityRule
 from canary.records import POOLED, Arm, Comparison, Scale, Score
 
 LOOSEST_LAST = (Scale.PASS_FAIL, Scale.BOUNDED, Scale.ORDINAL, Scale.UNBOUNDED)
@@ -42,7 +43,7 @@ def quality_comparisons(table: Table, scores: Sequence[Score], plan: Plan) -> It
             if column is None:
                 yield _unmeasured(table, metric, stratum)
             elif stratum == POOLED or (column.asked & table.selection(stratum)).any() or _is_named(stratum, plan):
-                yield _comparison(table, column, metric, stratum)
+                yield _comparison(table, column, metric, stratum, plan)
 
 
 def floor_comparisons(table: Table, scores: Sequence[Score], plan: Plan) -> Iterator[Comparison]:
@@ -95,7 +96,7 @@ def _empty(table: Table, scale: Scale) -> Column:
     return Column(scale=scale, values=values, asked=np.zeros(len(table.prompts), dtype=bool), abstained=0, excuse="")
 
 
-def _comparison(table: Table, column: Column, metric: str, stratum: str) -> Comparison:
+def _comparison(table: Table, column: Column, metric: str, stratum: str, plan: Plan) -> Comparison:
     """Complete pairs only; whatever is incomplete is said in `missing`."""
     chosen = table.selection(stratum)
     means = {arm: column.values[arm].reshape(-1, table.repeat).mean(axis=1) for arm in Arm}
@@ -120,8 +121,18 @@ def _comparison(table: Table, column: Column, metric: str, stratum: str) -> Comp
             *_gaps(table, column, chosen, complete),
             *(blind if stratum == POOLED else ()),
         ),
-        warnings=() if stratum == POOLED else blind,
+        warnings=(*(() if stratum == POOLED else blind), *_outage(table, used, plan.policy.quality, stratum)),
     )
+
+
+def _outage(table: Table, used: NDArray[np.bool_], rule: QualityRule, stratum: str) -> tuple[str, ...]:
+    """A baseline that was down scores 0: whatever the candidate says there is no loss."""
+    failed, cases = int((used & table.broken(Arm.BASELINE)).sum()), int(used.sum())
+    margin = rule.margin(None if stratum == POOLED else stratum)
+    if failed <= margin * cases:
+        return ()
+    hidden = "beyond the margin, and may hide as many losses: where it failed the candidate cannot lose"
+    return (f"the baseline's server failed on {failed} of {cases} cases, {hidden}",)
 
 
 def _blindness(baseline: NDArray[np.float64]) -> tuple[str, ...]:

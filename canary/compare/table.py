@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 from canary.assertions.scoring import effective_failure
 from canary.errors import EvidenceError
 from canary.plan import Plan
-from canary.records import POOLED, Arm, Comparison, Evidence, Prompt, Response, Scale
+from canary.records import POOLED, Arm, Comparison, ErrorKind, Evidence, Prompt, Response, Scale
+
+SERVER_FAULTS = (ErrorKind.SERVER, ErrorKind.THROTTLED)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -42,6 +44,11 @@ class Table:
     def _is_served(self, row: int) -> bool:
         response = self.baseline[row]
         return response is not None and effective_failure(self.prompts[row // self.repeat], response) is None
+
+    def broken(self, arm: Arm) -> NDArray[np.bool_]:
+        """Shape (cases,): cases on which this arm's server was at fault, even once."""
+        rows = [r is not None and r.error is not None and r.error.kind in SERVER_FAULTS for r in self.answers(arm)]
+        return np.asarray(np.reshape(rows, (-1, self.repeat)).any(axis=1))
 
     @cached_property
     def starts(self) -> NDArray[np.float64]:

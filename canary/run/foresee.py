@@ -12,6 +12,7 @@ from canary.compare.errors import ALWAYS
 from canary.document import display
 from canary.plan import LiveRelease, Plan
 from canary.records import MINIMUM_PAIRS, PASS, POOLED, Arm, Decision, Tier
+from canary.run.capacity import capacity
 from canary.run.load import Loaded, load
 from canary.stats.power import (
     OperatingCharacteristics,
@@ -69,12 +70,12 @@ class Foresight:
         return not self.lacking
 
 
-def foresee(path: Path, *, stage: str, calibration: Path | None = None) -> Foresight:
+def foresee(path: Path, *, stage: str, calibration: Path | None = None, rate: float | None = None) -> Foresight:
     """Validate a pipeline and say what it can detect and what it will cost.
 
     `calibration` is a file of noise that stands in for the pipeline's own;
-    without either the discordance is assumed. Raises UsageError with every
-    mistake found.
+    without either the discordance is assumed. `rate` is what production serves,
+    in requests a second. Raises UsageError with every mistake found.
     """
     loaded = load(path, stage=stage, calibration=calibration)
     noise = loaded.plan.calibration
@@ -96,7 +97,10 @@ def foresee(path: Path, *, stage: str, calibration: Path | None = None) -> Fores
         promote=promote,
         source=_source(noise),
         lacking=tuple(_lacking(loaded.plan, outlooks) or _underpowered(outlooks, promote)),
-        spending=tuple(_spending(loaded)),
+        spending=(
+            *_spending(loaded),
+            *capacity(loaded.pipeline, None if noise is None else noise.usage, rate),
+        ),
     )
 
 

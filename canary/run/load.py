@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from canary.assertions import load_plugins
-from canary.calibration import Calibration
 from canary.codec import evidence_digests
 from canary.config import load_calibration, load_pipeline, load_policy, load_suite
 from canary.document import display
@@ -19,7 +18,7 @@ from canary.policy import Policy
 from canary.records import Arm, Evidence, Response
 from canary.run.recorded import require_known
 from canary.run.render import render
-from canary.run.resolve import live_release, make_plan
+from canary.run.resolve import live_release, make_plan, with_noise
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,19 +48,6 @@ def load(path: Path, *, stage: str, calibration: Path | None = None) -> Loaded:
 def calibration_of(pipeline: Pipeline, path: Path) -> Path:
     """Where a pipeline's noise is kept: where it says, else beside it."""
     return path.with_suffix(".noise.json") if pipeline.calibration is None else Path(pipeline.calibration)
-
-
-def with_noise(plan: Plan, calibration: Calibration, name: str) -> Plan:
-    """The plan with its noise; a calibration of something else only as a warning."""
-    measured = (plan.baseline.digest, plan.golden_sha256, plan.scoring_digest(), plan.suite.repeat)
-    differs = calibration.differs(*measured)
-    if not differs:
-        return plan.model_copy(update={"calibration": calibration})
-    stale = (
-        f"{name} is not used: it was measured {' and '.join(differs)}; measure again: canary calibrate noise "
-        f"{display(plan.pipeline or 'PIPELINE')}"
-    )
-    return plan.model_copy(update={"warnings": (*plan.warnings, stale)})
 
 
 def resolve(pipeline: Pipeline, path: Path, *, stage: str) -> Loaded:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from canary.codec import evidence_digests
-from canary.config import load_policy, load_suite
+from canary.config import load_calibration, load_policy, load_suite
+from canary.document import display
 from canary.engines.replay import read_responses
 from canary.errors import ConfigError, EvidenceError
 from canary.evaluate import evaluate
@@ -16,7 +17,7 @@ from canary.plan import MOST_REPEATS, Plan, ReleasePlan, Suite, digest_of
 from canary.policy import Policy
 from canary.records import Arm, Evidence, Prompt, Response, Verdict
 from canary.run.drift import Kept, measure_drift
-from canary.run.resolve import make_plan
+from canary.run.resolve import make_plan, with_noise
 from canary.run.scoring import score_responses
 
 
@@ -36,11 +37,13 @@ def compare_files(
     golden: Path | None = None,
     policy: Path | None = None,
     suite: Path | None = None,
+    calibration: Path | None = None,
 ) -> Judged:
     """The verdict on two files of recorded outputs.
 
     Without a golden set the lines must carry scores; the cases are then the
-    ids of both files. Raises UsageError with every problem found.
+    ids of both files. `calibration` is the noise file of a pipeline over the
+    same baseline, cases and assertions. Raises UsageError with every problem found.
     """
     rules = Policy() if policy is None else load_policy(policy)
     responses = (*read_responses(baseline, Arm.BASELINE), *read_responses(candidate, Arm.CANDIDATE))
@@ -59,6 +62,8 @@ def compare_files(
         suite=asked,
         golden=cases,
     )
+    if calibration is not None:
+        plan = with_noise(plan, load_calibration(calibration), display(calibration))
     drift = tuple(measure_drift(kept, responses, plan))
     evidence = Evidence(prompts=cases.prompts, responses=responses, scores=scores, telemetry=drift)
     return Judged(verdict=evaluate(evidence, plan), evidence=evidence, plan=plan)

@@ -7,7 +7,9 @@ import platform
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from canary.calibration import Calibration
 from canary.codec import golden_digest
+from canary.document import display
 from canary.golden import GoldenSet, Source
 from canary.plan import (
     GoldenSetPlan,
@@ -104,3 +106,16 @@ def versions() -> dict[str, str]:
         except PackageNotFoundError:
             continue
     return found
+
+
+def with_noise(plan: Plan, calibration: Calibration, name: str) -> Plan:
+    """The plan with its noise; a calibration of something else only as a warning."""
+    measured = (plan.baseline.digest, plan.golden_sha256, plan.scoring_digest(), plan.suite.repeat)
+    differs = calibration.differs(*measured)
+    if not differs:
+        return plan.model_copy(update={"calibration": calibration})
+    stale = (
+        f"{name} is not used: it was measured {' and '.join(differs)}; measure again: canary calibrate noise "
+        f"{display(plan.pipeline or 'PIPELINE')}"
+    )
+    return plan.model_copy(update={"warnings": (*plan.warnings, stale)})

@@ -108,7 +108,7 @@ def _test_trimmed(
 ) -> Finding:
     return compare_trimmed_mean(
         *samples,
-        _blocks(comparison, *samples),
+        _blocks(comparison, *samples, plan),
         trim=TRIMS[metric],
         floor=rule.floor_s,
         max_ratio=rule.max_ratio,
@@ -122,7 +122,7 @@ def _test_quantile(
 ) -> Finding:
     return compare_quantile(
         *samples,
-        _blocks(comparison, *samples),
+        _blocks(comparison, *samples, plan),
         q=QUANTILES[metric],
         max_ratio=rule.max_ratio,
         alpha=plan.policy.alpha.promote,
@@ -160,11 +160,16 @@ def _units(comparison: Comparison) -> tuple[NDArray[np.int64], NDArray[np.int64]
     )
 
 
-def _blocks(comparison: Comparison, baseline: Sample, candidate: Sample) -> NDArray[np.int64]:
-    """Stretches of time that hang together; single pairs where no clock was kept."""
+def _blocks(comparison: Comparison, baseline: Sample, candidate: Sample, plan: Plan) -> NDArray[np.int64]:
+    """Stretches of time that hang together; single pairs where no clock was kept.
+
+    At least as long as the calibration found them.
+    """
     if not comparison.timed:
         return np.arange(baseline.n_units)
-    return choose_blocks(_unit_means(candidate) - _unit_means(baseline))
+    rhythms = () if plan.calibration is None else plan.calibration.latency
+    least = max((rhythm.block for rhythm in rhythms if rhythm.metric == comparison.metric), default=1)
+    return choose_blocks(_unit_means(candidate) - _unit_means(baseline), least=least)
 
 
 def gaps_in_time(comparison: Comparison) -> NDArray[np.float64]:

@@ -25,18 +25,19 @@ _REPLICATES = 1_000
 _FINE, _TOP = 240, 16
 
 
-def choose_blocks(differences: ArrayLike) -> Ints:
+def choose_blocks(differences: ArrayLike, *, least: int = 1) -> Ints:
     """Block numbers (n,), rising, for paired differences in time order (n,).
 
     The block length is the automatic one of Politis & White (2004; corrected
     by Patton, Politis & White 2009) for the circular block bootstrap,
     (2 G^2 / (4/3 g^2))^(1/3) n^(1/3), on the ranks of the differences, which
-    heavy tails do not blind. It is 1 where no autocorrelation shows, and
-    never leaves fewer than 20 blocks where n allows them.
+    heavy tails do not blind. It is 1 where no autocorrelation shows, at least
+    `least` (measured on a longer series, say), and never leaves fewer than 20
+    blocks where n allows them.
     """
     series = as_floats("differences", differences)
     n = series.size
-    length = int(np.clip(_automatic_length(series), 1, max(n // MINIMUM, 1)))
+    length = int(np.clip(max(_automatic_length(series), least), 1, max(n // MINIMUM, 1)))
     return np.arange(n, dtype=np.int64) // length
 
 

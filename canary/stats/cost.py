@@ -106,7 +106,9 @@ def _finding(
     `fits` carry the errors for harm, the margin and the low end, and in their
     means what has been added to the log ratio.
     """
-    ratio = float(cand.mean() / base.mean())
+    ratio = float(cand.mean()) / float(base.mean())
+    if not np.isfinite(ratio):
+        raise ValueError(f"the ratio of mean costs {cand.mean():g} and {base.mean():g} is beyond every number")
     log_ratio = float(np.log(ratio)) if ratio > 0 else -np.inf
     harm, dear, cheap = (replace(fit, mean=log_ratio + fit.mean) for fit in fits)
     return Finding(

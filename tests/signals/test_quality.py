@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from canary.records import Scale, Signal, Status
+from canary.records import ErrorKind, Failure, Scale, Signal, Status
 
 Judge = Callable[..., Any]
 Find = Callable[..., Signal]
@@ -115,3 +115,22 @@ def test_critical_strata_may_keep_a_share_of_alpha(judge: Judge, find: Find) -> 
     assert plain.p_harm_adjusted == pytest.approx(14 / 128)
     assert split.p_harm_adjusted == pytest.approx(2 / 128)
     assert (plain.status, split.status) == (Status.INCONCLUSIVE, Status.FAIL)
+
+
+def test_a_baseline_that_was_down_warns_of_what_it_hides(judge: Judge, find: Find) -> None:
+    """Where the baseline's server failed the candidate cannot lose: beyond the margin every report says so."""
+    fine: dict[str, Any] = {}
+    down = {"error": Failure(kind=ErrorKind.SERVER, message="502")}
+    baseline, candidate = np.ones(200), np.ones(200)
+    baseline[:14] = 0
+
+    few, many = (
+        find(
+            judge(baseline, candidate, responses=([down] * lost + [fine] * (200 - lost), [fine] * 200)),
+            "quality/all/pass",
+        )
+        for lost in (6, 7)  # the pooled margin is 3 %
+    )
+
+    assert few.warnings == ()
+    assert "the baseline's server failed on 7 of 200 cases, beyond the margin" in many.warnings[0]
