@@ -267,7 +267,10 @@ def _question(plan: Plan, other: Plan) -> dict[str, Any]:
     """The plan without what a digest in it already decides, or what its answers do not depend on."""
     besides = {"warnings", "pipeline", "calibration", "golden_sets"}
     document: dict[str, Any] = plan.model_dump(mode="json", by_alias=True, exclude=besides)
-    document["suite"].pop("golden_sets")
+    for place in ("golden_sets", "judge"):  # who judges, and how often, is in the digests of `judges`
+        document["suite"].pop(place)
+    for judge in document["judges"].values():
+        judge.pop("calibration")
     for arm in ("baseline", "candidate"):
         if getattr(plan, arm).digest == getattr(other, arm).digest:
             document[arm]["release"] = {"price": document[arm]["release"].get("price")}

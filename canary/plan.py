@@ -21,9 +21,11 @@ from pydantic import (
     Tag,
     ValidationInfo,
     WithJsonSchema,
+    model_validator,
 )
 
 from canary.calibration import Calibration
+from canary.judging import JudgePlan
 from canary.policy import Policy, Written
 
 PLAN_SCHEMA = "canary-gate/plan/1"
@@ -80,23 +82,6 @@ CasePath = Annotated[
     AfterValidator(_is_inside_case),
     WithJsonSchema({"type": "string", "pattern": r"^(metadata|vars)(\.[^.]+)+$"}),
 ]
-
-
-class StrataRule(Written):
-    """Where a case's stratum stands."""
-
-    by: CasePath = "metadata.stratum"
-
-
-class Suite(Written):
-    """What is asked and how answers are scored."""
-
-    golden_sets: tuple[GoldenSetPath, ...] = Field(min_length=1, description="folders, or prompts.jsonl files")
-    assertions: tuple[dict[str, Any], ...] = Field((), alias="assert", description="added to each case's own")
-    strata: StrataRule = StrataRule()
-    cluster: CasePath = Field("metadata.cluster", description="cases that share a source are not independent")
-    repeat: Annotated[int, Field(ge=1, le=MOST_REPEATS)] = 1
-    plugins: tuple[str, ...] = Field((), description="Python modules that expose ASSERTIONS")
 
 
 class Sampling(Written):
@@ -190,6 +175,50 @@ Release = Annotated[
     ReplayRelease | TransformersRelease | OpenAIRelease,
     Field(discriminator="engine"),
 ]
+
+
+Judging = Annotated[TransformersRelease | OpenAIRelease, Field(discriminator="engine")]
+
+
+class Judge(Written):
+    """The model that judged assertions ask."""
+
+    release: Judging = Field(description="any engine that answers for itself; its prompt is ours")
+    votes: Annotated[int, Field(ge=1, le=25)] = Field(1, description="times each answer is judged, unless it says")
+    concurrency: Annotated[int, Field(ge=1, le=1024)] = Field(4, description="questions in flight")
+    cases: Count | None = Field(None, description="stratified draw of the judged cases; null judges them all")
+    max_tokens: Annotated[int, Field(ge=1)] | None = Field(
+        None, description="most tokens a run may spend on judging, read and written"
+    )
+    max_usd: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = Field(
+        None, description="most money a run may spend on judging; needs the release's price"
+    )
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> Judge:
+        if "prompt" in self.release.model_fields_set:
+            raise ValueError("'judge.release.prompt' must be left out: the words that a judge reads are ours")
+        if self.max_usd is not None and self.release.price is None:
+            raise ValueError("'judge.max_usd' needs 'judge.release.price': nothing else says what a token costs")
+        return self
+
+
+class StrataRule(Written):
+    """Where a case's stratum stands."""
+
+    by: CasePath = "metadata.stratum"
+
+
+class Suite(Written):
+    """What is asked and how answers are scored."""
+
+    golden_sets: tuple[GoldenSetPath, ...] = Field(min_length=1, description="folders, or prompts.jsonl files")
+    assertions: tuple[dict[str, Any], ...] = Field((), alias="assert", description="added to each case's own")
+    strata: StrataRule = StrataRule()
+    cluster: CasePath = Field("metadata.cluster", description="cases that share a source are not independent")
+    repeat: Annotated[int, Field(ge=1, le=MOST_REPEATS)] = 1
+    judge: Judge | None = Field(None, description="who answers judged assertions such as llm-rubric")
+    plugins: tuple[str, ...] = Field((), description="Python modules that expose ASSERTIONS")
 
 
 class LocalRunner(Written):
@@ -300,6 +329,8 @@ class Plan(BaseModel):
     versions: dict[str, str]
     calibration: Calibration | None = None
     """What the baseline does to itself; only ever of this baseline and these cases."""
+    judges: dict[str, JudgePlan] = {}
+    """Every judged metric, with who decides it and whether that judge may."""
     pipeline: str | None = None
     """The file that asked for this run, so that it can be resumed."""
     runner: dict[str, Any] = {}
@@ -309,7 +340,8 @@ class Plan(BaseModel):
 
     def scoring_digest(self) -> str:
         """Identity of what scores an answer beside the case's own assertions."""
-        return digest_of([self.suite.assertions, self.suite.plugins])
+        judges = [judge.digest for _, judge in sorted(self.judges.items())]
+        return digest_of([self.suite.assertions, self.suite.plugins, *judges])
 
     def digest(self) -> str:
         """Identity of the question: what is asked, of whom, under which policy.
@@ -319,10 +351,12 @@ class Plan(BaseModel):
         """
         kept = {"stage", "policy", "suite", "strata", "required", "golden_sha256", "seed"}
         document = self.model_dump(mode="json", by_alias=True, include=kept)
-        document["suite"].pop("golden_sets")
+        for place in ("golden_sets", "judge"):
+            document["suite"].pop(place)
         arms = {"baseline": self.baseline.digest, "candidate": self.candidate.digest}
         noise = {} if self.calibration is None else {"calibration": self.calibration.model_dump(mode="json")}
-        return digest_of(document | arms | noise)
+        judges = {"judges": {name: judge.model_dump() for name, judge in self.judges.items()}} if self.judges else {}
+        return digest_of(document | arms | noise | judges)
 
 
 def digest_of(document: Any) -> str:

@@ -55,11 +55,46 @@ class Embedder(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """What a judge is asked about one answer; it never learns which arm gave it."""
+
+    key: str
+    """Digest of all that is asked: equal questions have one answer."""
+    messages: tuple[Mapping[str, str], ...]
+    """The turns, with everything quoted inside its boundary."""
+    verdicts: tuple[str, ...]
+    """The only answers there are."""
+    votes: int | None
+    """Times it is asked; None leaves it to the suite."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opinion:
+    """One vote of a judge."""
+
+    verdict: str | None
+    """One of the question's verdicts; None abstains."""
+    reason: str
+
+
+Judge = Callable[[Sequence[Question]], Mapping[str, Sequence[Opinion]]]
+"""Answers questions, all votes of each, by its key; whatever fails is an abstention."""
+
+
+def no_judge(questions: Sequence[Question]) -> Mapping[str, Sequence[Opinion]]:
+    """The judge of a suite that names none: it abstains."""
+    nobody = (Opinion(verdict=None, reason="the suite names no judge: add 'judge' to it"),)
+    return dict.fromkeys((question.key for question in questions), nobody)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Tools:
     """What assertions may use of the world, opened on first use."""
 
     embed: Callable[[], Embedder]
     """Returns the embedder; raises MissingExtra where it is not installed."""
+    judge: Judge = no_judge
+    """Asks the suite's judge."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +109,8 @@ class Request:
     text: str | None
     seed: int
     tools: tuple[Mapping[str, Any], ...] | None = None
+    schema: Mapping[str, Any] | None = None
+    """JSON schema that the answer must obey, where the server can enforce one."""
 
 
 Generate = Callable[[Request], Awaitable[Response | None]]

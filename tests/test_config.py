@@ -200,7 +200,7 @@ asserts: []
         "f.yaml:9: 'assert[2]' must be a mapping (got 7)",
         (
             "f.yaml:10: 'asserts' is not a known key; did you mean 'assert'? "
-            "(valid: golden_sets, assert, strata, cluster, repeat, plugins)"
+            "(valid: golden_sets, assert, strata, cluster, repeat, judge, plugins)"
         ),
     ]
 

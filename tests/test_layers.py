@@ -14,7 +14,7 @@ import pytest
 PACKAGE = Path(__file__).resolve().parent.parent / "canary"
 
 ROWS = """
-collector records errors policy calibration plan
+collector records errors policy calibration judging plan
 protocols codec located validation document case manifest
 stats assertions
 compare signals

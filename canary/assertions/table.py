@@ -8,6 +8,7 @@ from __future__ import annotations
 from canary.assertions.count import TokenCount, WordCount
 from canary.assertions.function import Function
 from canary.assertions.is_json import IsJson
+from canary.assertions.judged import ClosedQa, Factuality, GEval, LlmRubric
 from canary.assertions.overlap import F1
 from canary.assertions.pattern import Regex
 from canary.assertions.refusal import IsRefusal
@@ -28,5 +29,9 @@ ASSERTIONS: dict[str, type] = {
     "is-refusal": IsRefusal,
     "f1": F1,
     "similar": Similar,
+    "llm-rubric": LlmRubric,
+    "closed-qa": ClosedQa,
+    "factuality": Factuality,
+    "g-eval": GEval,
     "python": Function,
 }

@@ -16,6 +16,7 @@ from canary.golden import GoldenSet, draw, load_golden_sets
 from canary.plan import LiveRelease, Pipeline, Plan, Release, ReleasePlan, Suite
 from canary.policy import Policy
 from canary.records import Arm, Evidence, Response
+from canary.run.judged import judges_of
 from canary.run.recorded import require_known
 from canary.run.render import render
 from canary.run.resolve import live_release, make_plan, with_noise
@@ -72,6 +73,8 @@ def resolve(pipeline: Pipeline, path: Path, *, stage: str) -> Loaded:
         pipeline=pipeline,
         source=path,
     )
+    judges = judges_of(suite, every, golden, stage=stage, seed=pipeline.seed)
+    plan = plan.model_copy(update={"judges": judges})
     for prompt in golden.prompts:
         for release in (pipeline.baseline, pipeline.candidate):
             render(prompt, release, Arm.BASELINE, 0, 0)

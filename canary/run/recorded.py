@@ -17,6 +17,7 @@ from canary.plan import MOST_REPEATS, Plan, ReleasePlan, Suite, digest_of
 from canary.policy import Policy
 from canary.records import Arm, Evidence, Prompt, Response, Verdict
 from canary.run.drift import Kept, measure_drift
+from canary.run.judged import judges_of
 from canary.run.resolve import make_plan, with_noise
 from canary.run.scoring import score_responses
 
@@ -51,6 +52,8 @@ def compare_files(
     cases = load_golden_sets([Path(path) for path in asked.golden_sets], asked) if suite or golden else None
     cases = cases or cases_of(responses)
     require_known(responses, cases)
+    carried = any(response.scores for response in responses)
+    judges = {} if carried else judges_of(asked, cases, cases, stage="compare", seed=0)
     kept = Kept()
     scores = score_responses(cases.prompts, responses, asked, stage="compare", embed=kept.open)
     digests = evidence_digests(Evidence(prompts=(), responses=responses, scores=()))
@@ -61,7 +64,7 @@ def compare_files(
         policy=rules,
         suite=asked,
         golden=cases,
-    )
+    ).model_copy(update={"judges": judges})
     if calibration is not None:
         plan = with_noise(plan, load_calibration(calibration), display(calibration))
     drift = tuple(measure_drift(kept, responses, plan))

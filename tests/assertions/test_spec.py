@@ -27,6 +27,10 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "is-refusal": {},
     "f1": {"value": "x", "threshold": 0.7},
     "similar": {"value": ["x"], "threshold": 0.7},
+    "llm-rubric": {"value": "is polite", "votes": 3},
+    "closed-qa": {"value": "names the price"},
+    "factuality": {"value": "{{expected}}"},
+    "g-eval": {"value": "is clear", "threshold": 0.7},
     "python": {"value": "os.path:join"},
 }
 

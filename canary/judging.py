@@ -1,0 +1,114 @@
+"""Who decides a judged metric, and whether it may: the pure half of judging.
+
+A judge is a model that reads an answer and says yes or no. Which one it is,
+what it is asked and in which words is its identity: a calibration counts for
+that identity alone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Literal
+
+from pydantic import BaseModel, Field
+
+from canary.policy import Policy
+from canary.records import Prompt, Tier
+
+PROMPT_VERSION = 1
+"""Of the words in `assertions.question`; raise it with any change to them."""
+
+JUDGED = frozenset({"llm-rubric", "g-eval", "factuality", "closed-qa", "select-best"})
+"""Types of assertion that ask a judge."""
+
+State = Literal["uncalibrated", "unfit", "calibrated"]
+
+
+class JudgeCalibration(BaseModel):
+    """What measuring a judge against people found."""
+
+    judge: str = Field(description="digest of the judge that was measured")
+    fit: bool = Field(description="whether it may decide")
+    reason: str
+
+
+class JudgePlan(BaseModel):
+    """One metric that a judge decides, as resolved."""
+
+    digest: str
+    """Identity of the judge of this metric: `judge_digest`."""
+    cases: int
+    """Cases judged in this run."""
+    calibration: JudgeCalibration | None = None
+    """Only ever of this very judge."""
+
+    @property
+    def state(self) -> State:
+        """Only a calibrated judge may decide."""
+        if self.calibration is None or self.calibration.judge != self.digest:
+            return "uncalibrated"
+        return "calibrated" if self.calibration.fit else "unfit"
+
+    @property
+    def problem(self) -> str:
+        """Why this judge may not decide; empty where it may."""
+        if self.state == "calibrated":
+            return ""
+        if self.calibration is None or self.state == "uncalibrated":
+            return "its judge is uncalibrated: nobody has compared it with people"
+        return f"its judge is unfit: {self.calibration.reason}"
+
+
+def judge_digest(release: str, specs: Iterable[Mapping[str, Any]], votes: int) -> str:
+    """Identity of what decides one metric: who is asked, what, how often, in which words.
+
+    `release` is the digest of the judge's release, `specs` the assertions of
+    the metric as written, `votes` how often each is asked unless it says.
+    """
+    asked = sorted({_canonical({"votes": votes} | {k: v for k, v in spec.items() if k != "metric"}) for spec in specs})
+    text = _canonical({"prompt": PROMPT_VERSION, "release": release, "asked": asked})
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _canonical(document: Any) -> str:
+    return json.dumps(document, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def is_judged(spec: Mapping[str, Any]) -> bool:
+    """Whether an assertion, as written, asks a judge."""
+    return str(spec.get("type")).removeprefix("not-") in JUDGED
+
+
+def metric_of(spec: Mapping[str, Any]) -> str:
+    """The metric that an assertion, as written, gives."""
+    return str(spec.get("metric", spec.get("type")))
+
+
+def judged_specs(
+    defaults: Sequence[Mapping[str, Any]], prompts: Iterable[Prompt]
+) -> dict[str, tuple[Mapping[str, Any], ...]]:
+    """Every assertion that asks a judge, by its metric."""
+    found: dict[str, list[Mapping[str, Any]]] = {}
+    for spec in (*defaults, *(spec for prompt in prompts for spec in prompt.asserts)):
+        if is_judged(spec):
+            found.setdefault(metric_of(spec), []).append(spec)
+    return {metric: tuple(specs) for metric, specs in sorted(found.items())}
+
+
+def judged_metrics(defaults: Sequence[Mapping[str, Any]], prompt: Prompt) -> frozenset[str]:
+    """The metrics of one case that ask a judge."""
+    return frozenset(metric_of(spec) for spec in (*defaults, *prompt.asserts) if is_judged(spec))
+
+
+def is_blocking(metric: str, policy: Policy) -> bool:
+    """Whether the policy has a judged metric decide: by default none does."""
+    rule = policy.quality.metrics.get(metric)
+    return rule is not None and rule.tier is Tier.BLOCKING
+
+
+def graded_by_judge_alone(prompt: Prompt, defaults: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
+    """The judged metrics of a case that nothing else grades; else none."""
+    specs = (*defaults, *prompt.asserts)
+    return tuple(sorted({metric_of(spec) for spec in specs})) if specs and all(map(is_judged, specs)) else ()
