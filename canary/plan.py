@@ -171,8 +171,42 @@ class OpenAIRelease(LiveRelease):
     extra_body: dict[str, Any] = Field({}, description="passed through untouched")
 
 
+EngineArgument = bool | int | Annotated[float, Field(allow_inf_nan=False)] | str | tuple[str, ...]
+ArgumentName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9]*([_-][a-z0-9]+)*$")]
+OURS = {"host", "port", "model", "served-model-name", "api-key", "uds", "tensor-parallel-size", "revision"}
+"""Arguments of the server that the engine or a field of the release decides."""
+
+
+class VllmRelease(LiveRelease):
+    """A checkpoint on a vLLM server that the run brings up and ends."""
+
+    engine: Literal["vllm"]
+    model: Model = Field(description="a folder, or a model hub's id")
+    revision: str | None = Field(None, description="commit of a hub's model; pin it, or the answers may change")
+    lora: Model | None = Field(None, description="folder of a LoRA adapter on top of the model")
+    tensor_parallel: Annotated[int, Field(ge=1, le=1024)] = Field(1, description="GPUs that share one replica")
+    engine_args: dict[ArgumentName, EngineArgument] = Field(
+        {}, description="any argument of the server, like max_model_len: 4096 or enforce_eager: true"
+    )
+    env: dict[str, str] = Field({}, description="environment of the server, like VLLM_BATCH_INVARIANT: '1'")
+    api: Literal["chat", "completions"] = "chat"
+    extra_body: dict[str, Any] = Field({}, description="passed through untouched")
+    python: str | None = Field(None, description="interpreter that has vLLM; null is this one")
+    start_timeout_s: Annotated[float, Field(gt=0, le=7200)] = Field(600.0, description="until the server is healthy")
+
+    @model_validator(mode="after")
+    def _args_are_free(self) -> VllmRelease:
+        for name in self.engine_args:
+            if name.replace("_", "-") in OURS:
+                raise ValueError(f"'engine_args' must leave {name!r} to the engine or to the release's own fields")
+        for name in self.env:
+            if _CREDENTIAL.search(name):
+                raise ValueError(f"'env' must hold no secret (got {name!r}): set it where the run is started")
+        return self
+
+
 Release = Annotated[
-    ReplayRelease | TransformersRelease | OpenAIRelease,
+    ReplayRelease | TransformersRelease | OpenAIRelease | VllmRelease,
     Field(discriminator="engine"),
 ]
 

@@ -15,6 +15,7 @@ ENGINES = {
     "replay": "canary.engines.replay:open_release",
     "transformers": "canary.engines.transformers:open_release",
     "openai": "canary.engines.openai:open_release",
+    "vllm": "canary.engines.vllm:open_release",
 }
 """Name in a release's `engine:` to where it is opened; imported on first use."""
 

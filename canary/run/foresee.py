@@ -10,7 +10,8 @@ from pathlib import Path
 from canary.calibration import Calibration, Usage
 from canary.compare.errors import ALWAYS
 from canary.document import display
-from canary.plan import LiveRelease, Plan
+from canary.engines.vllm.arguments import check_arguments
+from canary.plan import LiveRelease, Plan, VllmRelease
 from canary.records import MINIMUM_PAIRS, PASS, POOLED, Arm, Decision, Tier
 from canary.run.capacity import capacity
 from canary.run.load import Loaded, load
@@ -78,6 +79,9 @@ def foresee(path: Path, *, stage: str, calibration: Path | None = None, rate: fl
     in requests a second. Raises UsageError with every mistake found.
     """
     loaded = load(path, stage=stage, calibration=calibration)
+    for release in (loaded.pipeline.baseline, loaded.pipeline.candidate):
+        if isinstance(release, VllmRelease):
+            check_arguments(release)
     noise = loaded.plan.calibration
     outlooks = tuple(_outlooks(loaded.plan, discordance_of(noise)))
     strata = [outlook for outlook in outlooks if outlook.stratum != POOLED]

@@ -19,11 +19,13 @@ from canary.plan import (
     ReleasePlan,
     StratumPlan,
     Suite,
+    VllmRelease,
     digest_of,
 )
 from canary.policy import Policy
 
-EXECUTION = {"name", "price", "timeout_s", "api_key", "headers", "device", "threads", "model", "responses"}
+EXECUTION = {"name", "price", "timeout_s", "api_key", "headers", "device", "threads", "python", "start_timeout_s"}
+EXECUTION |= {"model", "lora", "responses"}
 """Fields of a release that do not change its answers, or are digested by content."""
 
 
@@ -76,14 +78,19 @@ def strata_of(golden: GoldenSet) -> tuple[StratumPlan, ...]:
 
 def live_release(release: LiveRelease) -> ReleasePlan:
     """A release that answers for itself; its digest covers what changes answers."""
-    weights = Path(release.model)
-    content = _digest_folder(weights) if weights.exists() else release.model
+    adapter = release.lora if isinstance(release, VllmRelease) else None
+    content = {"model": _content(release.model)} | ({} if adapter is None else {"lora": _content(adapter)})
     answers = release.model_dump(mode="json", by_alias=True, exclude=EXECUTION)
     return ReleasePlan(
         name=release.name,
-        digest=digest_of({"model": content, **answers}),
+        digest=digest_of(content | answers),
         release=release.model_dump(mode="json", by_alias=True, exclude={"api_key", "headers"}),
     )
+
+
+def _content(model: str) -> str:
+    """Digest of weights that are here; a name stands for itself."""
+    return _digest_folder(Path(model)) if Path(model).exists() else model
 
 
 def _digest_folder(path: Path) -> str:

@@ -1,0 +1,155 @@
+"""One vLLM server: brought up, watched while it comes up, and never left behind."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import httpx
+
+from canary.engines.vllm.arguments import MODULE, arguments, interpreter
+from canary.errors import EngineError
+from canary.plan import VllmRelease
+from canary.records import Arm
+
+if TYPE_CHECKING:
+    from asyncio.subprocess import Process
+
+HOST = "127.0.0.1"
+_POLL_S = 0.25
+_CLOSE_S = 20.0
+"""More than the keeper's grace: it ends by itself, and kills what does not."""
+LAST_LINES = 12
+LONGEST_LINE = 300
+_TAKEN = re.compile(r"address already in use", re.IGNORECASE)
+_PREFIX = re.compile(r"^(\(\S+ pid=\d+\) )?((DEBUG|INFO|WARNING|ERROR) [\d-]+ [\d:]+ \[[^]]*\] )?")
+"""What vLLM puts before a line: whose it is, when, and where in its code."""
+_FRAME = re.compile(r"^\s*$|^[^a-zA-Z]*$")
+_WRONG = re.compile(r"([\w.]+(Error|Exception|Interrupt|Exit)\b|\S+: error):? ")
+"""The last line of a traceback, or a complaint of the command line."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Server:
+    """A server that answers."""
+
+    origin: str
+    """Like `http://127.0.0.1:40123`."""
+    started_s: float
+    """Seconds from its start to its first sign of health."""
+
+
+@asynccontextmanager
+async def serving(release: VllmRelease, arm: Arm) -> AsyncIterator[Server]:
+    """A server of the release on a free port of this machine.
+
+    Ends every process it started, however the body ends, and so does the
+    death of this process. Raises EngineError with the server's own last words
+    when it does not come up.
+    """
+    with tempfile.TemporaryDirectory(prefix="canary-vllm-") as folder:
+        log = Path(folder) / "log"
+        process, origin, started_s = await _brought_up(release, arm, log)
+        try:
+            yield Server(origin=origin, started_s=started_s)
+        finally:
+            await _ended(process)
+
+
+async def _brought_up(release: VllmRelease, arm: Arm, log: Path) -> tuple[Process, str, float]:
+    """Twice, should somebody take the port between our look and the server's."""
+    for attempt in (1, 2):
+        port = _free_port()
+        began = asyncio.get_running_loop().time()
+        process = await _started(release, port, log)
+        origin = f"http://{HOST}:{port}"
+        try:
+            await _healthy(process, origin, release, log)
+        except BaseException as error:
+            await _ended(process)
+            if attempt == 1 and isinstance(error, EngineError) and _TAKEN.search(_tail(log)):
+                continue
+            if isinstance(error, EngineError):
+                raise EngineError(f"{arm} '{release.name}': {error}") from None
+            raise
+        return process, origin, asyncio.get_running_loop().time() - began
+    raise EngineError(f"{arm} '{release.name}' found no port to listen on")  # pragma: no cover - `continue` goes once
+
+
+async def _started(release: VllmRelease, port: int, log: Path) -> Process:
+    server = [interpreter(release), "-m", MODULE, *arguments(release), "--host", HOST, "--port", str(port)]
+    keeper = [sys.executable, "-m", "canary.engines.vllm.keeper", *server]
+    with log.open("wb") as out:
+        return await asyncio.create_subprocess_exec(
+            *keeper,
+            stdin=subprocess.PIPE,
+            stdout=out,
+            stderr=out,
+            env=os.environ | _importable() | release.env,
+            start_new_session=True,
+        )
+
+
+def _importable() -> dict[str, str]:
+    """The keeper is this package's, wherever it was imported from."""
+    here = str(Path(__file__).resolve().parents[3])
+    known = os.environ.get("PYTHONPATH")
+    return {"PYTHONPATH": here if known is None else f"{here}{os.pathsep}{known}"}
+
+
+async def _healthy(process: Process, origin: str, release: VllmRelease, log: Path) -> None:
+    """Returns once the server answers; raises EngineError when it ends or takes too long."""
+    deadline = asyncio.get_running_loop().time() + release.start_timeout_s
+    async with httpx.AsyncClient(trust_env=False, timeout=2.0) as client:
+        while asyncio.get_running_loop().time() < deadline:
+            if process.returncode is not None:
+                raise EngineError(
+                    f"the vLLM server ended with status {process.returncode}; it said last:\n{_tail(log)}"
+                )
+            with suppress(httpx.TransportError):
+                if (await client.get(f"{origin}/health")).is_success:
+                    return
+            await asyncio.sleep(_POLL_S)
+    raise EngineError(
+        f"the vLLM server was not up within 'start_timeout_s' of {release.start_timeout_s:g} s; "
+        f"it said last:\n{_tail(log)}"
+    )
+
+
+async def _ended(process: Process) -> None:
+    """Lets the keeper end everything; kills it should it not."""
+    if process.stdin is not None:
+        process.stdin.close()
+    try:
+        await asyncio.wait_for(process.wait(), _CLOSE_S)
+    except TimeoutError:  # pragma: no cover - a keeper that hangs
+        process.kill()
+        await process.wait()
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _tail(log: Path) -> str:
+    """What the server said was wrong, last; else its last lines, without the frames of a traceback."""
+    with log.open("rb") as file:
+        file.seek(max(0, log.stat().st_size - 262_144))
+        lines = file.read().decode(errors="replace").splitlines()
+    telling = [_PREFIX.sub("", line).strip()[:LONGEST_LINE] for line in lines if not _FRAME.search(line)]
+    wrong = [line for line in telling if _WRONG.match(line)]
+    chosen = dict.fromkeys((wrong or telling)[-LAST_LINES:])
+    return "\n".join(f"  {line}" for line in chosen) or "  (nothing)"

@@ -1,0 +1,188 @@
+"""The engine `vllm` with real servers of shipped checkpoints, brought up and ended by the run.
+
+Where vLLM is in another environment, SERVER_PYTHON names its interpreter.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from canary.engines import open_engine
+from canary.engines.vllm.arguments import arguments, check_arguments
+from canary.errors import ConfigError, EngineError
+from canary.plan import TransformersRelease, VllmRelease
+from canary.protocols import Request
+from canary.records import Arm, Response
+
+ROOT = Path(__file__).resolve().parents[2]
+PYTHON = os.environ.get("SERVER_PYTHON", sys.executable)
+CHECKPOINTS = ROOT / "pipelines" / "checkpoints"
+TEXTS = ["ticket: my parcel is late\nclass:", "add: 23+45\nsum:", "a", "lookup: tea=3 cup=9 | cup\nprice:"]
+
+
+@pytest.fixture(scope="module")
+def vllm() -> str:
+    """The interpreter that has vLLM."""
+    found = subprocess.run([PYTHON, "-c", "import vllm.version"], check=False, capture_output=True)
+    if found.returncode:
+        pytest.skip(f"NOT TESTED with a real vLLM: {PYTHON} has none (set SERVER_PYTHON)")
+    return PYTHON
+
+
+def release(python: str | None = None, **fields: Any) -> VllmRelease:
+    """A small server of the shipped baseline."""
+    written = {
+        "engine": "vllm",
+        "name": "v2",
+        "model": str(CHECKPOINTS / "baseline"),
+        "python": python,
+        "api": "completions",
+        "sampling": {"max_tokens": 8},
+        "engine_args": {"enforce_eager": True, "dtype": "float32", "max_model_len": 256},
+        "env": {"VLLM_CPU_KVCACHE_SPACE": "1", "HF_HUB_OFFLINE": "1"},
+    }
+    return VllmRelease.model_validate(written | fields)
+
+
+def answers(asked: VllmRelease | TransformersRelease, texts: Sequence[str]) -> list[Response]:
+    """All at once, at temperature 0."""
+
+    async def scenario() -> list[Response | None]:
+        async with open_engine(asked, Arm.CANDIDATE) as generate:
+            requests = (
+                Request(id=str(n), arm=Arm.CANDIDATE, repeat=0, messages=None, text=text, seed=n)
+                for n, text in enumerate(texts)
+            )
+            return await asyncio.gather(*map(generate, requests))
+
+    return [response for response in asyncio.run(scenario()) if response is not None]
+
+
+def servers() -> list[str]:
+    """Every process of ours that serves or keeps."""
+    listed = subprocess.run(["ps", "ax", "-o", "pid,ppid,args"], check=True, capture_output=True, text=True)
+    marked = ("candidate-or-baseline", "VLLM::EngineCore")
+    return [line for line in listed.stdout.splitlines() if any(mark in line for mark in marked)]
+
+
+def test_arguments_are_the_release_s() -> None:
+    """Fields and `engine_args` become the server's command line, switches and lists too."""
+    told = arguments(
+        release(
+            tensor_parallel=2,
+            revision="abc",
+            lora="adapter/",
+            engine_args={"max_model_len": 64, "enable_prefix_caching": False, "enforce-eager": True, "x": ["a", "b"]},
+        )
+    )
+
+    assert " ".join(told).partition(" --revision")[2] == (
+        " abc --tensor-parallel-size 2 --enable-lora --lora-modules adapter=adapter/"
+        " --no-enable-prefix-caching --enforce-eager --max-model-len 64 --x a b"
+    )
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"engine_args": {"port": 80}}, "'engine_args' must leave 'port' to the engine"),
+        ({"engine_args": {"--port": 80}}, "String should match pattern"),
+        ({"engine_args": {"served_model_name": "x"}}, "must leave 'served_model_name' to the engine"),
+        ({"env": {"HF_TOKEN": "x"}}, "'env' must hold no secret (got 'HF_TOKEN')"),
+        ({"tensor_parallel": 0}, "greater than or equal to 1"),
+    ],
+)
+def test_what_a_release_must_not_say(fields: dict[str, Any], words: str) -> None:
+    """What the engine decides, and secrets, are refused where they are written."""
+    with pytest.raises(ValueError, match=re.escape(words)):
+        release(**fields)
+
+
+def test_an_interpreter_that_is_not_there() -> None:
+    """One error that names it."""
+    with pytest.raises(EngineError, match=r"(?s)candidate 'v2': .*cannot start /nonexistent: No such file"):
+        answers(release("/nonexistent"), ["a"])
+
+
+@pytest.mark.slow
+def test_says_what_the_checkpoint_says_in_this_process(vllm: str) -> None:
+    """At temperature 0 the server answers as transformers does, is timed, and leaves no process."""
+    same = TransformersRelease.model_validate(
+        {"engine": "transformers", "name": "here", "model": str(CHECKPOINTS / "baseline"), "device": "cpu",
+         "dtype": "float32", "sampling": {"max_tokens": 8}}
+    )  # fmt: skip
+
+    there = answers(release(vllm), TEXTS)
+
+    assert [one.output.split() for one in there] == [one.output.split() for one in answers(same, TEXTS)]
+    assert all(one.ttft_s and one.total_s and one.input_tokens for one in there)
+    assert servers() == []
+
+
+@pytest.mark.slow
+def test_an_argument_that_vllm_does_not_take_fails_before_anything_is_asked(vllm: str) -> None:
+    """The server's own parser is asked; a good release passes."""
+    check_arguments(release(vllm))
+
+    with pytest.raises(ConfigError, match=r"release 'v2': 'engine_args' must be what vLLM takes .*--max-modl-len"):
+        check_arguments(release(vllm, engine_args={"max_modl_len": 64}))
+
+
+def broken_weights(folder: Path) -> dict[str, Any]:
+    """A checkpoint whose weights are cut in half."""
+    shutil.copytree(CHECKPOINTS / "baseline", folder / "broken")
+    weights = folder / "broken" / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:100_000])
+    return {"model": str(folder / "broken")}
+
+
+def missing_model(folder: Path) -> dict[str, Any]:
+    """A folder that is not there."""
+    return {"model": str(folder / "nowhere")}
+
+
+def no_memory(folder: Path) -> dict[str, Any]:
+    """A cache larger than any machine here."""
+    return {"env": {"VLLM_CPU_KVCACHE_SPACE": "100000", "HF_HUB_OFFLINE": "1"}}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (missing_model, "nowhere"),
+        (broken_weights, "(afetensor|eader|ncomplete)"),
+        (no_memory, "[Mm]emory"),
+    ],
+)
+def test_a_server_that_does_not_come_up_says_why(
+    vllm: str, tmp_path: Path, spoil: Callable[[Path], dict[str, Any]], words: str
+) -> None:
+    """The server's own last words are the error, and nothing of it stays."""
+    with pytest.raises(EngineError, match=rf"(?s)candidate 'v2': the vLLM server ended with status .*{words}"):
+        answers(release(vllm, **spoil(tmp_path)), ["a"])
+
+    assert servers() == []
+
+
+@pytest.mark.slow
+def test_a_deadline_for_coming_up(vllm: str) -> None:
+    """A server that takes too long is given up, with what it said so far."""
+    began = time.monotonic()
+
+    with pytest.raises(EngineError, match="was not up within 'start_timeout_s' of 1 s"):
+        answers(release(vllm, start_timeout_s=1), ["a"])
+
+    assert time.monotonic() - began < 20
+    assert servers() == []

@@ -1,0 +1,130 @@
+"""Nothing that a server started outlives its owner, whatever ends it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+SERVER = """
+import os, signal, subprocess, sys, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN if "stubborn" in sys.argv else signal.SIG_DFL)
+child = subprocess.Popen([sys.executable, "-c", "import os, time; os.setsid(); time.sleep(600)"])
+print(os.getpid(), child.pid, flush=True)
+time.sleep(600)
+"""
+"""A server whose worker leaves its session, as engines' workers do."""
+
+OWNER = """
+import subprocess, sys, time
+keeper = subprocess.Popen([sys.executable, "-m", "canary.engines.vllm.keeper", sys.executable, "-c", sys.argv[1]],
+                          stdin=subprocess.PIPE, start_new_session=True)
+time.sleep(600)
+"""
+
+
+def keeper(*command: str) -> subprocess.Popen[bytes]:
+    """A keeper whose input this test holds."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "canary.engines.vllm.keeper", *command],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        start_new_session=True,
+    )
+
+
+def is_gone(pid: int) -> bool:
+    """Whether a process has ended, or only waits to be counted."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] in "ZX"
+    except OSError:
+        return True
+
+
+def until(done: Callable[[], bool], seconds: float = 15.0) -> bool:
+    """Whether it comes true in time."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if done():
+            return True
+        time.sleep(0.05)
+    return done()
+
+
+def started(kept: subprocess.Popen[bytes]) -> list[int]:
+    """The server's process and its worker's."""
+    assert kept.stdout is not None
+    return [int(pid) for pid in kept.stdout.readline().split()]
+
+
+@pytest.mark.parametrize("manner", ["", "stubborn"])
+def test_closing_the_input_ends_everything(manner: str) -> None:
+    """A server that will not hear is killed, and the worker that left its session too."""
+    kept = keeper(sys.executable, "-c", SERVER, manner)
+    pids = started(kept)
+    assert len(pids) == 2
+
+    kept.communicate()
+
+    assert until(lambda: all(map(is_gone, pids)))
+
+
+def test_a_killed_owner_leaves_nothing() -> None:
+    """`kill -9` of the owner closes the pipe: the keeper needs no other word."""
+    owner = subprocess.Popen(
+        [sys.executable, "-c", OWNER, SERVER],
+        stdout=subprocess.PIPE,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+    )
+    pids = started(owner)
+
+    owner.kill()
+    owner.wait()
+
+    assert until(lambda: all(map(is_gone, pids)))
+    assert owner.stdout is not None
+    owner.stdout.close()
+
+
+def test_interrupts_are_the_owner_s_to_answer() -> None:
+    """Control-C twice, or a polite kill, does not end a keeper before its server."""
+    kept = keeper(sys.executable, "-c", SERVER)
+    pids = started(kept)
+
+    for number in (signal.SIGINT, signal.SIGINT, signal.SIGTERM):
+        kept.send_signal(number)
+        time.sleep(0.1)
+
+    assert kept.poll() is None
+    assert not any(map(is_gone, pids))
+    kept.communicate()
+    assert until(lambda: all(map(is_gone, pids)))
+
+
+def test_a_server_that_ends_takes_its_workers_along() -> None:
+    """A dead server's workers would hold its memory; its status is the keeper's."""
+    kept = keeper(sys.executable, "-c", SERVER.replace("time.sleep(600)\n", "sys.exit(3)\n"))
+    pids = started(kept)
+
+    assert kept.wait(15) == 3
+    assert until(lambda: all(map(is_gone, pids)))
+    kept.communicate()
+
+
+def test_a_command_that_cannot_start_is_said() -> None:
+    """An interpreter that is not there is one sentence."""
+    kept = keeper("/nonexistent/python")
+    _, said = kept.communicate()
+
+    assert said.decode() == "cannot start /nonexistent/python: No such file or directory\n"
+    assert kept.returncode == 127
