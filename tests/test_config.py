@@ -104,10 +104,10 @@ stages: {staging: {cases: 2000000}}
         "f.yaml:1: 'suite' is required",
         "f.yaml:1: 'policy' must be text (got 5): put it in quotes",
         (
-            "f.yaml:2: 'baseline.engine' must be one of 'replay', 'transformers', 'openai' "
+            "f.yaml:2: 'baseline.engine' must be one of 'replay', 'transformers', 'openai', 'vllm' "
             "(got 'opennai'; did you mean 'openai'?)"
         ),
-        "f.yaml:3: 'candidate.engine' is required: one of 'replay', 'transformers', 'openai'",
+        "f.yaml:3: 'candidate.engine' is required: one of 'replay', 'transformers', 'openai', 'vllm'",
         "f.yaml:4: 'runner.type' must be one of 'local', 'ray' (got 'rayy'; did you mean 'ray'?)",
         "f.yaml:5: 'concurrency' must be a whole number (got 1.5)",
         "f.yaml:6: 'warmup' must be at least 0 (got -1)",
