@@ -409,6 +409,18 @@ def test_answers_of_many_tokens_without_gaps_hold(bench: Bench) -> None:
     assert_holds(bench.compare(), "1 of 120 candidate responses carry no itl time")
 
 
+def test_one_visible_token_has_no_gap(bench: Bench) -> None:
+    """Servers count the end of an answer as a token: two tokens without a gap are one word, and no evidence lacks."""
+    for row in bench.both:
+        row["output_tokens"], row["itl_s"] = 20, [0.05] * 19
+    for row in (*bench.baseline[:4], *bench.candidate[:4]):
+        row["output_tokens"], row["itl_s"] = 2, []
+
+    gap = bench.compare().signal("latency/itl/tm95")
+
+    assert (gap["status"], gap["n"]) == ("pass", 116)
+
+
 def test_a_policy_that_contradicts_itself_is_refused(bench: Bench) -> None:
     """A stratum cannot be critical and optional."""
     bench.policy = "quality: {critical: {strata: [a]}, stratum: {optional: [a]}}\n"

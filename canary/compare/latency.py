@@ -59,10 +59,11 @@ def _mean_gap(response: Response) -> Times | None:
 
 
 def _tpot(response: Response) -> Times | None:
+    """Undefined for one token, and for one that was watched alone up to the end."""
     if response.tpot_s is not None:
         return (response.tpot_s,)
-    single = response.output_tokens is not None and response.output_tokens <= 1
-    return () if single else None
+    most = 1 if response.itl_s is None else 2  # servers count the end of the answer, which nobody sees
+    return () if response.output_tokens is not None and response.output_tokens <= most else None
 
 
 def _family(
