@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from canary.codec import evidence_digests
 from canary.compare import compare
 from canary.gate import decide
+from canary.looks.stop import described, first_stop, upto
 from canary.plan import Plan, digest_of
 from canary.records import Evidence, Verdict
 from canary.signals import measure
@@ -17,8 +18,9 @@ def evaluate(evidence: Evidence, plan: Plan, digests: Mapping[str, str] | None =
 
     Pure: no clock, file, network or unseeded randomness, so that the same
     evidence and plan give the same verdict to the byte. `digests` are the
-    evidence's own, where the caller has them already. Raises EvidenceError
-    when responses are ambiguous or belong to no prompt.
+    evidence's own, where the caller has them already. A run that was stopped
+    early is judged by the cases it was stopped after. Raises EvidenceError when
+    responses are ambiguous or belong to no prompt.
     """
     record = {
         "plan": plan.digest(),
@@ -26,4 +28,7 @@ def evaluate(evidence: Evidence, plan: Plan, digests: Mapping[str, str] | None =
         "golden": plan.golden_sha256,
         **(evidence_digests(evidence) if digests is None else digests),
     }
-    return decide(measure(compare(evidence, plan), plan), plan, record)
+    stop, seen = first_stop(evidence, plan)
+    judged = evidence if stop is None else upto(evidence, stop.cases, plan)
+    signals = measure(compare(judged, plan), plan, None if stop is None else stop.proofs)
+    return decide(signals, plan, record, described(stop, seen, evidence, plan))

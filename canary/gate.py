@@ -8,15 +8,15 @@ from typing import Any
 
 from canary.plan import Plan
 from canary.policy import All_, Any_, Expression, Not_, dump_expression, named_signals
-from canary.records import POOLED, Composite, Decision, Side, Signal, Status, Tier, Verdict
+from canary.records import POOLED, Composite, Decision, Looks, Side, Signal, Status, Tier, Verdict
 
 
-def decide(signals: Sequence[Signal], plan: Plan, record: Mapping[str, Any]) -> Verdict:
+def decide(signals: Sequence[Signal], plan: Plan, record: Mapping[str, Any], looks: Looks | None = None) -> Verdict:
     """The verdict as docs/statistics.md has it; every way but one leads away from promote."""
     blocking = [signal for signal in signals if signal.tier is Tier.BLOCKING]
     composites = tuple(_composite(name, rule, blocking) for name, rule in sorted(plan.policy.composites.items()))
     rollback = next(composite for composite in composites if composite.name == "rollback")
-    decision, reason = _decide(blocking, rollback)
+    decision, reason = _decide(blocking, rollback, looks)
     return Verdict(
         verdict=decision,
         reason=reason,
@@ -24,15 +24,24 @@ def decide(signals: Sequence[Signal], plan: Plan, record: Mapping[str, Any]) -> 
         baseline=Side(name=plan.baseline.name, digest=plan.baseline.digest),
         candidate=Side(name=plan.candidate.name, digest=plan.candidate.digest),
         alpha={"rollback": plan.policy.alpha.rollback, "promote": plan.policy.alpha.promote},
+        looks=looks,
         signals=tuple(signals),
         composites=composites,
-        warnings=plan.warnings,
+        warnings=(*plan.warnings, *_stopped(looks)),
         record=record,
     )
 
 
-def _decide(blocking: Sequence[Signal], rollback: Composite) -> tuple[Decision, str]:
-    failed = sorted((s for s in blocking if s.status is Status.FAIL), key=_telling)
+def _stopped(looks: Looks | None) -> tuple[str, ...]:
+    if looks is None or looks.stopped_at is None or looks.stopped_at == looks.cases:
+        return ()
+    after = f"stopped after {looks.stopped_at} of {looks.cases} cases"
+    return (f"{after}: intervals are of these, and not corrected for stopping where the difference was large",)
+
+
+def _decide(blocking: Sequence[Signal], rollback: Composite, looks: Looks | None) -> tuple[Decision, str]:
+    stopper = None if looks is None else looks.signal
+    failed = sorted((s for s in blocking if s.status is Status.FAIL), key=lambda s: (s.name != stopper, _telling(s)))
     if rollback.status is Status.FAIL:
         return Decision.ROLLBACK, _because(failed, "composite 'rollback' fails")
     if not blocking:

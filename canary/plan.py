@@ -365,6 +365,8 @@ class Plan(BaseModel):
     """What the baseline does to itself; only ever of this baseline and these cases."""
     judges: dict[str, JudgePlan] = {}
     """Every judged metric, with who decides it and whether that judge may."""
+    early_stopping: bool = False
+    """Whether looks during the run may end it; they and the final test then share both alphas."""
     pipeline: str | None = None
     """The file that asked for this run, so that it can be resumed."""
     runner: dict[str, Any] = {}
@@ -390,7 +392,8 @@ class Plan(BaseModel):
         arms = {"baseline": self.baseline.digest, "candidate": self.candidate.digest}
         noise = {} if self.calibration is None else {"calibration": self.calibration.model_dump(mode="json")}
         judges = {"judges": {name: judge.model_dump() for name, judge in self.judges.items()}} if self.judges else {}
-        return digest_of(document | arms | noise | judges)
+        looks = {"early_stopping": True} if self.early_stopping else {}
+        return digest_of(document | arms | noise | judges | looks)
 
 
 def digest_of(document: Any) -> str:

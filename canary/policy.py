@@ -7,6 +7,7 @@ numbers come from: docs/policy.md ("Every key").
 from __future__ import annotations
 
 from collections.abc import Mapping
+from fnmatch import fnmatchcase
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
@@ -269,6 +270,19 @@ def conjoined_signals(expression: Expression) -> tuple[str, ...]:
     if isinstance(expression, Any_):
         return tuple(name for member in expression.any for name in conjoined_signals(member))
     return named_signals(expression)
+
+
+def suffices(expression: Expression, name: str) -> bool:
+    """Whether harm in this one signal makes the expression true, whatever the others say."""
+    match expression:
+        case str():
+            return fnmatchcase(name, expression)
+        case Any_():
+            return any(suffices(member, name) for member in expression.any)
+        case All_():
+            return all(suffices(member, name) for member in expression.all)
+        case Not_():
+            return False
 
 
 class Policy(Written):

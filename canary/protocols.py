@@ -142,8 +142,13 @@ Answers = tuple[Response | None, Response | None]
 class Runner(Protocol):
     """Drives both arms over the pairs, interleaved in time."""
 
-    def __call__(self, pipeline: Pipeline, pairs: Iterable[Pair], write: Callable[[Pair, Answers], None]) -> None:
+    def __call__(
+        self, pipeline: Pipeline, pairs: Iterable[Pair | None], write: Callable[[Pair, Answers], None]
+    ) -> None:
         """Calls `write` once per pair, from one thread, when both arms are done.
+
+        None among the pairs is a pause: what follows is not drawn before every
+        pair that came before it is written.
 
         Warms both arms up first; those answers are not written. Raises
         EngineError when an arm cannot be brought up or says that we are at

@@ -288,6 +288,30 @@ class Side:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Looks:
+    """What looking during the run was allowed to do, and what it did."""
+
+    alpha: Mapping[str, float]
+    """Share of each promise that the looks spend."""
+    final: Mapping[str, float]
+    """What is left of it for the one test at the end."""
+    cases: int
+    """Cases of the plan."""
+    seen: int
+    """Cases at the last look."""
+    stopped_at: int | None
+    """Cases after which it was certain; the verdict rests on these. None where it never was."""
+    signal: str | None
+    """The signal whose harm was certain; None where none was, or all were inside their margins."""
+    e_value: float | None
+    """Its e-value, adjusted for the family; the least of all for a promotion."""
+    saved: float | None
+    """Share of the cases that were not asked."""
+    saved_s: float | None
+    """About how many seconds of both arms that saved; None where answers carry no time."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
     """The gate's answer with everything it rests on."""
 
@@ -297,6 +321,9 @@ class Verdict:
     baseline: Side
     candidate: Side
     alpha: Mapping[str, float]
+    """What is promised, whether looks share in it or not."""
+    looks: Looks | None = None
+    """None where nothing is looked at before the end."""
     signals: tuple[Signal, ...]
     composites: tuple[Composite, ...]
     warnings: tuple[str, ...]

@@ -17,7 +17,9 @@ ROWS = """
 collector records errors policy calibration judging plan
 protocols codec located validation document case manifest
 stats assertions
+order
 compare signals
+looks
 gate
 evaluate
 disk

@@ -89,7 +89,7 @@ def test_resampled_evidence_bears_the_prediction_out(canary: Canary, tmp_path: P
     path = write_pipeline(tmp_path, 0.5)
     ran = canary("calibrate", "noise", path, "--runs", tmp_path / "runs")
     assert ran.status == 0, ran.err
-    predicted = foresee(path, stage="staging").promote
+    predicted = foresee(path, stage="staging", early_stop=False).promote
     plan, evidence = load_run(next((tmp_path / "runs").iterdir()))
 
     promoted = np.mean([decision is Decision.PROMOTE for decision in resampled(plan, evidence)])

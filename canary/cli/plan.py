@@ -20,6 +20,7 @@ def add(commands: Commands) -> None:
     )
     add_pipeline_option(command)
     command.add_argument("--allow-underpowered", action="store_true", help="do not refuse a plan that cannot pass")
+    command.add_argument("--no-early-stop", action="store_true", help="for a run that asks every case")
     command.add_argument("--calibration", type=Path, help="a noise file in place of the pipeline's own")
     command.add_argument(
         "--rate", type=_rate, metavar="R", help="requests/s that production serves: adds the capacity it takes"
@@ -31,7 +32,11 @@ def _plan(arguments: argparse.Namespace, out: TextIO, err: TextIO) -> int:  # no
     from canary.run.foresee import foresee, render_foresight  # noqa: PLC0415
 
     foresight = foresee(
-        pipeline_of(arguments), stage=stage_of(arguments), calibration=arguments.calibration, rate=arguments.rate
+        pipeline_of(arguments),
+        stage=stage_of(arguments),
+        calibration=arguments.calibration,
+        early_stop=not arguments.no_early_stop,
+        rate=arguments.rate,
     )
     print(render_foresight(foresight), file=out)
     return Exit.OK if foresight.can_pass or arguments.allow_underpowered else Exit.USAGE

@@ -26,6 +26,11 @@ def add(commands: Commands) -> None:
     command = add_command(commands, "run", "drive both releases of a pipeline and judge them", "canary run p.yaml")
     add_pipeline_option(command)
     command.add_argument("--resume", type=Path, metavar="RUN", help="continue a run that was cut off")
+    command.add_argument(
+        "--no-early-stop",
+        action="store_true",
+        help="ask every case, even once it is certain that the candidate is worse",
+    )
     command.add_argument("--runs", type=Path, help="folder of run directories (default: runs)")
     add_output_options(command, run_directory=True)
     command.set_defaults(command=_run)
@@ -39,7 +44,9 @@ def _run(arguments: argparse.Namespace, out: TextIO, err: TextIO) -> int:
         finished = resume_run(arguments.resume, arguments.pipeline, err)
     else:
         runs = arguments.runs or Path("runs")
-        finished = start_run(pipeline_of(arguments), stage=stage_of(arguments), runs=runs, err=err)
+        early = not arguments.no_early_stop
+        pipeline = pipeline_of(arguments)
+        finished = start_run(pipeline, stage=stage_of(arguments), runs=runs, err=err, early_stop=early)
     status = report(finished.judged, arguments, out, err)
     print_record(finished.path, finished.seal, err)
     return status
@@ -48,6 +55,7 @@ def _run(arguments: argparse.Namespace, out: TextIO, err: TextIO) -> int:
 def _require_alone(arguments: argparse.Namespace) -> None:
     """Raise UsageError for an option that a resumed run has decided already."""
     given = [name for name in ("stage", "runs") if getattr(arguments, name) is not None]
+    given += ["no-early-stop"] if arguments.no_early_stop else []
     if given:
         raise UsageError(
             [f"'--{name}' must not stand beside --resume: a run goes on as and where it began" for name in given]

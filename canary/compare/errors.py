@@ -38,6 +38,15 @@ def error_comparisons(table: Table) -> Iterator[Comparison]:
         yield _comparison(table, signal, kinds)
 
 
+def error_differences(table: Table) -> dict[str, NDArray[np.float64]]:
+    """Candidate minus baseline of the success rates of every kind of error, shape (cases,); a fall is harm."""
+    kinds = {arm: _kinds(table, arm) for arm in Arm}
+    return {
+        signal: _success(table, kinds[Arm.CANDIDATE], signal) - _success(table, kinds[Arm.BASELINE], signal)
+        for signal in sorted(set(SIGNAL_OF.values()))
+    }
+
+
 def _kinds(table: Table, arm: Arm) -> list[ErrorKind | None]:
     kinds: list[ErrorKind | None] = []
     for row, response in enumerate(table.answers(arm)):

@@ -9,7 +9,7 @@ from typing import Any
 
 from canary.errors import GateError
 from canary.plan import Plan
-from canary.records import Composite, Evidence, Side, Signal, Verdict
+from canary.records import Composite, Evidence, Looks, Side, Signal, Verdict
 
 
 def to_document(verdict: Verdict) -> dict[str, Any]:
@@ -25,6 +25,7 @@ def to_document(verdict: Verdict) -> dict[str, Any]:
         "baseline": _side(verdict.baseline),
         "candidate": _side(verdict.candidate),
         "alpha": dict(sorted(verdict.alpha.items())),
+        "looks": _looks(verdict.looks),
         "signals": [_signal(signal) for signal in verdict.signals],
         "composites": [_composite(composite) for composite in verdict.composites],
         "warnings": list(verdict.warnings),
@@ -46,6 +47,14 @@ def dump(document: dict[str, Any]) -> str:
 
 def _side(side: Side) -> dict[str, Any]:
     return {"name": side.name, "digest": side.digest}
+
+
+def _looks(looks: Looks | None) -> dict[str, Any] | None:
+    if looks is None:
+        return None
+    document = {field.name: getattr(looks, field.name) for field in dataclasses.fields(looks)}
+    levels = {"alpha": dict(sorted(looks.alpha.items())), "final": dict(sorted(looks.final.items()))}
+    return document | levels
 
 
 def _signal(signal: Signal) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from canary.reporters.escape import cell, code, html
 from canary.reporters.flips import Flip, facts, find_flips
 from canary.reporters.margins import policy_lines
 from canary.reporters.ranking import blocking, lost_strata
-from canary.reporters.sheet import Row, interval_name, mark, promises, tabulate
+from canary.reporters.sheet import Row, interval_name, mark, promises, saving, tabulate
 
 BUDGET = 900_000
 """Bytes: GitHub refuses a step's summary above 1 MiB, all its writers together."""
@@ -53,6 +53,8 @@ def _alert(verdict: Verdict) -> Iterator[str]:
     yield f"> **{verdict.verdict.value}**: {code(verdict.reason, _PROSE)}"
     if lost := lost_strata(verdict):
         yield f">\n> Lost: {', '.join(code(str(signal.stratum)) for signal in lost)}"
+    if saved := saving(verdict.looks):
+        yield f">\n> {code(saved, _PROSE)}"
     yield ""
     arms = " → ".join(f"{code(side.name)} ({code(side.digest[:8])})" for side in (verdict.baseline, verdict.candidate))
     yield f"Stage {code(verdict.stage)}: {arms}"

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from canary.plan import Plan
-from canary.records import Evidence, Signal, Tier, Verdict
+from canary.records import Evidence, Looks, Signal, Tier, Verdict
 from canary.reporters.quantity import effect, interval, margin, units_of, value
 from canary.reporters.ranking import ranked
+from canary.signals.wording import percent, significant
 
 _SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 
@@ -75,6 +76,20 @@ def promises(verdict: Verdict) -> tuple[str, str]:
     )
 
 
+def saving(looks: Looks | None) -> str:
+    """`stopped early: certain after 120 of 750 cases, 84% were not asked`, or "" for a run that went to its end."""
+    if looks is None or looks.stopped_at is None or not looks.saved:
+        return ""
+    what = f"{looks.signal} is certain to be worse" if looks.signal else "every blocking signal is inside its margin"
+    least = 1 / looks.alpha["rollback" if looks.signal else "promote"]
+    spared = f", about {looks.saved_s:,.0f} s of both arms together" if looks.saved_s is not None else ""
+    return (
+        f"stopped early: {what} after {looks.stopped_at:,} of {looks.cases:,} cases "
+        f"(e-value {significant(looks.e_value or 0)} >= {least:g}); saved {percent(looks.saved)} of the cases{spared}"
+    )
+
+
 def interval_name(verdict: Verdict) -> str:
     """`90% interval`: two-sided, the inverse of the test that promotes."""
-    return f"{100 - 200 * verdict.alpha['promote']:g}% interval"
+    levels = verdict.alpha if verdict.looks is None else verdict.looks.final
+    return f"{100 - 200 * levels['promote']:g}% interval"

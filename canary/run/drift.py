@@ -23,19 +23,21 @@ class Kept:
 
     def __init__(self, open_: Callable[[], Embedder] = open_embedder) -> None:
         self._open, self.vectors = open_, dict[str, NDArray[np.float32]]()
+        self._asked: Embedder | None = None
         self.name = "kept"
 
     def open(self) -> Embedder:
-        """The embedder as assertions ask for it."""
-        self._ask = self._open()
-        self.name = self._ask.name
+        """The embedder as assertions ask for it, opened once."""
+        self._asked = self._asked or self._open()
+        self.name = self._asked.name
         return self
 
     def __call__(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Shape (texts, dimensions)."""
-        vectors = self._ask(texts)
-        self.vectors.update(zip(texts, vectors, strict=True))
-        return vectors
+        """Shape (texts, dimensions); no text is embedded twice."""
+        fresh = [text for text in dict.fromkeys(texts) if text not in self.vectors]
+        if fresh and self._asked is not None:
+            self.vectors.update(zip(fresh, self._asked(fresh), strict=True))
+        return np.stack([self.vectors[text] for text in texts])
 
 
 def measure_drift(kept: Kept, responses: Sequence[Response], plan: Plan) -> Iterator[Measurement]:

@@ -23,16 +23,20 @@ from canary.evidence import (
     write_records,
 )
 from canary.journal import Journal, Key
+from canary.looks.stop import has_looks
+from canary.order import visiting_order
 from canary.plan import Plan
 from canary.protocols import Answers, Pair, Runner
 from canary.records import Arm, Prompt, Response
 from canary.reporters import publish_all
+from canary.reporters.sheet import saving
 from canary.run.drift import Kept, measure_drift
 from canary.run.load import Loaded, load
+from canary.run.lookout import Lookout
 from canary.run.progress import Progress
 from canary.run.recorded import Judged, require_known
 from canary.run.render import render
-from canary.run.scoring import score_responses
+from canary.run.scoring import Scoring
 from canary.run.show import write_reports
 from canary.runners import RUNNERS
 
@@ -47,9 +51,12 @@ class Finished:
     """The sha256 of its manifest: kept elsewhere, it proves that the record is the one written."""
 
 
-def start_run(pipeline: Path, *, stage: str, runs: Path, err: TextIO) -> Finished:
-    """Run a pipeline from the beginning in a new directory under `runs`."""
-    loaded = load(pipeline, stage=stage)
+def start_run(pipeline: Path, *, stage: str, runs: Path, err: TextIO, early_stop: bool = True) -> Finished:
+    """Run a pipeline from the beginning in a new directory under `runs`.
+
+    Without `early_stop` every case is asked, whatever the first ones say.
+    """
+    loaded = load(pipeline, stage=stage, early_stop=early_stop)
     run = new_run(runs, loaded.plan, loaded.golden.prompts)
     print(f"run: {run.path} (should it be cut off: canary run --resume {run.path})", file=err)
     return _finish(run, loaded, err)
@@ -70,7 +77,7 @@ def resume_run(path: Path, pipeline: Path | None, err: TextIO) -> Finished:
     source = pipeline or (None if stored.pipeline is None else Path(stored.pipeline))
     if source is None:
         raise ConfigError(f"{path}: the run does not say which pipeline it came from; give it: canary run P --resume R")
-    loaded = load(source, stage=stored.stage)
+    loaded = load(source, stage=stored.stage, early_stop=stored.early_stopping)
     for change in resume(run, loaded.plan):
         print(f"canary: {change}", file=err)
     return _finish(run, replace(loaded, plan=stored), err)
@@ -81,11 +88,12 @@ def _finish(run: RunDirectory, loaded: Loaded, err: TextIO) -> Finished:
     with Journal.open(run.responses) as journal:
         for warning in journal.warnings:
             print(f"canary: {warning}", file=err)
-        _answer(journal, loaded, err)
+        kept = Kept()
+        scoring = Scoring(loaded.suite, stage=loaded.plan.stage, embed=kept.open)
+        _answer(journal, loaded, scoring, err)
     responses = read_records(Response, run.responses)
     require_known(responses, loaded.golden)
-    kept = Kept()
-    scores = score_responses(loaded.golden.prompts, responses, loaded.suite, stage=loaded.plan.stage, embed=kept.open)
+    scores = scoring.of(loaded.golden.prompts, responses)
     write_records(run.scores, scores)
     if telemetry := tuple(measure_drift(kept, responses, loaded.plan)):
         write_records(run.telemetry, telemetry)
@@ -93,6 +101,8 @@ def _finish(run: RunDirectory, loaded: Loaded, err: TextIO) -> Finished:
     digests = evidence_digests(evidence)
     _require_recorded(loaded.plan, digests)
     judged = Judged(verdict=evaluate(evidence, loaded.plan, digests), evidence=evidence, plan=loaded.plan)
+    if saved := saving(judged.verdict.looks):
+        print(saved, file=err)
     for sentence in write_reports(judged, run.path, loaded.pipeline.reporters):
         print(f"canary: {sentence}", file=err)
     sealed = seal(run)
@@ -111,7 +121,7 @@ def _require_recorded(plan: Plan, digests: Mapping[str, str]) -> None:
             )
 
 
-def _answer(journal: Journal, loaded: Loaded, err: TextIO) -> None:
+def _answer(journal: Journal, loaded: Loaded, scoring: Scoring, err: TextIO) -> None:
     total = len(loaded.golden.prompts) * loaded.suite.repeat
     open_ = total - len(journal.completed)
     if not open_:
@@ -119,32 +129,46 @@ def _answer(journal: Journal, loaded: Loaded, err: TextIO) -> None:
     module, _, name = RUNNERS[loaded.pipeline.runner.type].partition(":")
     runner: Runner = getattr(importlib.import_module(module), name)
     with Progress(total, done=len(journal.completed), out=err) as progress:
-        runner(loaded.pipeline, _pairs(loaded, journal.completed), _writer(journal, progress))
+        lookout = Lookout(loaded, scoring, progress.say) if has_looks(loaded.plan) else None
+        if lookout is not None:
+            lookout.add(*read_records(Response, journal.path))
+        runner(loaded.pipeline, _pairs(loaded, journal.completed, lookout), _writer(journal, progress, lookout))
 
 
-def _writer(journal: Journal, progress: Progress) -> Callable[[Pair, Answers], None]:
+def _writer(journal: Journal, progress: Progress, lookout: Lookout | None) -> Callable[[Pair, Answers], None]:
     def write(pair: Pair, answers: Answers) -> None:  # noqa: ARG001 - the runner's contract
         baseline, candidate = answers
         journal.append(baseline, candidate)
         progress.advance(answers)
+        if lookout is not None:
+            lookout.add(*(answer for answer in answers if answer is not None))
 
     return write
 
 
-def _pairs(loaded: Loaded, completed: set[Key]) -> Iterator[Pair]:
-    """Open pairs in a seeded order that mixes strata, first arm by coin."""
-    rng = random.Random(loaded.plan.seed)
-    rows = [(prompt, repeat) for prompt in loaded.golden.prompts for repeat in range(loaded.suite.repeat)]
-    rng.shuffle(rows)
-    for prompt, repeat in rows:
-        first = rng.choice((Arm.BASELINE, Arm.CANDIDATE))
-        if (prompt.id, repeat) not in completed:
-            yield _pair(prompt, repeat, first, loaded)
+def _pairs(loaded: Loaded, completed: set[Key], lookout: Lookout | None) -> Iterator[Pair | None]:
+    """Open pairs in the visiting order, until a look between two of its parts says that the verdict is certain.
+
+    A pause before each look: nothing is in flight while answers are scored,
+    so that looking slows no answer down.
+    """
+    order = visiting_order(loaded.golden.prompts, loaded.plan.seed)
+    for cases in (order,) if lookout is None else lookout.parts(order):
+        rows = [(prompt, repeat) for repeat in range(loaded.suite.repeat) for prompt in cases]
+        asked = [_pair(prompt, repeat, loaded) for prompt, repeat in rows if (prompt.id, repeat) not in completed]
+        yield from asked
+        if lookout is not None:
+            if asked:
+                yield None
+            if lookout.is_certain(cases):
+                return
 
 
-def _pair(prompt: Prompt, repeat: int, first: Arm, loaded: Loaded) -> Pair:
+def _pair(prompt: Prompt, repeat: int, loaded: Loaded) -> Pair:
+    """Both arms' requests; which is sent first is decided by coin."""
     pipeline, seed = loaded.pipeline, loaded.plan.seed
     alone = loaded.plan.stage == "build"
+    first = random.Random(f"{seed}/{prompt.digest}/{repeat}").choice((Arm.BASELINE, Arm.CANDIDATE))
     return Pair(
         baseline=None if alone else render(prompt, pipeline.baseline, Arm.BASELINE, repeat, seed),
         candidate=render(prompt, pipeline.candidate, Arm.CANDIDATE, repeat, seed),

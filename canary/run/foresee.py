@@ -15,6 +15,7 @@ from canary.plan import LiveRelease, Plan, VllmRelease
 from canary.records import MINIMUM_PAIRS, PASS, POOLED, Arm, Decision, Tier
 from canary.run.capacity import capacity
 from canary.run.load import Loaded, load
+from canary.signals.levels import final_levels
 from canary.stats.power import (
     OperatingCharacteristics,
     joint_promote_probability,
@@ -71,28 +72,31 @@ class Foresight:
         return not self.lacking
 
 
-def foresee(path: Path, *, stage: str, calibration: Path | None = None, rate: float | None = None) -> Foresight:
+def foresee(
+    path: Path, *, stage: str, calibration: Path | None = None, rate: float | None = None, early_stop: bool = True
+) -> Foresight:
     """Validate a pipeline and say what it can detect and what it will cost.
 
     `calibration` is a file of noise that stands in for the pipeline's own;
     without either the discordance is assumed. `rate` is what production serves,
-    in requests a second. Raises UsageError with every mistake found.
+    in requests a second; `early_stop` as for the run. Raises UsageError with
+    every mistake found.
     """
-    loaded = load(path, stage=stage, calibration=calibration)
+    loaded = load(path, stage=stage, calibration=calibration, early_stop=early_stop)
     for release in (loaded.pipeline.baseline, loaded.pipeline.candidate):
         if isinstance(release, VllmRelease):
             check_arguments(release)
     noise = loaded.plan.calibration
     outlooks = tuple(_outlooks(loaded.plan, discordance_of(noise)))
     strata = [outlook for outlook in outlooks if outlook.stratum != POOLED]
-    rules = loaded.plan.policy
+    rules, alpha = loaded.plan.policy, final_levels(loaded.plan)
     promote = joint_promote_probability(
         [outlook.cases for outlook in strata],
         [outlook.discordance for outlook in strata],
         pooled_margin=rules.quality.max_drop,
         stratum_margins=[outlook.margin for outlook in strata],
-        alpha_promote=rules.alpha.promote,
-        alpha_rollback=rules.alpha.rollback,
+        alpha_promote=alpha.promote,
+        alpha_rollback=alpha.rollback,
         weights=[stratum.weight for stratum in loaded.plan.strata],
     )
     return Foresight(
@@ -137,7 +141,7 @@ def _outlooks(plan: Plan, measured: Mapping[str, float]) -> list[Outlook]:
 
 
 def _outlook(plan: Plan, name: str, n: int, psi: float, power: float) -> Outlook:
-    alpha = plan.policy.alpha
+    alpha = final_levels(plan)
     margin = plan.policy.quality.margin(None if name == POOLED else name)
     return Outlook(
         stratum=name,
@@ -179,7 +183,7 @@ def _rates_lacking(plan: Plan, cases: int) -> list[str]:
     slow = {f"latency/{kind}/slow": getattr(plan.policy.latency, kind).slow for kind in ("ttft", "itl") if live}
     rules = {f"errors/{kind}": getattr(plan.policy.errors, kind) for kind in ALWAYS} | slow
     least = {
-        name: smallest_passing_n(rule.max_increase, plan.policy.alpha.promote)
+        name: smallest_passing_n(rule.max_increase, final_levels(plan).promote)
         for name, rule in rules.items()
         if rule is not None and rule.tier is Tier.BLOCKING
     }

@@ -32,18 +32,30 @@ class Loaded:
     plan: Plan
 
 
-def load(path: Path, *, stage: str, calibration: Path | None = None) -> Loaded:
+def load(path: Path, *, stage: str, calibration: Path | None = None, early_stop: bool = True) -> Loaded:
     """Read and resolve a pipeline for one stage, with the noise measured for it.
 
-    `calibration` names another file of noise than the pipeline does. Raises
-    UsageError with every problem of a file.
+    `calibration` names another file of noise than the pipeline does;
+    `early_stop` lets a run end before all is asked, where that is possible.
+    Raises UsageError with every problem of a file.
     """
     pipeline = load_pipeline(path)
     loaded = resolve(pipeline, path, stage=stage)
+    if early_stop and stage != "build" and not unstoppable(loaded):
+        loaded = replace(loaded, plan=loaded.plan.model_copy(update={"early_stopping": True}))
     where = calibration or calibration_of(pipeline, path)
     if stage == "build" or not (calibration or pipeline.calibration or where.exists()):
         return loaded
     return replace(loaded, plan=with_noise(loaded.plan, load_calibration(where), display(where)))
+
+
+def unstoppable(loaded: Loaded) -> str:
+    """Why a run of this pipeline is never stopped early; "" where it may be."""
+    if not any(isinstance(side, LiveRelease) for side in (loaded.pipeline.baseline, loaded.pipeline.candidate)):
+        return "both releases are recorded, so nothing would be saved"
+    if len({prompt.cluster for prompt in loaded.golden.prompts}) < len(loaded.golden.prompts):
+        return "cases share clusters, and a cluster is known only when all of its cases are"
+    return ""
 
 
 def calibration_of(pipeline: Pipeline, path: Path) -> Path:

@@ -36,6 +36,13 @@ class Progress:
     ) -> None:
         self._stack.close()
 
+    def say(self, sentence: str) -> None:
+        """A line that stays, above the bar where there is one."""
+        if self._bar is not None:
+            self._bar.console.print(sentence, highlight=False, markup=False)
+        else:
+            print(sentence, file=self._out, flush=True)
+
     def advance(self, answers: Answers) -> None:
         """One more pair was answered by both arms."""
         self._done += 1

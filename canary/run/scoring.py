@@ -10,7 +10,37 @@ from canary.assertions.scoring import score
 from canary.models import open_embedder
 from canary.plan import Suite
 from canary.protocols import Embedder, Tools
-from canary.records import Prompt, Response, Score
+from canary.records import Arm, Prompt, Response, Score
+
+
+class Scoring:
+    """The scores of a run's answers, each of which is scored once."""
+
+    def __init__(self, suite: Suite, *, stage: str, embed: Callable[[], Embedder]) -> None:
+        self._suite, self._stage, self._embed = suite, stage, embed
+        self._known: dict[tuple[str, Arm, int], list[Score]] = {}
+
+    def of(self, prompts: Sequence[Prompt], responses: Sequence[Response]) -> tuple[Score, ...]:
+        """Scores in the order of the responses, the same whether some were asked for before or not.
+
+        Recorded scores are not kept: whether they count depends on every
+        response there is.
+        """
+        if any(response.scores for response in responses):
+            return self._score(prompts, responses)
+        fresh = [response for response in responses if _key(response) not in self._known]
+        if fresh:
+            self._known.update((_key(response), []) for response in fresh)
+            for made in self._score(prompts, fresh):
+                self._known[_key(made)].append(made)
+        return tuple(made for response in responses for made in self._known[_key(response)])
+
+    def _score(self, prompts: Sequence[Prompt], responses: Sequence[Response]) -> tuple[Score, ...]:
+        return score_responses(prompts, responses, self._suite, stage=self._stage, embed=self._embed)
+
+
+def _key(record: Response | Score) -> tuple[str, Arm, int]:
+    return record.id, record.arm, record.repeat
 
 
 def score_responses(

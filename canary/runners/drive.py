@@ -26,14 +26,15 @@ class ArmLostError(Exception):
     """The process of an arm died under a request; a new one is in its place."""
 
 
-def drive(open_arm: Open, pipeline: Pipeline, pairs: Iterable[Pair], write: Write) -> None:
+def drive(open_arm: Open, pipeline: Pipeline, pairs: Iterable[Pair | None], write: Write) -> None:
     """Answers every pair; the contract is `protocols.Runner`."""
     source = iter(pairs)
-    warmup = list(itertools.islice(source, max(1, pipeline.warmup)))
+    ahead = list(itertools.islice(source, max(1, pipeline.warmup)))
+    warmup = [pair for pair in ahead if pair is not None]
     if not warmup:
         return
     try:
-        asyncio.run(_drive(open_arm, pipeline, warmup, itertools.chain(warmup, source), write))
+        asyncio.run(_drive(open_arm, pipeline, warmup, itertools.chain(ahead, source), write))
     except ExceptionGroup as group:
         raise _first(group) from None
 
@@ -48,7 +49,9 @@ async def ask(generate: Generate, request: Request) -> Response | None:
         return _errored(request, f"{type(error).__name__}: {error}")
 
 
-async def _drive(open_arm: Open, pipeline: Pipeline, warmup: list[Pair], source: Iterator[Pair], write: Write) -> None:
+async def _drive(
+    open_arm: Open, pipeline: Pipeline, warmup: list[Pair], source: Iterator[Pair | None], write: Write
+) -> None:
     releases: dict[Arm, Release] = {Arm.CANDIDATE: pipeline.candidate}
     if warmup[0].baseline is not None:
         releases[Arm.BASELINE] = pipeline.baseline
@@ -61,9 +64,24 @@ async def _drive(open_arm: Open, pipeline: Pipeline, warmup: list[Pair], source:
         arms = _Arms(releases, {arm: task.result() for arm, task in opening.items()}, asyncio.Lock())
         for pair in itertools.islice(itertools.cycle(warmup), pipeline.warmup):
             await arms.answer(pair)
-        async with asyncio.TaskGroup() as group:
-            for _ in range(pipeline.concurrency):
-                group.create_task(_work(arms, source, write))
+        for part in _parts(source):
+            async with asyncio.TaskGroup() as group:
+                for _ in range(pipeline.concurrency):
+                    group.create_task(_work(arms, part, write))
+
+
+def _parts(source: Iterator[Pair | None]) -> Iterator[Iterator[Pair]]:
+    """The pairs between pauses; the next part begins when the one before it is written."""
+    for first in source:
+        yield _until_pause(itertools.chain([first], source))
+
+
+def _until_pause(source: Iterator[Pair | None]) -> Iterator[Pair]:
+    """One part of the pairs; shared by workers, so none of them draws what follows the pause."""
+    for pair in source:
+        if pair is None:
+            return
+        yield pair
 
 
 async def _work(arms: _Arms, source: Iterator[Pair], write: Write) -> None:

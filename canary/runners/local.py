@@ -10,6 +10,6 @@ from canary.protocols import Answers, Pair
 from canary.runners.drive import drive
 
 
-def run(pipeline: Pipeline, pairs: Iterable[Pair], write: Callable[[Pair, Answers], None]) -> None:
+def run(pipeline: Pipeline, pairs: Iterable[Pair | None], write: Callable[[Pair, Answers], None]) -> None:
     """See `protocols.Runner`."""
     drive(open_engine, pipeline, pairs, write)

@@ -36,7 +36,7 @@ DEATHS = 32
 """An arm that dies more often than this stops the run."""
 
 
-def run(pipeline: Pipeline, pairs: Iterable[Pair], write: Callable[[Pair, Answers], None]) -> None:
+def run(pipeline: Pipeline, pairs: Iterable[Pair | None], write: Callable[[Pair, Answers], None]) -> None:
     """See `protocols.Runner`."""
     runner = pipeline.runner if isinstance(pipeline.runner, RayRunner) else RayRunner(type="ray")
     with _cluster(runner), _placed(runner) as group:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from canary.plan import Plan
 from canary.records import Comparison, Signal
@@ -10,12 +10,13 @@ from canary.signals.cost import cost_signals
 from canary.signals.drift import drift_signals
 from canary.signals.errors import error_signals
 from canary.signals.latency import latency_signals
+from canary.signals.levels import final_levels
 from canary.signals.noise import mind_noise
 from canary.signals.quality import floor_signals, quality_signals
-from canary.signals.reading import Reading
+from canary.signals.reading import Proof, Reading
 from canary.signals.status import settle
 
-__all__ = ["SIGNALS", "measure"]
+__all__ = ["SIGNALS", "measure", "read_all"]
 
 SIGNALS: dict[str, Callable[[Comparison, Plan], Iterator[Reading]]] = {
     "quality": quality_signals,
@@ -28,7 +29,17 @@ SIGNALS: dict[str, Callable[[Comparison, Plan], Iterator[Reading]]] = {
 """Kind of comparison to the signals read from it."""
 
 
-def measure(comparisons: Sequence[Comparison], plan: Plan) -> tuple[Signal, ...]:
-    """Every signal with its status, in the order of the comparisons."""
+def measure(
+    comparisons: Sequence[Comparison], plan: Plan, proofs: Mapping[str, Proof] | None = None
+) -> tuple[Signal, ...]:
+    """Every signal with its status, in the order of the comparisons.
+
+    `proofs` are what ended the run early, by the name of the signal.
+    """
+    return settle(read_all(comparisons, plan), plan.policy, final_levels(plan), proofs)
+
+
+def read_all(comparisons: Sequence[Comparison], plan: Plan) -> tuple[Reading, ...]:
+    """What every signal has measured, before the family of tests is known."""
     readings = [reading for comparison in comparisons for reading in SIGNALS[comparison.kind](comparison, plan)]
-    return settle(mind_noise(readings, plan), plan.policy)
+    return mind_noise(readings, plan)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from canary.plan import Plan
 from canary.records import Comparison
+from canary.signals.levels import final_levels
 from canary.signals.reading import Reading, dense, read
 from canary.signals.wording import Unit
 from canary.stats.cost import compare_ratio_of_means
@@ -21,7 +22,7 @@ def cost_signals(comparison: Comparison, plan: Plan) -> Iterator[Reading]:
             comparison.candidate,
             dense(comparison.clusters),
             max_ratio=rule.max_ratio,
-            alpha=plan.policy.alpha.promote,
+            alpha=final_levels(plan).promote,
         ),
         name=comparison.name,
         metric=comparison.metric,

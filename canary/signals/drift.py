@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from canary.plan import Plan
 from canary.records import Comparison, Measurement, Tier
+from canary.signals.levels import final_levels
 from canary.signals.reading import Reading, dense, read, seed_of
 from canary.signals.wording import Unit
 from canary.stats.drift import compare_perplexity
@@ -16,7 +17,7 @@ from canary.stats.results import Estimate, Finding, Test
 def drift_signals(comparison: Comparison, plan: Plan) -> Iterator[Reading]:
     """Perplexity as a ratio; embeddings as the distance that was tested at the edge."""
     measured = comparison.measured
-    rule, alpha = plan.policy.drift.perplexity, plan.policy.alpha.promote
+    rule, alpha = plan.policy.drift.perplexity, final_levels(plan).promote
     ratio = measured is None
     yield read(
         comparison,
@@ -37,7 +38,7 @@ def _perplexity(comparison: Comparison, plan: Plan) -> Finding:
         comparison.candidate,
         dense(comparison.clusters),
         max_ratio=plan.policy.drift.perplexity.max_ratio,
-        alpha=plan.policy.alpha.promote,
+        alpha=final_levels(plan).promote,
         seed=seed_of(plan, comparison.name),
     )
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from canary.plan import Plan
 from canary.policy import ErrorRule
 from canary.records import Comparison
+from canary.signals.levels import final_levels
 from canary.signals.reading import Reading, as_rate_of_harm, dense, read, seed_of
 from canary.signals.wording import Unit
 from canary.stats.results import Finding
@@ -38,7 +39,7 @@ def _test(comparison: Comparison, plan: Plan, margin: float) -> Finding:
             comparison.strata,
             comparison.weights,
             margin=margin,
-            alpha=plan.policy.alpha.promote,
+            alpha=final_levels(plan).promote,
             kind="binary" if comparison.repeat == 1 else "bounded",
             seed=seed_of(plan, comparison.name),
         )

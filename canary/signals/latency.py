@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from canary.plan import Plan
 from canary.policy import RatioRule, SlowRule
 from canary.records import Comparison
+from canary.signals.levels import final_levels
 from canary.signals.reading import Reading, as_rate_of_harm, dense, read, seed_of
 from canary.signals.wording import Unit
 from canary.stats.latency import Sample, choose_blocks, compare_quantile, compare_trimmed_mean, slow_share
@@ -70,7 +71,7 @@ def _test_slow(comparison: Comparison, plan: Plan, rule: SlowRule, name: str) ->
             comparison.strata,
             comparison.weights,
             margin=rule.max_increase,
-            alpha=plan.policy.alpha.promote,
+            alpha=final_levels(plan).promote,
             kind="binary",
             seed=seed_of(plan, name),
         )
@@ -112,7 +113,7 @@ def _test_trimmed(
         trim=TRIMS[metric],
         floor=rule.floor_s,
         max_ratio=rule.max_ratio,
-        alpha=plan.policy.alpha.promote,
+        alpha=final_levels(plan).promote,
         seed=seed_of(plan, f"{comparison.name}/{metric}"),
     )
 
@@ -125,7 +126,7 @@ def _test_quantile(
         _blocks(comparison, *samples, plan),
         q=QUANTILES[metric],
         max_ratio=rule.max_ratio,
-        alpha=plan.policy.alpha.promote,
+        alpha=final_levels(plan).promote,
         seed=seed_of(plan, f"{comparison.name}/{metric}"),
     )
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 from canary.calibration import Calibration, Noise
 from canary.plan import Plan
 from canary.records import POOLED, Decision, Tier
+from canary.signals.levels import final_levels
 from canary.signals.reading import Reading
 from canary.stats.noise import noise_margin, too_quiet
 from canary.stats.power import continuous_power, tango_power
@@ -32,7 +33,7 @@ def mind_noise(readings: Sequence[Reading], plan: Plan) -> tuple[Reading, ...]:
     if calibration.verdict is Decision.ROLLBACK:
         why = f"the bench is not stable: the baseline against itself was rolled back ({calibration.reason})"
         return tuple(_disbelieved(reading, why) for reading in readings)
-    return tuple(_noted(reading, calibration, plan.policy.alpha.promote) for reading in readings)
+    return tuple(_noted(reading, calibration, final_levels(plan).promote) for reading in readings)
 
 
 def _disbelieved(reading: Reading, why: str) -> Reading:

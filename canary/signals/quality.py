@@ -8,6 +8,7 @@ from typing import Literal
 
 from canary.plan import Plan
 from canary.records import MINIMUM_PAIRS, PASS, POOLED, Comparison, Scale, Tier
+from canary.signals.levels import final_levels
 from canary.signals.reading import Reading, dense, read, seed_of
 from canary.signals.wording import Unit
 from canary.stats.floor import check_floor
@@ -47,7 +48,7 @@ def floor_signals(comparison: Comparison, plan: Plan) -> Iterator[Reading]:
             comparison.candidate,
             dense(comparison.clusters),
             floor=floor,
-            alpha=plan.policy.alpha.promote,
+            alpha=final_levels(plan).promote,
             kind="unbounded" if comparison.scale is Scale.ORDINAL else _kind(comparison),
         ),
         name=comparison.name,
@@ -70,7 +71,7 @@ def _test(comparison: Comparison, plan: Plan, margin: float) -> Finding:
         comparison.strata if comparison.stratum == POOLED else 0 * comparison.strata,
         comparison.weights,
         margin=margin,
-        alpha=plan.policy.alpha.promote,
+        alpha=final_levels(plan).promote,
         kind=_kind(comparison),
         seed=seed_of(plan, comparison.name),
     )

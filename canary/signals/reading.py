@@ -10,9 +10,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from canary.plan import Plan
-from canary.records import MINIMUM_PAIRS, Comparison, Tier
+from canary.records import MINIMUM_PAIRS, Comparison, Status, Tier
 from canary.signals.wording import Unit
 from canary.stats.results import Finding
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proof:
+    """What an e-process has shown of one signal, at any moment one cares to look."""
+
+    status: Status
+    """FAIL for harm, PASS for being inside the margin."""
+    log_e: float
+    """Logarithm of the e-value, adjusted for the family where it shows harm."""
+    alpha: float
+    """The level it was held against: it is certain from 1/alpha."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,23 +3,38 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 
 from canary.policy import Alpha, Policy
 from canary.records import MINIMUM_PAIRS, Signal, Status, Tier
 from canary.signals.need import pairs_needed
-from canary.signals.reading import Reading
-from canary.signals.wording import MISSING, VALUE, Unit, bound_text, effect_text, p_value
+from canary.signals.reading import Proof, Reading
+from canary.signals.wording import MISSING, VALUE, Unit, bound_text, e_text, effect_text, p_value
 from canary.stats.multiplicity import critical_weights, holm, holm_weighted
 from canary.stats.results import Finding
 
+METHOD = "betting e-process, valid at every look"
+"""Stands in the method of a signal that was certain before the end."""
 
-def settle(readings: Sequence[Reading], policy: Policy) -> tuple[Signal, ...]:
-    """One signal per reading, harm corrected over the blocking family."""
+
+def settle(
+    readings: Sequence[Reading],
+    policy: Policy,
+    alpha: Alpha | None = None,
+    proofs: Mapping[str, Proof] | None = None,
+) -> tuple[Signal, ...]:
+    """One signal per reading, harm corrected over the blocking family.
+
+    `alpha` are the levels of the tests, the policy's where nothing was looked
+    at before; `proofs` are of the signals that ended the run early, by name.
+    """
+    levels, known = alpha or policy.alpha, proofs or {}
     family = [i for i, reading in enumerate(readings) if _in_family(reading)]
     adjusted = dict(zip(family, _adjust([readings[i] for i in family], policy), strict=True))
-    return tuple(_signal(reading, adjusted.get(i), policy) for i, reading in enumerate(readings))
+    return tuple(
+        _signal(reading, adjusted.get(i), policy, levels, known.get(reading.name)) for i, reading in enumerate(readings)
+    )
 
 
 def _adjust(family: Sequence[Reading], policy: Policy) -> list[float]:
@@ -42,10 +57,13 @@ def _in_family(reading: Reading) -> bool:
     )
 
 
-def _signal(reading: Reading, adjusted: float | None, policy: Policy) -> Signal:
+def _signal(reading: Reading, adjusted: float | None, policy: Policy, alpha: Alpha, proof: Proof | None) -> Signal:
+    proof = proof if reading.is_measured else None
+    if proof is not None and proof.status is Status.FAIL:
+        adjusted = min(1.0, math.exp(-proof.log_e))
     finding, harm = reading.finding, _harm(reading, adjusted)
-    status, reason = _answer(reading, harm, policy.alpha)
-    need = pairs_needed(reading, adjusted, policy.alpha) if status is Status.INCONCLUSIVE else None
+    status, reason = _answer(reading, harm, alpha) if proof is None else (proof.status, _proven(reading, proof))
+    need = pairs_needed(reading, adjusted, alpha) if status is Status.INCONCLUSIVE else None
     estimate = finding.estimate if finding else None
     return Signal(
         name=reading.name,
@@ -62,13 +80,13 @@ def _signal(reading: Reading, adjusted: float | None, policy: Policy) -> Signal:
         high=_finite(estimate.high) if estimate else None,
         margin=reading.margin or None,
         n=reading.n,
-        method=finding.method if finding else "none",
+        method="none" if finding is None else f"{METHOD}; {finding.method}" if proof else finding.method,
         p_harm=finding.harm.p if finding else None,
         p_harm_adjusted=adjusted,
         p_noninferior=finding.noninferior.p if finding else None,
         need=need,
         reason=reason + (f"; need >= {reading.n + need} pairs, have {reading.n}" if need else ""),
-        warnings=(*reading.warnings, *_tolerated(reading, status, harm, policy.alpha)),
+        warnings=(*reading.warnings, *_tolerated(reading, status, harm, alpha)),
         runbook=next((text for glob, text in policy.runbooks.items() if fnmatchcase(reading.name, glob)), None),
     )
 
@@ -98,6 +116,14 @@ def _harm(reading: Reading, adjusted: float | None) -> float:
         return adjusted
     counts = reading.finding is not None and reading.finding.can_reject and reading.tier is Tier.ADVISORY
     return reading.finding.harm.p if counts and reading.finding else 1.0
+
+
+def _proven(reading: Reading, proof: Proof) -> str:
+    """What an e-process was certain of, with its value and the bar it passed."""
+    bar = f"e-value {e_text(proof.log_e)} >= {1 / proof.alpha:g}"
+    if proof.status is Status.FAIL:
+        return f"{_change(reading)}: harm {bar}, and {_bound(reading)} not excluded"
+    return f"{_change(reading)}: {_bound(reading)} excluded, {bar}"
 
 
 def _status(reading: Reading, harm: float, alpha: Alpha) -> tuple[Status, str]:

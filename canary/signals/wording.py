@@ -10,6 +10,7 @@ MISSING = "evidence is missing"
 """How the reason of a signal begins that could not be measured in full."""
 
 _DIGITS = 3
+_LARGEST_LOG = 700.0
 
 
 class Unit(enum.Enum):
@@ -76,6 +77,11 @@ COUNTED = (Unit.SHARE, Unit.WON)
 def p_value(p: float) -> str:
     """Two figures, and never a bare zero."""
     return "p < 0.0001" if p < 1e-4 else f"p {p:.2g}"
+
+
+def e_text(log_e: float) -> str:
+    """An e-value from its logarithm, three figures, as large as numbers go."""
+    return significant(math.exp(min(log_e, _LARGEST_LOG)))
 
 
 def effect_text(effect: str, unit: Unit, value: float) -> str:

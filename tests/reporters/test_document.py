@@ -16,7 +16,7 @@ from canary.reporters.document import dump, render, to_document
 
 MakeVerdict = Callable[..., Verdict]
 
-FIELDS = "schema verdict reason stage baseline candidate alpha signals composites warnings record"
+FIELDS = "schema verdict reason stage baseline candidate alpha looks signals composites warnings record"
 SIGNAL = (
     "name kind stratum metric tier status baseline candidate effect estimate low high margin n method p_harm "
     "p_harm_adjusted p_noninferior need reason warnings runbook"

@@ -1,0 +1,80 @@
+"""The shell around the looks: answers are scored as they come in, in pauses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+
+from canary.assertions import load_plugins
+from canary.assertions.binding import bind
+from canary.looks.stop import Parts, decided
+from canary.looks.watch import Watch
+from canary.order import checkpoints
+from canary.records import Prompt, Response
+from canary.run.load import Loaded
+from canary.run.scoring import Scoring
+from canary.signals.wording import points
+from canary.stats.confidence_sequence import mean_sequence
+
+WAVES = 4
+"""Between two pauses every place in flight is filled at least so often: a pause waits for the slowest."""
+
+
+class Lookout:
+    """Looks at one run while it goes on.
+
+    What it concludes is concluded again by `evaluate`, from the evidence
+    alone; here it only ends the run. Raises UsageError where a case cannot be
+    scored, before anything is asked.
+    """
+
+    def __init__(self, loaded: Loaded, scoring: Scoring, say: Callable[[str], None]) -> None:
+        bind(loaded.golden.prompts, loaded.suite.assertions, load_plugins(loaded.suite.plugins), loaded.plan.stage)
+        self._loaded, self._scoring, self._say = loaded, scoring, say
+        self._watch, self._evidence = Watch(loaded.plan), Parts()
+        self._done: list[Prompt] = []
+        self._is_blind = False
+
+    def add(self, *answers: Response) -> None:
+        """Answers as they come in, whoever they belong to."""
+        self._evidence.add(answers)
+
+    def parts(self, order: Sequence[Prompt]) -> Iterator[Sequence[Prompt]]:
+        """The cases between two looks; fewer looks than there are checkpoints where many are in flight."""
+        pipeline = self._loaded.pipeline
+        least = max(WAVES * pipeline.concurrency, pipeline.warmup) // self._loaded.suite.repeat
+        start = 0
+        for end in checkpoints(len(order)):
+            if end - start >= least or end == len(order):
+                yield order[start:end]
+                start = end
+
+    def is_certain(self, cases: Sequence[Prompt]) -> bool:
+        """Whether the verdict is, these cases being answered.
+
+        Says where the run stands. False for ever once an answer is missing:
+        what is not known is not waited for, and not skipped either.
+        """
+        plan, total = self._loaded.plan, len(self._loaded.golden.prompts)
+        self._is_blind = self._is_blind or self._evidence.complete(cases, plan.suite.repeat) < len(cases)
+        if self._is_blind or len(self._done) + len(cases) == total:
+            return False
+        self._done += cases
+        self._evidence.add((), self._scoring.of(cases, self._evidence.of(cases).responses))
+        for end in checkpoints(total):
+            if self._watch.cases < end <= len(self._done):
+                self._watch.take(self._evidence.of(self._done[self._watch.cases : end]))
+                if decided(self._watch, self._evidence.of(self._done[:end]), plan):
+                    return True
+        self._say(f"{len(self._done)}/{total} cases: {self._standing()}")
+        return False
+
+    def _standing(self) -> str:
+        """The pooled difference so far with an interval that holds at every look; it decides nothing."""
+        lead, alpha = self._watch.pooled(), self._loaded.plan.policy.alpha.rollback
+        if not lead.size or not np.any(lead):
+            return "no difference so far"
+        found = mean_sequence(lead, alpha=alpha, t_opt=max(1, len(self._loaded.golden.prompts) / 2))
+        low, high = (points(max(-1.0, min(1.0, end))) for end in (found.low, found.high))
+        return f"{points(found.center)} points so far ({low} to {high} with {1 - alpha:.0%} confidence at every look)"
