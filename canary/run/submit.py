@@ -1,0 +1,151 @@
+"""A pipeline on a cluster that runs already, and its run directory brought back."""
+
+from __future__ import annotations
+
+import asyncio
+import shlex
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TextIO
+
+import canary
+from canary.config import load_pipeline
+from canary.document import display
+from canary.errors import ConfigError, EngineError, EvidenceError, MissingExtra
+from canary.plan import RayRunner
+from canary.run.again import judge_again
+from canary.run.load import resolve
+from canary.run.parcel import is_parcel, unpack
+from canary.run.recorded import Judged
+
+REMOTE_RUNS = "canary-runs"
+"""Folder of the job's working directory."""
+LEFT_OUT = [".git", ".venv*", "runs", "__pycache__", "*.pyc", ".mypy_cache", ".ruff_cache", ".pytest_cache"]
+"""Never part of what a job needs; `.gitignore` is minded too."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Returned:
+    """What a job brought back."""
+
+    job: str
+    run: Path | None
+    """None where the job ended before it had one."""
+    judged: Judged | None
+    """None where the run has no verdict."""
+    status: int
+    """The job's own exit status."""
+
+
+def submit(path: Path, *, address: str, stage: str, fail_on: str) -> str:
+    """Start a job that runs the pipeline; its id.
+
+    The current folder travels along, and so does this version of the package.
+    Everything the pipeline names is read and checked here first. Raises
+    UsageError for what is wrong with it, EngineError for the cluster.
+    """
+    inside = _inside(path)
+    pipeline = load_pipeline(path)
+    if not isinstance(pipeline.runner, RayRunner):
+        raise ConfigError(f"{display(path)}: 'runner' must be 'ray' to use a cluster (got {pipeline.runner.type!r})")
+    resolve(pipeline, path, stage=stage)
+    with _cluster(address) as client:
+        job: str = client.submit_job(
+            entrypoint=_entrypoint(inside, stage, fail_on),
+            runtime_env={
+                "working_dir": str(Path.cwd()),
+                "excludes": LEFT_OUT,
+                "py_modules": [str(Path(canary.__file__).parent)],
+            },
+            metadata={"pipeline": str(inside), "canary-gate": canary.__version__},
+        )
+        return job
+
+
+def follow(job: str, *, address: str, err: TextIO) -> None:
+    """Show the job's log until it ends."""
+    with _cluster(address) as client:
+        asyncio.run(_follow(client.tail_job_logs(job), err))
+
+
+def fetch(job: str, *, address: str, runs: Path) -> Returned:
+    """Bring the run of a job that has ended here, and judge its evidence again.
+
+    The verdict is computed here and must be the one the cluster wrote. Raises
+    EvidenceError while the job still runs.
+    """
+    with _cluster(address) as client:
+        info = client.get_job_info(job)
+        if not info.status.is_terminal():
+            raise EvidenceError(f"job {job} has not ended: it is {info.status}; fetch it later")
+        run = unpack(client.get_job_logs(job).splitlines(), runs)
+    status = info.driver_exit_code if info.driver_exit_code is not None else 4
+    judged = judge_again(run) if run is not None and (run / "manifest.json").is_file() else None
+    return Returned(job=job, run=run, judged=judged, status=status)
+
+
+def _inside(path: Path) -> Path:
+    """The pipeline as the job finds it."""
+    try:
+        return path.resolve().relative_to(Path.cwd().resolve())
+    except ValueError:
+        raise ConfigError(
+            f"{display(path)} must lie in the current folder, which is what travels to the cluster"
+        ) from None
+
+
+def _entrypoint(pipeline: Path, stage: str, fail_on: str) -> str:
+    """Runs, then sends home whatever there is; the exit status is the run's."""
+    run = [
+        "python",
+        "-m",
+        "canary",
+        "run",
+        str(pipeline),
+        "--runs",
+        REMOTE_RUNS,
+        "--stage",
+        stage,
+        "--fail-on",
+        fail_on,
+    ]
+    send = ["python", "-m", "canary.run.parcel", REMOTE_RUNS]
+    return f"mkdir -p {REMOTE_RUNS}; {shlex.join(run)}; status=$?; {shlex.join(send)}; exit $status"
+
+
+@contextmanager
+def _cluster(address: str) -> Iterator[Any]:
+    """A client of the cluster's job interface; what goes wrong with it is EngineError."""
+    try:
+        import ray
+        from ray.job_submission import JobSubmissionClient
+    except ModuleNotFoundError as error:
+        raise MissingExtra("'canary submit'", "ray") from error
+    try:
+        client = JobSubmissionClient(address)
+        _require_same_ray(ray.__version__, client, address)
+        yield client
+    except (ConnectionError, RuntimeError, OSError, ValueError, ray.exceptions.RayError) as error:
+        first = str(error).strip().partition("\n")[0] or type(error).__name__
+        raise EngineError(f"the cluster at {address} does not answer as it should: {first}") from error
+
+
+def _require_same_ray(here: str, client: Any, address: str) -> None:
+    """Raise EngineError for a cluster of another Ray: its actors could not be spoken to."""
+    there = str(getattr(client, "_server_ray_version", here))  # Ray shows it to nobody else
+    if there.split(".")[:2] != here.split(".")[:2]:
+        raise EngineError(f"the cluster at {address} runs Ray {there}, here is Ray {here}: install the same version")
+
+
+async def _follow(log: AsyncIterator[str], err: TextIO) -> None:
+    """Lines for people; pieces of the log need not end with a line."""
+    rest = ""
+    async for piece in log:
+        *lines, rest = (rest + piece).split("\n")
+        for line in lines:
+            if not is_parcel(line):
+                print(line, file=err, flush=True)
+    if rest and not is_parcel(rest):
+        print(rest, file=err, flush=True)

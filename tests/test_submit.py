@@ -1,0 +1,202 @@
+"""A pipeline on a cluster that was started apart, and what comes back."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from canary.errors import EvidenceError
+from canary.evidence import verify
+from canary.run.parcel import pack, unpack
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
+
+ROOT = Path(__file__).resolve().parents[1]
+Canary = Callable[..., Any]
+RECORDED = (ROOT / "pipelines" / "recorded.yaml").read_text().replace("runner: local", "runner: ray")
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports nobody listens on."""
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [each.getsockname()[1] for each in sockets]
+    for each in sockets:
+        each.close()
+    return ports
+
+
+@pytest.fixture(scope="module")
+def head(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a head node in processes of its own."""
+    pytest.importorskip("ray")
+    port, dashboard = free_ports(2)
+    folder = tmp_path_factory.mktemp("ray")
+    binaries = Path(sys.executable).parent
+    command = [
+        str(binaries / "ray"), "start", "--head", "--block", "--num-cpus=2",
+        "--disable-usage-stats", f"--port={port}", f"--dashboard-port={dashboard}",
+        "--object-store-memory=100000000", f"--temp-dir={folder}",
+    ]  # fmt: skip
+    environment = os.environ | {
+        "RAY_DISABLE_MEMORY_MONITOR": "1",
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+    }
+    with (folder / "out").open("wb") as out:
+        node = subprocess.Popen(command, stdout=out, stderr=out, env=environment, start_new_session=True)
+    try:
+        address = f"http://127.0.0.1:{dashboard}"
+        for _ in range(120):
+            if listens(dashboard):
+                break
+            assert node.poll() is None, (folder / "out").read_text()
+            subprocess.run(["sleep", "0.5"], check=True)
+        yield address
+    finally:
+        node.terminate()
+        node.wait(30)
+
+
+def listens(port: int) -> bool:
+    """Whether somebody answers on this machine's port."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+@pytest.fixture
+def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The shipped recorded pipeline, on Ray, in a folder of its own."""
+    for folder in ("evals", "golden_sets"):
+        shutil.copytree(ROOT / folder, tmp_path / folder)
+    (tmp_path / "pipelines").mkdir()
+    shutil.copytree(ROOT / "pipelines" / "recorded", tmp_path / "pipelines" / "recorded")
+    (tmp_path / "pipelines" / "p.yaml").write_text(RECORDED)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.slow
+def test_a_submitted_run_comes_back_as_if_it_had_been_here(canary: Canary, workspace: Path, head: str) -> None:
+    """Exit status, verdict and a sealed run directory; what the cluster logs is shown, the parcel is not."""
+    here = canary("run", "pipelines/p.yaml", "--runs", "here", "--json")
+
+    there = canary("submit", "pipelines/p.yaml", "--address", head, "--json")
+
+    assert there.status == here.status, there.err
+    assert there.verdict == here.verdict
+    assert "@canary-run" not in there.err
+    assert "run: canary-runs/" in there.err  # what the job itself said
+    (run,) = (workspace / "runs").iterdir()
+    assert verify(run) == []
+
+
+@pytest.mark.slow
+def test_a_run_may_be_fetched_later_and_once(canary: Canary, workspace: Path, head: str) -> None:
+    """`--no-wait` prints the id; a second copy of a run does not overwrite the first."""
+    submitted = canary("submit", "pipelines/p.yaml", "--address", head, "--no-wait")
+    job = submitted.out.strip()
+
+    running = canary("fetch", job, "--address", head)
+    for _ in range(240):
+        fetched = canary("fetch", job, "--address", head, "--json")
+        if "has not ended" not in fetched.err:
+            break
+        subprocess.run(["sleep", "0.5"], check=True)
+    again = canary("fetch", job, "--address", head)
+
+    assert submitted.status == 0
+    assert (running.status, "has not ended" in running.err) == (2, True)
+    assert fetched.verdict["verdict"] in {"promote", "hold", "rollback"}
+    assert (again.status, "is there already" in again.err) == (2, True)
+    assert [path.name for path in workspace.iterdir()].count("runs") == 1
+
+
+@pytest.mark.slow
+def test_a_job_that_breaks_says_so(canary: Canary, workspace: Path, head: str) -> None:
+    """A run that cannot come up on the cluster ends as it would here, with its reason shown."""
+    pipeline = workspace / "pipelines" / "p.yaml"
+    pipeline.write_text(RECORDED.replace("runner: ray", "runner: {type: ray, cpus_per_arm: 64}"))
+
+    ran = canary("submit", "pipelines/p.yaml", "--address", head)
+
+    assert ran.status == 4
+    assert "found no room for two arms" in ran.err
+    assert "ended without a verdict (exit 4)" in ran.err
+
+
+def test_a_cluster_that_is_not_there(canary: Canary, workspace: Path) -> None:
+    """One sentence with the address, exit 4."""
+    pytest.importorskip("ray")
+
+    ran = canary("submit", "pipelines/p.yaml", "--address", "http://127.0.0.1:9")
+
+    assert ran.status == 4
+    assert ran.err.count("\n") == 1
+    assert "the cluster at http://127.0.0.1:9 does not answer" in ran.err
+
+
+@pytest.mark.parametrize(
+    ("pipeline", "text", "words"),
+    [
+        ("pipelines/p.yaml", RECORDED.replace("runner: ray", "runner: local"), "'runner' must be 'ray'"),
+        ("../p.yaml", RECORDED, "must lie in the current folder"),
+        ("pipelines/p.yaml", RECORDED.replace("suite: ..", "suite: nowhere"), "p.yaml:"),
+    ],
+)
+def test_mistakes_are_found_before_anything_is_sent(
+    canary: Canary, workspace: Path, pipeline: str, text: str, words: str
+) -> None:
+    """What is wrong with the pipeline is said here, not on the cluster."""
+    (workspace / pipeline).write_text(text)
+
+    ran = canary("submit", pipeline, "--address", "http://127.0.0.1:9")
+
+    assert ran.status == 2
+    assert words in ran.err
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    """Some files of a run."""
+    folder = tmp_path / "20260101T000000Z-abc"
+    folder.mkdir()
+    (folder / "responses.jsonl").write_bytes(os.urandom(200_000))
+    (folder / "verdict.json").write_text(json.dumps({"verdict": "hold"}))
+    return folder
+
+
+def test_a_parcel_is_the_run(run: Path, tmp_path: Path) -> None:
+    """Every byte comes back, from among the lines of a log."""
+    lines = ["before", *pack(run), "after"]
+    back = unpack(lines, tmp_path / "back")
+
+    assert back is not None
+    assert len(lines) > 4
+    assert {path.name: path.read_bytes() for path in back.iterdir()} == {
+        path.name: path.read_bytes() for path in run.iterdir()
+    }
+    assert unpack(["no run here"], tmp_path / "back") is None
+
+
+@pytest.mark.parametrize("damage", ["lost", "changed", "cut", "two"])
+def test_a_damaged_parcel_is_refused(run: Path, tmp_path: Path, damage: str) -> None:
+    """A log that lost, changed or cut a line, or carries two runs, is no evidence."""
+    lines = list(pack(run))
+    spoilt = {
+        "lost": lines[:1] + lines[2:],
+        "changed": [lines[0][:-9] + "AAAAAAAA", *lines[1:]],
+        "cut": [*lines[:-1], lines[-1][:60]],
+        "two": [*lines, *(line.replace("abc", "xyz") for line in lines)],
+    }[damage]
+
+    with pytest.raises(EvidenceError, match="a run that is not whole"):
+        unpack(spoilt, tmp_path / "back")
+    assert not (tmp_path / "back").exists()
