@@ -67,6 +67,11 @@ class RunDirectory:
         return self.path / TELEMETRY
 
     @property
+    def judgements(self) -> Path:
+        """What a judge said; absent where none was asked."""
+        return self.path / "judgements.jsonl"
+
+    @property
     def verdict(self) -> Path:
         """The verdict document."""
         return self.path / "verdict.json"

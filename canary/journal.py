@@ -130,7 +130,7 @@ def _recover(path: Path) -> tuple[set[Key], tuple[str, ...]]:
     """The completed pairs, after the file was freed of what a crash left."""
     if not path.exists():
         return set(), ()
-    warnings = _cut_torn_line(path)
+    warnings = cut_torn_line(path)
     arms: dict[Key, set[Arm]] = {}
     doubled: Counter[tuple[Arm, Key]] = Counter()
     for response in _responses(path):
@@ -149,7 +149,8 @@ def _recover(path: Path) -> tuple[set[Key], tuple[str, ...]]:
     return arms.keys() - cut, warnings
 
 
-def _cut_torn_line(path: Path) -> tuple[str, ...]:
+def cut_torn_line(path: Path) -> tuple[str, ...]:
+    """Takes back a line that a crash cut in two; says so."""
     with path.open("r+b") as file:
         size = end = file.seek(0, os.SEEK_END)
         while end > 0:

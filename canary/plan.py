@@ -230,7 +230,7 @@ class Judge(Written):
 
     @model_validator(mode="after")
     def _is_whole(self) -> Judge:
-        if "prompt" in self.release.model_fields_set:
+        if self.release.prompt != LiveRelease.model_fields["prompt"].default:
             raise ValueError("'judge.release.prompt' must be left out: the words that a judge reads are ours")
         if self.max_usd is not None and self.release.price is None:
             raise ValueError("'judge.max_usd' needs 'judge.release.price': nothing else says what a token costs")

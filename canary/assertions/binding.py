@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeGuard
@@ -10,7 +10,7 @@ from typing import Any, TypeGuard
 from canary.assertions.attempt import attempt
 from canary.assertions.lift import Referenced
 from canary.assertions.negation import Negated
-from canary.assertions.spec import is_structural, parse
+from canary.assertions.spec import asks_judge, is_structural, parse
 from canary.errors import ConfigError, GoldenSetError, UsageError
 from canary.protocols import Assertion
 from canary.records import Prompt, Scale
@@ -22,7 +22,7 @@ BY_EXPECTED: Mapping[str, Any] = {"type": "equals", "value": "{{expected}}", "me
 """How a case without any assertion is graded."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Bound:
     """One case's assertions, and which of them make up each metric."""
 
@@ -30,12 +30,22 @@ class Bound:
     metrics: Mapping[str, tuple[Scale, tuple[int, ...]]]
     templated: tuple[Referenced, ...]
     """Those whose reference must be filled from the case."""
+    judged: frozenset[int]
+    """Places of those that a judge decides."""
+    by_judge_alone: bool
+    """Whether nothing else grades the case, drawn for judging or not."""
 
 
 def bind(
-    prompts: Sequence[Prompt], default_specs: Sequence[Mapping[str, Any]], plugins: Mapping[str, type], stage: str
+    prompts: Sequence[Prompt],
+    default_specs: Sequence[Mapping[str, Any]],
+    plugins: Mapping[str, type],
+    stage: str,
+    judged: Container[str] | None = None,
 ) -> dict[str, Bound]:
     """The assertions of each case, by its id; equal specs are one assertion.
+
+    `judged` are the cases that a judge is asked about; None is all of them.
 
     Raises, with every problem at once: ConfigError for the defaults and for a
     metric of two scales, GoldenSetError for a case's own specs, for a template
@@ -45,7 +55,9 @@ def bind(
     defaults = binder.read(default_specs, "")
     if binder.problems:
         raise ConfigError(binder.problems)
-    bound = {prompt.id: binder.bind(prompt, defaults) for prompt in prompts}
+    bound = {
+        prompt.id: binder.bind(prompt, defaults, judged=judged is None or prompt.id in judged) for prompt in prompts
+    }
     if binder.problems:
         raise GoldenSetError(binder.problems)
     _require_one_scale(binder.combinations())
@@ -60,7 +72,7 @@ class _Binder:
         self._plugins = plugins
         self._stage = stage
         self._parsed: dict[str, Assertion] = {}
-        self._bound: dict[tuple[str, ...], Bound] = {}
+        self._bound: dict[tuple[bool, tuple[str, ...]], Bound] = {}
 
     def read(self, specs: Sequence[Mapping[str, Any]], owner: str) -> tuple[str, ...]:
         """The specs' keys, parsed; what is wrong with them goes to `problems`."""
@@ -70,7 +82,7 @@ class _Binder:
                 self._parse(key, specs[index], f"assert[{index}]", owner)
         return keys
 
-    def bind(self, prompt: Prompt, defaults: tuple[str, ...]) -> Bound:
+    def bind(self, prompt: Prompt, defaults: tuple[str, ...], *, judged: bool) -> Bound:
         """What grades the case: defaults, its own, or equality with `expected`."""
         owner = f"case {prompt.id!r}: "
         keys = tuple(dict.fromkeys(defaults + self.read(prompt.asserts, owner)))
@@ -78,10 +90,10 @@ class _Binder:
             self.problems.append(f"{owner}nothing grades it: it has neither assertions nor 'expected'")
         elif not keys:
             keys = self.read([BY_EXPECTED], owner)
-        if keys not in self._bound:
-            self._bound[keys] = self._combined(keys)
-        self._require_filled(prompt, self._bound[keys], owner)
-        return self._bound[keys]
+        if (judged, keys) not in self._bound:
+            self._bound[judged, keys] = self._combined(keys, judged=judged)
+        self._require_filled(prompt, self._bound[judged, keys], owner)
+        return self._bound[judged, keys]
 
     def combinations(self) -> Iterable[Bound]:
         """Every distinct set of assertions that some case has."""
@@ -93,14 +105,23 @@ class _Binder:
         except UsageError as error:
             self.problems.extend(owner + problem for problem in error.problems)
 
-    def _combined(self, keys: tuple[str, ...]) -> Bound:
-        known = [self._parsed[key] for key in keys if key in self._parsed]
-        used = tuple(item for item in known if self._stage != BUILD or is_structural(item))
+    def _combined(self, keys: tuple[str, ...], *, judged: bool) -> Bound:
+        applied = [item for key in keys if (item := self._parsed.get(key)) is not None and self._applies(item)]
+        used = tuple(item for item in applied if judged or not asks_judge(item))
         places: dict[str, list[int]] = {}
         for place, assertion in enumerate(used):
             places.setdefault(assertion.metric, []).append(place)
         metrics = {metric: (used[found[0]].scale, tuple(found)) for metric, found in places.items()}
-        return Bound(used, metrics, tuple(filter(_is_templated, map(_positive, used))))
+        return Bound(
+            assertions=used,
+            metrics=metrics,
+            templated=tuple(filter(_is_templated, map(_positive, used))),
+            judged=frozenset(place for place, item in enumerate(used) if asks_judge(item)),
+            by_judge_alone=bool(applied) and all(map(asks_judge, applied)),
+        )
+
+    def _applies(self, assertion: Assertion) -> bool:
+        return self._stage != BUILD or is_structural(assertion)
 
     def _require_filled(self, prompt: Prompt, bound: Bound, owner: str) -> None:
         for assertion in bound.templated:

@@ -37,6 +37,7 @@ class Judged(Referenced):
     """Asks for one verdict on one answer; a blank answer is asked about too."""
 
     structural: ClassVar[bool] = False
+    asks_judge: ClassVar[bool] = True
     scale: ClassVar[Scale] = Scale.PASS_FAIL
     verdicts: ClassVar[tuple[str, ...]] = YES_NO
     shape: ClassVar[Any] = staticmethod(as_text)

@@ -9,18 +9,20 @@
 - Several assertions of one metric on a case are one score: the mean, or for
   yes and no the conjunction; it abstains if one of them does.
 - Metric `pass`: 1 if all of a case's assertions passed, 0 if one failed, else
-  an abstention.
+  an abstention. What a judge decides is no part of it: a judge answers for
+  itself, under its own metric. A case that a judge alone grades abstains.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from statistics import fmean
 from typing import Any
 
+from canary.assertions.asking import judge_once
 from canary.assertions.attempt import abstain, attempt
 from canary.assertions.binding import Bound, bind
 from canary.assertions.embedding import AskOnce
@@ -48,14 +50,17 @@ def score(
     tools: Tools,
     plugins: Mapping[str, type],
     stage: str = "staging",
+    judged: Container[str] | None = None,
 ) -> list[Score]:
     """Each metric of each response, `pass` last, in the order of the responses.
+
+    `judged` are the cases that a judge is asked about; None is all of them.
 
     Stage `build` applies structural assertions only; a case that has none gets
     no score there. Every response answers one of the prompts. Raises ConfigError
     and GoldenSetError as `bind` does.
     """
-    bound = bind(prompts, default_specs, plugins, stage)
+    bound = bind(prompts, default_specs, plugins, stage, judged)
     cases = {prompt.id: prompt for prompt in prompts}
     grades = _graded([(cases[response.id], response) for response in responses], bound, tools)
     return [
@@ -92,6 +97,7 @@ def _graded(pairs: Sequence[tuple[Prompt, Response]], bound: Mapping[str, Bound]
 
 
 _UNKNOWN = abstain("not graded")
+_ALONE = abstain("only a judge grades it: have the policy name the judge's metric, or add an assertion that needs none")
 
 
 def _lost(failure: Failure) -> Grade:
@@ -99,8 +105,9 @@ def _lost(failure: Failure) -> Grade:
 
 
 def _run(jobs: Sequence[_Job], tools: Tools) -> None:
-    once = AskOnce(tools.embed, [(job.assertion, job.pairs) for job in jobs])
-    shared = replace(tools, embed=lambda: once)
+    work = [(job.assertion, job.pairs) for job in jobs]
+    once = AskOnce(tools.embed, work)
+    shared = replace(tools, embed=lambda: once, judge=judge_once(tools.judge, work))
     for job in jobs:
         scale = job.assertion.scale
         for (own, index), grade in zip(job.places, _ask(job, shared), strict=True):
@@ -148,14 +155,17 @@ def _problem(grade: Grade, scale: Scale) -> str | None:
 
 
 def _scores(response: Response, bound: Bound, grades: Sequence[Grade]) -> Iterator[Score]:
-    if not grades:
+    if not grades and not bound.by_judge_alone:
         if response.error is not None:  # an error is no pass, whatever the case asserts
             yield _score(response, PASS, Scale.PASS_FAIL, _lost(response.error))
         return
     for metric, (scale, places) in bound.metrics.items():
         grade = grades[places[0]] if len(places) == 1 else _merged([grades[place] for place in places], scale)
         yield _score(response, metric, scale, grade)
-    yield _score(response, PASS, Scale.PASS_FAIL, _conjunction(bound, grades))
+    if bound.by_judge_alone:
+        yield _score(response, PASS, Scale.PASS_FAIL, _ALONE)
+    else:
+        yield _score(response, PASS, Scale.PASS_FAIL, _conjunction(bound, grades))
 
 
 def _score(response: Response, metric: str, scale: Scale, grade: Grade) -> Score:
@@ -182,14 +192,16 @@ def _merged(grades: Sequence[Grade], scale: Scale) -> Grade:
 
 
 def _conjunction(bound: Bound, grades: Sequence[Grade]) -> Grade:
-    """The case as a whole; a fail outweighs an abstention."""
-    failed = [index for index, grade in enumerate(grades) if grade.passed is False]
+    """The case as a whole, judges aside; a fail outweighs an abstention."""
+    counted = {index: grade for index, grade in enumerate(grades) if index not in bound.judged}
+    failed = [index for index, grade in counted.items() if grade.passed is False]
     if failed:
         return Grade(value=0.0, passed=False, reason=_named(bound, grades, failed))
-    unknown = [index for index, grade in enumerate(grades) if grade.passed is None]
+    unknown = [index for index, grade in counted.items() if grade.passed is None]
     if unknown:
         return abstain(_named(bound, grades, unknown))
-    return Grade(value=1.0, passed=True, reason=f"passes all {len(grades)}" if len(grades) > 1 else grades[0].reason)
+    (only, *more) = counted.values()
+    return Grade(value=1.0, passed=True, reason=f"passes all {len(counted)}" if more else only.reason)
 
 
 def _named(bound: Bound, grades: Sequence[Grade], places: Sequence[int]) -> str:

@@ -55,6 +55,12 @@ def is_structural(assertion: Assertion) -> bool:
     return getattr(type(positive), "structural", False) is True
 
 
+def asks_judge(assertion: Assertion) -> bool:
+    """Whether a judge decides it."""
+    positive = assertion.positive if isinstance(assertion, Negated) else assertion
+    return getattr(type(positive), "asks_judge", False) is True
+
+
 def _unknown_type(name: Any, table: Mapping[str, type], where: str) -> str:
     valid = f"(valid: {', '.join(table)}, each also with {NOT!r} before it)"
     if name is None:

@@ -40,5 +40,6 @@ def _compare(arguments: argparse.Namespace, out: TextIO, err: TextIO) -> int:
         policy=arguments.policy,
         suite=arguments.suite,
         calibration=arguments.calibration,
+        err=err,
     )
     return report(judged, arguments, out, err)

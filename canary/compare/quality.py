@@ -8,10 +8,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from canary.compare.judged import left_to_judges
 from canary.compare.table import Table, absences, slug
 from canary.plan import Plan
 from canary.policy import QualityRule
-from canary.records import POOLED, Arm, Comparison, Scale, Score
+from canary.records import PASS, POOLED, Arm, Comparison, Scale, Score
 
 LOOSEST_LAST = (Scale.PASS_FAIL, Scale.BOUNDED, Scale.ORDINAL, Scale.UNBOUNDED)
 
@@ -87,7 +88,18 @@ def columns_of(table: Table, scores: Sequence[Score], plan: Plan) -> dict[str, C
     for metric, rule in plan.policy.quality.metrics.items():
         if rule.scale is not None and metric in columns:
             columns[metric].scale = rule.scale
+    if plan.judges and PASS in columns:
+        _leave_to_judges(table, columns, plan)
     return columns
+
+
+def _leave_to_judges(table: Table, columns: dict[str, Column], plan: Plan) -> None:
+    left, column = left_to_judges(table, plan), columns[PASS]
+    column.asked &= ~left
+    for values in column.values.values():
+        values[np.repeat(left, table.repeat)] = np.nan
+    if not column.asked.any():
+        del columns[PASS]
 
 
 def _empty(table: Table, scale: Scale) -> Column:

@@ -26,11 +26,15 @@ from canary.journal import Journal, Key
 from canary.looks.stop import has_looks
 from canary.order import visiting_order
 from canary.plan import Plan
-from canary.protocols import Answers, Pair, Runner
+from canary.protocols import Answers, Pair, Runner, no_judge
+from canary.protocols import Judge as AskJudge
 from canary.records import Arm, Prompt, Response
 from canary.reporters import publish_all
 from canary.reporters.sheet import saving
 from canary.run.drift import Kept, measure_drift
+from canary.run.judge import Bench
+from canary.run.judged import judged_cases
+from canary.run.judgements import CACHE, Judgements
 from canary.run.load import Loaded, load
 from canary.run.lookout import Lookout
 from canary.run.progress import Progress
@@ -89,7 +93,13 @@ def _finish(run: RunDirectory, loaded: Loaded, err: TextIO) -> Finished:
         for warning in journal.warnings:
             print(f"canary: {warning}", file=err)
         kept = Kept()
-        scoring = Scoring(loaded.suite, stage=loaded.plan.stage, embed=kept.open)
+        scoring = Scoring(
+            loaded.suite,
+            stage=loaded.plan.stage,
+            embed=kept.open,
+            judge=_judge(run, loaded, err),
+            judged=judged_cases(loaded.suite, loaded.golden, loaded.plan.seed),
+        )
         _answer(journal, loaded, scoring, err)
     responses = read_records(Response, run.responses)
     require_known(responses, loaded.golden)
@@ -109,6 +119,14 @@ def _finish(run: RunDirectory, loaded: Loaded, err: TextIO) -> Finished:
     for sentence in publish_all(loaded.pipeline.reporters, run.path, judged.verdict, evidence, loaded.plan):
         print(f"canary: {sentence}", file=err)
     return Finished(path=run.path, judged=judged, seal=sealed)
+
+
+def _judge(run: RunDirectory, loaded: Loaded, err: TextIO) -> AskJudge:
+    """The suite's judge, who remembers what was said in this run and in others beside it."""
+    if loaded.suite.judge is None:
+        return no_judge
+    judgements = Judgements.open(run.judgements, run.path.parent / CACHE)
+    return Bench(loaded.suite.judge, judgements, err)
 
 
 def _require_recorded(plan: Plan, digests: Mapping[str, str]) -> None:

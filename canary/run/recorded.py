@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TextIO
 
 from canary.codec import evidence_digests
 from canary.config import load_calibration, load_policy, load_suite
@@ -15,9 +17,12 @@ from canary.evaluate import evaluate
 from canary.golden import GoldenSet, load_golden_sets
 from canary.plan import MOST_REPEATS, Plan, ReleasePlan, Suite, digest_of
 from canary.policy import Policy
-from canary.records import Arm, Evidence, Prompt, Response, Verdict
+from canary.protocols import no_judge
+from canary.records import Arm, Evidence, Prompt, Response, Score, Verdict
 from canary.run.drift import Kept, measure_drift
-from canary.run.judged import judges_of
+from canary.run.judge import Bench
+from canary.run.judged import judged_cases, judges_of
+from canary.run.judgements import Judgements
 from canary.run.resolve import make_plan, with_noise
 from canary.run.scoring import score_responses
 
@@ -29,6 +34,8 @@ class Judged:
     verdict: Verdict
     evidence: Evidence
     plan: Plan
+    judgements: Judgements | None = None
+    """What a judge said, where it is not in the run's directory already."""
 
 
 def compare_files(
@@ -39,6 +46,7 @@ def compare_files(
     policy: Path | None = None,
     suite: Path | None = None,
     calibration: Path | None = None,
+    err: TextIO | None = None,
 ) -> Judged:
     """The verdict on two files of recorded outputs.
 
@@ -55,7 +63,8 @@ def compare_files(
     carried = any(response.scores for response in responses)
     judges = {} if carried else judges_of(asked, cases, cases, stage="compare", seed=0)
     kept = Kept()
-    scores = score_responses(cases.prompts, responses, asked, stage="compare", embed=kept.open)
+    judgements = Judgements.open(None, None)
+    scores = _scored(cases, responses, asked, kept, judgements, err or sys.stderr)
     digests = evidence_digests(Evidence(prompts=(), responses=responses, scores=()))
     plan = make_plan(
         stage="compare",
@@ -69,7 +78,22 @@ def compare_files(
         plan = with_noise(plan, load_calibration(calibration), display(calibration))
     drift = tuple(measure_drift(kept, responses, plan))
     evidence = Evidence(prompts=cases.prompts, responses=responses, scores=scores, telemetry=drift)
-    return Judged(verdict=evaluate(evidence, plan), evidence=evidence, plan=plan)
+    verdict = evaluate(evidence, plan)
+    return Judged(verdict=verdict, evidence=evidence, plan=plan, judgements=judgements if judgements.known else None)
+
+
+def _scored(
+    cases: GoldenSet, responses: Sequence[Response], suite: Suite, kept: Kept, judgements: Judgements, err: TextIO
+) -> tuple[Score, ...]:
+    return score_responses(
+        cases.prompts,
+        responses,
+        suite,
+        stage="compare",
+        embed=kept.open,
+        judge=no_judge if suite.judge is None else Bench(suite.judge, judgements, err),
+        judged=judged_cases(suite, cases, 0),
+    )
 
 
 def _suite(path: Path | None, golden: Path | None, responses: Sequence[Response]) -> Suite:

@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 
 from canary.assertions import load_plugins
 from canary.assertions.recorded import recorded_scores
 from canary.assertions.scoring import score
 from canary.models import open_embedder
 from canary.plan import Suite
-from canary.protocols import Embedder, Tools
+from canary.protocols import Embedder, Judge, Tools, no_judge
 from canary.records import Arm, Prompt, Response, Score
 
 
 class Scoring:
     """The scores of a run's answers, each of which is scored once."""
 
-    def __init__(self, suite: Suite, *, stage: str, embed: Callable[[], Embedder]) -> None:
-        self._suite, self._stage, self._embed = suite, stage, embed
+    def __init__(
+        self,
+        suite: Suite,
+        *,
+        stage: str,
+        embed: Callable[[], Embedder],
+        judge: Judge = no_judge,
+        judged: Container[str] | None = None,
+    ) -> None:
+        self._suite, self._stage, self._embed, self._judge, self._judged = suite, stage, embed, judge, judged
         self._known: dict[tuple[str, Arm, int], list[Score]] = {}
 
     def of(self, prompts: Sequence[Prompt], responses: Sequence[Response]) -> tuple[Score, ...]:
@@ -36,7 +44,15 @@ class Scoring:
         return tuple(made for response in responses for made in self._known[_key(response)])
 
     def _score(self, prompts: Sequence[Prompt], responses: Sequence[Response]) -> tuple[Score, ...]:
-        return score_responses(prompts, responses, self._suite, stage=self._stage, embed=self._embed)
+        return score_responses(
+            prompts,
+            responses,
+            self._suite,
+            stage=self._stage,
+            embed=self._embed,
+            judge=self._judge,
+            judged=self._judged,
+        )
 
 
 def _key(record: Response | Score) -> tuple[str, Arm, int]:
@@ -50,10 +66,15 @@ def score_responses(
     *,
     stage: str,
     embed: Callable[[], Embedder] = open_embedder,
+    judge: Judge = no_judge,
+    judged: Container[str] | None = None,
 ) -> tuple[Score, ...]:
-    """Recorded scores as soon as any response carries them, else assertions."""
+    """Recorded scores as soon as any response carries them, else assertions.
+
+    `judge` is asked about the cases in `judged`; None is all of them.
+    """
     if any(response.scores for response in responses):
         return tuple(recorded_scores(responses))
     plugins = load_plugins(suite.plugins)
-    tools = Tools(embed=embed)
-    return tuple(score(prompts, responses, suite.assertions, tools, plugins, stage))
+    tools = Tools(embed=embed, judge=judge)
+    return tuple(score(prompts, responses, suite.assertions, tools, plugins, stage, judged))

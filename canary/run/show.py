@@ -46,5 +46,7 @@ def keep(judged: Judged, path: Path) -> str:
     write_records(run.scores, judged.evidence.scores)
     if judged.evidence.telemetry:
         write_records(run.telemetry, judged.evidence.telemetry)
+    if judged.judgements is not None:
+        judged.judgements.write_to(run.judgements)
     write_reports(judged, run.path)
     return seal(run)

@@ -15,6 +15,7 @@ _QUIRKS = {
     "stream_options": re.compile(r"stream_options|include_usage"),
     "max_completion_tokens": re.compile(r"max_completion_tokens"),
     "seed": re.compile(r"\bseed\b"),
+    "response_format": re.compile(r"response_format|json_schema|structured|guided|grammar", re.IGNORECASE),
 }
 """What a server may reject that changes no answer: its field, and how its complaint is told."""
 
@@ -38,6 +39,9 @@ def write_body(release: OpenAIRelease, request: Request, quirks: Collection[str]
         document["stream_options"] = {"include_usage": True}
     if "seed" not in quirks and (sampling.temperature > 0 or sampling.seed is not None):
         document["seed"] = request.seed
+    if request.schema is not None and release.api == "chat" and "response_format" not in quirks:
+        named = {"name": "verdict", "strict": True, "schema": request.schema}
+        document["response_format"] = {"type": "json_schema", "json_schema": named}
     return json.dumps(document | release.extra_body).encode()
 
 

@@ -1,0 +1,295 @@
+"""A run whose answers are read by a judge, over real HTTP."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.judging.conftest import JudgeServer, Say, Workspace, answer_in, outside, verdict
+
+Start = Callable[[Say], JudgeServer]
+Make = Callable[[str], Workspace]
+DECIDES = "version: 1\nquality: {metrics: {polite: {tier: blocking}}}\n"
+
+
+def test_a_judged_metric_is_shown_and_does_not_decide(judge_server: Start, workspace: Make) -> None:
+    """Its judge is uncalibrated, which the signal says; `pass` rests on the other assertions."""
+    judge = judge_server(lambda _: verdict("no"))
+    made = workspace(judge.url)
+    made.write()
+
+    ran = made.run()
+
+    assert (ran.status, ran.verdict["verdict"]) == (0, "promote"), ran.err
+    shown = ran.signal("quality/all/polite")
+    assert shown["tier"] == "advisory"
+    assert any("judge" in warning for warning in shown["warnings"])
+    assert ran.signal("quality/all/pass")["baseline"] == 1.0
+    assert len(judge.asked) == 120, "equal answers of both arms are one question"
+    assert {score["value"] for score in made.last("scores.jsonl") if score["metric"] == "polite"} == {0.0}
+
+
+def test_what_the_judge_is_sent(judge_server: Start, workspace: Make) -> None:
+    """Temperature 0, a schema, and neither an arm's name nor the answer outside of its quotation."""
+    judge = judge_server(lambda _: verdict("yes"))
+    made = workspace(judge.url)
+    made.write(outputs=lambda arm, number: f"secret-{arm == 'candidate'}-{number}", own=lambda _: [])
+    made.run()
+
+    assert len(judge.asked) == 240
+    body = judge.asked[0]
+    assert body["temperature"] == 0
+    assert body["response_format"]["json_schema"]["schema"]["properties"]["verdict"]["enum"] == ["yes", "no"]
+    for asked in judge.asked:
+        said = outside(asked)
+        assert "secret" not in said
+        assert "is polite" in said
+        assert not any(name in json.dumps(asked["messages"]) for name in ("baseline", "candidate", "v1", "v2"))
+
+
+def test_a_judge_that_decides_uncalibrated_holds(judge_server: Start, workspace: Make) -> None:
+    """The policy lets it decide, nobody compared it with people: missing evidence."""
+    judge = judge_server(lambda _: verdict("yes"))
+    made = workspace(judge.url)
+    made.write(policy=DECIDES)
+
+    ran = made.run()
+
+    assert (ran.status, ran.verdict["verdict"]) == (3, "hold")
+    assert "judge" in ran.signal("quality/all/polite")["reason"]
+
+
+def test_cases_that_only_a_judge_grades_do_not_promote_by_themselves(judge_server: Start, workspace: Make) -> None:
+    """There is no `pass` for them, so that evidence is missing unless a judge's metric decides."""
+    judge = judge_server(lambda _: verdict("yes"))
+    made = workspace(judge.url)
+    made.write(own=lambda _: [])
+
+    ran = made.run()
+
+    assert ran.verdict["verdict"] == "hold"
+    assert "only a judge grades it" in ran.signal("quality/all/pass")["reason"]
+
+
+@pytest.mark.parametrize(
+    ("garbage", "share"),
+    [
+        *((garbage, share) for garbage in ("I would say yes.", 500) for share in (0.01, 0.2, 1.0)),
+        *((garbage, 0.2) for garbage in (429, b"\x00nonsense", '{"verdict": "yes"}')),
+    ],
+)
+def test_a_failing_judge_is_an_abstention_and_never_a_promote(
+    judge_server: Start, workspace: Make, garbage: Any, share: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever it fails on, every answer is kept, `pass` decides alone, and its own metric lacks evidence."""
+    monkeypatch.setattr("canary.engines.http.retry.BACKOFF_S", 0.001)
+    monkeypatch.setattr("canary.engines.http.rate.SLOWEST", 100.0)
+    bad = {str(number) for number in range(max(1, round(120 * share)))}
+    judge = judge_server(lambda body: garbage if answer_in(body) in bad else verdict("yes"))
+    made = workspace(judge.url)
+    made.write(judge="  concurrency: 1\n")
+
+    ran = made.run()
+
+    assert ran.verdict["verdict"] == "promote"
+    assert len(made.last("responses.jsonl")) == 240
+    missing = [s for s in made.last("scores.jsonl") if s["metric"] == "polite" and s["value"] is None]
+    assert len(missing) >= 2 * len(bad)
+    assert ran.signal("quality/all/polite")["status"] == "inconclusive"
+
+    made.write(policy=DECIDES, judge="  concurrency: 1\n")
+    assert made.run().verdict["verdict"] == "hold"
+
+
+def test_a_judge_that_is_down_is_not_asked_for_ever(
+    judge_server: Start, workspace: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After ten failures in a row the rest abstains, and standard error says so."""
+    monkeypatch.setattr("canary.engines.http.retry.BACKOFF_S", 0.001)
+    judge = judge_server(lambda _: 500)
+    made = workspace(judge.url)
+    made.write(judge="  concurrency: 2\n")
+
+    ran = made.run()
+
+    assert len(judge.asked) < 60
+    assert "were not judged: the judge failed 10 times in a row" in ran.err
+    assert json.loads(ran.out)["verdict"] == "promote"
+
+
+@pytest.mark.parametrize("status", [401, 404])
+def test_a_judge_that_refuses_us_stops_being_asked(judge_server: Start, workspace: Make, status: int) -> None:
+    """A wrong key or model costs one question; the answers are not lost with it."""
+    judge = judge_server(lambda _: status)
+    made = workspace(judge.url)
+    made.write(judge="  concurrency: 1\n")
+
+    ran = made.run()
+
+    assert ran.status == 0
+    assert len(judge.asked) <= 2
+    assert "the judge cannot be asked: judge 'strict'" in ran.err
+
+
+def test_votes_are_counted_and_a_split_below_the_threshold_fails(judge_server: Start, workspace: Make) -> None:
+    """Three votes a question, each with a seed of its own; one yes of three is a no."""
+    seen: Counter[str] = Counter()
+
+    def say(body: dict[str, Any]) -> str:
+        seen[answer_in(body)] += 1
+        return verdict("yes" if seen[answer_in(body)] == 1 else "no")
+
+    judge = judge_server(say)
+    made = workspace(judge.url)
+    made.write(judge="  votes: 3\n  concurrency: 1\n")
+    made.run()
+
+    assert len(judge.asked) == 360
+    polite = [score for score in made.last("scores.jsonl") if score["metric"] == "polite"]
+    assert {score["value"] for score in polite} == {0.0}
+    assert polite[0]["reason"].startswith("no (1 of 3 votes)")
+
+
+def test_a_budget_is_never_overspent(judge_server: Start, workspace: Make) -> None:
+    """What does not fit into it is not asked, and abstains."""
+    judge = judge_server(lambda _: verdict("yes"))
+    made = workspace(judge.url)
+    made.write(judge="  max_tokens: 3000\n")
+
+    ran = made.run()
+
+    said = made.last("judgements.jsonl")
+    assert 0 < sum(line["input_tokens"] + line["output_tokens"] for line in said) <= 3000
+    assert "the judge's budget of this run is spent (max_tokens: 3000)" in ran.err
+    assert ran.signal("quality/all/polite")["status"] == "inconclusive"
+
+
+def test_money_is_a_budget_too(judge_server: Start, workspace: Make) -> None:
+    """At ten dollars a million tokens, a cent is a thousand of them."""
+    judge = judge_server(lambda _: verdict("yes"))
+    made = workspace(judge.url)
+    made.write(judge="  max_usd: 0.02\n")
+    made.run()
+
+    assert 0 < sum(line["cost_usd"] for line in made.last("judgements.jsonl")) <= 0.02
+
+
+def test_only_a_stratified_draw_is_judged_where_asked_for(judge_server: Start, workspace: Make) -> None:
+    """Both strata are in it, and who is not drawn has no score: that is no abstention."""
+    judge = judge_server(lambda _: verdict("yes"))
+    made = workspace(judge.url)
+    made.write(judge="  cases: 30\n")
+
+    ran = made.run()
+
+    assert len(judge.asked) == 30
+    assert [ran.signal(f"quality/{stratum}/polite")["n"] for stratum in ("all", "a", "b")] == [30, 15, 15]
+    assert "missing" not in ran.signal("quality/all/polite")["reason"]
+    assert ran.signal("quality/all/pass")["n"] == 120
+
+
+def test_another_run_does_not_ask_again(judge_server: Start, workspace: Make) -> None:
+    """Verdicts are cached beside the runs, by everything the judge reads; the new run's record is whole."""
+    judge = judge_server(lambda _: verdict("yes"))
+    made = workspace(judge.url)
+    made.write()
+    made.run()
+    made.run()
+
+    assert len(judge.asked) == 120
+    assert len(made.last("judgements.jsonl")) == 120
+    assert all(line["cached"] for line in made.last("judgements.jsonl"))
+
+    made.write(asserts='[{type: llm-rubric, value: "is short", metric: polite}]')
+    made.run()
+    assert len(judge.asked) == 240
+
+
+def test_a_replay_needs_no_judge(judge_server: Start, workspace: Make, canary: Callable[..., Any]) -> None:
+    """Scores were stored; the verdict is the same to the byte."""
+    judge = judge_server(lambda _: verdict("yes"))
+    made = workspace(judge.url)
+    made.write()
+    ran = made.run()
+    run = next(path for path in (made.folder / "runs").iterdir() if path.is_dir())
+    asked = len(judge.asked)
+
+    again = canary("replay", run, "--json")
+
+    assert again.out == ran.out
+    assert len(judge.asked) == asked
+    assert canary("verify", run).status == 0
+
+
+def test_a_cut_run_asks_only_what_nobody_has_answered(
+    judge_server: Start, workspace: Make, canary: Callable[..., Any]
+) -> None:
+    """A torn last line of what the judge said is asked again, the rest is not."""
+    judge = judge_server(lambda _: verdict("yes"))
+    made = workspace(judge.url)
+    made.write()
+    ran = made.run()
+    run = next(path for path in (made.folder / "runs").iterdir() if path.is_dir())
+    for name in ("manifest.json", "verdict.json", "summary.md", "scores.jsonl"):
+        (run / name).unlink()
+    (run.parent / ".judgements.jsonl").unlink()
+    lines = (run / "judgements.jsonl").read_bytes().splitlines(keepends=True)
+    (run / "judgements.jsonl").write_bytes(b"".join(lines[:100]) + lines[100][:40])
+
+    resumed = canary("run", "--resume", run, "--json")
+
+    assert len(judge.asked) == 140
+    assert resumed.out == ran.out
+
+
+def test_a_broken_line_of_what_the_judge_said_is_named(
+    judge_server: Start, workspace: Make, canary: Callable[..., Any]
+) -> None:
+    """No crash explains it, so it is refused with file and line; in the cache it is as good as none."""
+    judge = judge_server(lambda _: verdict("yes"))
+    made = workspace(judge.url)
+    made.write()
+    made.run()
+    run = next(path for path in (made.folder / "runs").iterdir() if path.is_dir())
+    (run / "manifest.json").unlink()
+    (run / "judgements.jsonl").write_text('{"judge": 1}\n')
+    (run.parent / ".judgements.jsonl").write_text("nonsense\n")
+
+    resumed = canary("run", "--resume", run, "--json")
+
+    assert resumed.status == 2
+    assert f"{run}/judgements.jsonl:1: " in resumed.err
+    made.run()
+    assert len(judge.asked) == 240
+
+
+def test_a_suite_that_asks_no_judge_but_needs_one_is_a_mistake(workspace: Make, canary: Callable[..., Any]) -> None:
+    """Found before a token is spent."""
+    made = workspace("http://127.0.0.1:9/v1")
+    made.write()
+    (made.folder / "suite.yaml").write_text("golden_sets: [golden]\nassert: [{type: llm-rubric, value: is polite}]\n")
+
+    ran = canary("plan", made.folder / "pipeline.yaml")
+
+    assert ran.status == 2
+    assert "'judge' must be given in the suite" in ran.err
+
+
+def test_compare_asks_the_judge_and_keeps_what_it_said(
+    judge_server: Start, workspace: Make, canary: Callable[..., Any]
+) -> None:
+    """Recorded outputs are judged like any other."""
+    judge = judge_server(lambda _: verdict("yes"))
+    made = workspace(judge.url)
+    made.write()
+    files = (made.folder / "v1.jsonl", made.folder / "v2.jsonl")
+
+    ran = canary("compare", *files, "--suite", made.folder / "suite.yaml", "--json", "--out", made.folder / "kept")
+
+    assert ran.signal("quality/all/polite")["candidate"] == 1.0
+    assert len((made.folder / "kept" / "judgements.jsonl").read_text().splitlines()) == 120
+    assert canary("verify", made.folder / "kept").status == 0
