@@ -162,6 +162,8 @@ _OPTIONAL: tuple[tuple[str, str, Callable[[Any], str]], ...] = tuple(
         ("started_at", _number),
         ("session", _text),
         ("tenant", _text),
+        ("stratum", _text),
+        ("share", _number),
         ("scores", _scores),
     )
 )

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from canary.codec import evidence_digests
-from canary.compare import compare
+from canary.compare import compare, compare_traffic
 from canary.gate import decide
 from canary.looks.stop import described, first_stop, upto
+from canary.looks.traffic import described_traffic
 from canary.plan import Plan, digest_of
 from canary.records import Evidence, Verdict
-from canary.signals import measure
+from canary.signals import measure, measure_traffic
 
 
 def evaluate(evidence: Evidence, plan: Plan, digests: Mapping[str, str] | None = None) -> Verdict:
@@ -28,6 +29,10 @@ def evaluate(evidence: Evidence, plan: Plan, digests: Mapping[str, str] | None =
         "golden": plan.golden_sha256,
         **(evidence_digests(evidence) if digests is None else digests),
     }
+    if plan.traffic is not None:
+        contrasts, floors, warnings = compare_traffic(evidence, plan)
+        told = plan.model_copy(update={"warnings": (*plan.warnings, *warnings)})
+        return decide(measure_traffic(contrasts, floors, plan), told, record, described_traffic(evidence, plan))
     stop, seen = first_stop(evidence, plan)
     judged = evidence if stop is None else upto(evidence, stop.cases, plan)
     signals = measure(compare(judged, plan), plan, None if stop is None else stop.proofs)

@@ -200,7 +200,7 @@ def load_evidence(run: RunDirectory, plan: Plan) -> Evidence:
     scores = read_records(Score, run.scores)
     telemetry = read_records(Measurement, run.telemetry) if run.telemetry.is_file() else ()
     problems = [
-        *_misplaced_responses(run, prompts, responses),
+        *_misplaced_responses(run, None if plan.traffic else prompts, responses),
         *_misplaced_scores(run, responses, scores),
         *_doubled(run.telemetry, (measurement.id for measurement in telemetry)),
     ]
@@ -225,9 +225,12 @@ def load_prompts(run: RunDirectory, plan: Plan) -> tuple[Prompt, ...]:
     return prompts
 
 
-def _misplaced_responses(run: RunDirectory, prompts: Iterable[Prompt], responses: tuple[Response, ...]) -> list[str]:
-    ids = {prompt.id for prompt in prompts}
-    unknown = sorted({response.id for response in responses} - ids)
+def _misplaced_responses(
+    run: RunDirectory, prompts: Iterable[Prompt] | None, responses: tuple[Response, ...]
+) -> list[str]:
+    """Traffic answers no cases (None), so it can answer no wrong one."""
+    ids = None if prompts is None else {prompt.id for prompt in prompts}
+    unknown = [] if ids is None else sorted({response.id for response in responses} - ids)
     return [
         *some([f"{run.responses}: '{id_}' is no case of this run" for id_ in unknown]),
         *_doubled(run.responses, ((r.id, r.arm, r.repeat) for r in responses)),

@@ -343,6 +343,15 @@ class ReleasePlan(BaseModel):
     """The release as written, without secrets."""
 
 
+class TrafficPlan(BaseModel):
+    """How two streams of routed traffic are judged."""
+
+    open: bool
+    """The log still grows: only what may be looked at any number of times decides."""
+    by: Literal["stratum", "tenant"] = "stratum"
+    """What quality is split by."""
+
+
 class Plan(BaseModel):
     """Everything resolved: what `plan.json` holds and what `evaluate` obeys."""
 
@@ -367,6 +376,8 @@ class Plan(BaseModel):
     """Every judged metric, with who decides it and whether that judge may."""
     early_stopping: bool = False
     """Whether looks during the run may end it; they and the final test then share both alphas."""
+    traffic: TrafficPlan | None = None
+    """Set where nothing is paired: two streams instead of a golden set."""
     pipeline: str | None = None
     """The file that asked for this run, so that it can be resumed."""
     runner: dict[str, Any] = {}
@@ -393,7 +404,8 @@ class Plan(BaseModel):
         noise = {} if self.calibration is None else {"calibration": self.calibration.model_dump(mode="json")}
         judges = {"judges": {name: judge.model_dump() for name, judge in self.judges.items()}} if self.judges else {}
         looks = {"early_stopping": True} if self.early_stopping else {}
-        return digest_of(document | arms | noise | judges | looks)
+        streams = {} if self.traffic is None else {"traffic": self.traffic.model_dump(mode="json")}
+        return digest_of(document | arms | noise | judges | looks | streams)
 
 
 def digest_of(document: Any) -> str:

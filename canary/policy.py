@@ -196,10 +196,41 @@ class CostRule(Written):
     tier: Tier = Tier.BLOCKING
 
 
+class ShownCost(CostRule):
+    """The same, shown only."""
+
+    tier: Tier = Tier.ADVISORY
+
+
 class CostRules(Written):
-    """Cost is gated by the request and shown by the token."""
+    """Cost is gated by the request and shown by the session and by the token."""
 
     per_request: CostRule = CostRule()
+    per_session: ShownCost = ShownCost()
+    per_token: ShownCost = ShownCost()
+
+
+class TrafficErrorRule(ErrorRule):
+    """How much more often the candidate may fail users; 539 requests an arm without any error show it."""
+
+    max_increase: Fraction = 0.005
+
+
+class TrafficErrorRules(Written):
+    """One rule an error kind, as in `errors`."""
+
+    server: TrafficErrorRule = TrafficErrorRule()
+    truncated: TrafficErrorRule = TrafficErrorRule()
+    refusal: TrafficErrorRule = TrafficErrorRule()
+    malformed: TrafficErrorRule = TrafficErrorRule()
+    content_filter: TrafficErrorRule = TrafficErrorRule()
+    context_length: TrafficErrorRule = TrafficErrorRule()
+
+
+class TrafficRules(Written):
+    """What differs where users are served: smaller margins, as there are more requests."""
+
+    errors: TrafficErrorRules = TrafficErrorRules()
 
 
 class PerplexityRule(Written):
@@ -295,6 +326,7 @@ class Policy(Written):
     errors: ErrorRules = ErrorRules()
     cost: CostRules = CostRules()
     drift: DriftRules = DriftRules()
+    traffic: TrafficRules = Field(TrafficRules(), description="in place of `errors` for two streams of routed traffic")
     composites: dict[str, Expression] = {"rollback": Any_(any=("*",))}
     false_alarm_rates: dict[str, Fraction] = Field(
         {}, description="measured P(fail | nothing changed) of a signal; lets it stand under `all`"
@@ -312,6 +344,7 @@ class Policy(Written):
             named += [f"latency/{kind}" for kind in kinds]
         if "cost" in self.model_fields_set:
             named.append("cost/per_request")
+            named += [f"cost/{kind}" for kind in ("per_session", "per_token") if kind in self.cost.model_fields_set]
         return tuple(named)
 
     @model_validator(mode="after")

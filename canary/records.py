@@ -21,6 +21,9 @@ VERDICT_SCHEMA = "canary-gate/verdict/1"
 POOLED = "all"
 """The stratum that is all of them together."""
 
+TRAFFIC_STAGE = "canary"
+"""The stage in which two streams of routed traffic are compared."""
+
 PASS = "pass"  # noqa: S105 - no password
 """The metric of a case as a whole."""
 
@@ -151,7 +154,12 @@ class Response:
     started_at: float | None = None
     """Seconds since the epoch."""
     session: str | None = None
+    """The key that routing sticks to, in recorded traffic."""
     tenant: str | None = None
+    stratum: str | None = None
+    """Kind of request, in recorded traffic; a golden case has its own."""
+    share: float | None = None
+    """The candidate's assigned share of traffic when the request was routed."""
     scores: Mapping[str, float | bool] | None = None
     """Recorded scores: numbers are `bounded`, true/false are `pass_fail`."""
     attempts: tuple[Attempt, ...] = ()
@@ -239,6 +247,64 @@ class Comparison:
         return int(self.clusters.size)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Stream:
+    """One arm of a quantity of routed traffic, in order of time.
+
+    A *unit* is a routing key (a session, or a request alone), numbered in the
+    order of its first request.
+    """
+
+    values: NDArray[np.float64]
+    """Shape (m,); failed requests are +inf in latency."""
+    sizes: NDArray[np.float64]
+    """What a ratio divides by, beside each value: 1 for a request, or tokens; shape (m,)."""
+    units: NDArray[np.int64]
+    """Unit of each value, shape (m,)."""
+    times: NDArray[np.float64]
+    """When each value's request began, rising, shape (m,)."""
+    phases: NDArray[np.int64]
+    """Shape (units,): what both arms met alike (a share, a stretch of time)."""
+    blocks: NDArray[np.int64]
+    """Shape (units,): fine stretches of time, numbered alike in both arms."""
+    buckets: NDArray[np.int64]
+    """Shape (m,): length of the answer, where only equal lengths compare; else 0."""
+    shares: NDArray[np.float64]
+    """Shape (units,): the candidate's assigned share; NaN where unknown."""
+
+    @property
+    def n(self) -> int:
+        """Units that carry a value."""
+        return len(set(self.units.tolist()))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Contrast:
+    """One quantity of one stratum of routed traffic: two streams, nothing paired."""
+
+    name: str
+    """The signal's name, or for latency the prefix of several."""
+    kind: str
+    """`quality`, `errors`, `latency` or `cost`."""
+    stratum: str
+    metric: str
+    scale: Scale
+    baseline: Stream
+    candidate: Stream
+    sticky: bool
+    """Whether some routing key has several requests."""
+    minutes: float
+    """How long both arms were served."""
+    missing: tuple[str, ...]
+    """Why evidence is missing, one sentence per reason; any makes it so."""
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def n(self) -> int:
+        """Units of the smaller arm."""
+        return min(self.baseline.n, self.candidate.n)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Signal:
     """One question answered; the field names are a contract: verdict.json has them."""
@@ -263,7 +329,7 @@ class Signal:
     p_harm_adjusted: float | None
     p_noninferior: float | None
     need: int | None
-    """How many more pairs would settle it."""
+    """How many more pairs, or units of the smaller arm of traffic, would settle it."""
     reason: str
     warnings: tuple[str, ...]
     runbook: str | None
@@ -296,7 +362,7 @@ class Looks:
     final: Mapping[str, float]
     """What is left of it for the one test at the end."""
     cases: int
-    """Cases of the plan."""
+    """Cases of the plan; requests of routed traffic."""
     seen: int
     """Cases at the last look."""
     stopped_at: int | None

@@ -26,7 +26,7 @@ SHIPPED = sorted(
     file for folder in ("evals", "golden_sets", "pipelines") for file in (workspace() / folder).rglob("*.yaml")
 )
 
-POLICY_KEYS = "version, alpha, quality, latency, errors, cost, drift, composites, false_alarm_rates, runbooks"
+POLICY_KEYS = "version, alpha, quality, latency, errors, cost, drift, traffic, composites, false_alarm_rates, runbooks"
 
 
 @pytest.fixture(autouse=True)

@@ -1,4 +1,4 @@
-"""Scores and responses in, paired comparisons out."""
+"""Scores and responses in, comparisons out: paired by prompt, or two streams of traffic."""
 
 from __future__ import annotations
 
@@ -8,11 +8,14 @@ from canary.compare.errors import error_comparisons
 from canary.compare.judged import distrust
 from canary.compare.latency import latency_comparisons
 from canary.compare.quality import floor_comparisons, quality_comparisons
+from canary.compare.routed import tabulate_traffic
+from canary.compare.routed_quality import quality_contrasts, traffic_floors
 from canary.compare.table import tabulate
+from canary.compare.traffic import traffic_contrasts
 from canary.plan import Plan
-from canary.records import Comparison, Evidence
+from canary.records import Comparison, Contrast, Evidence
 
-__all__ = ["compare"]
+__all__ = ["compare", "compare_traffic"]
 
 
 def compare(evidence: Evidence, plan: Plan) -> tuple[Comparison, ...]:
@@ -35,3 +38,15 @@ def compare(evidence: Evidence, plan: Plan) -> tuple[Comparison, ...]:
         *cost_comparisons(table, plan),
         *drift_comparisons(table, evidence.telemetry),
     )
+
+
+def compare_traffic(
+    evidence: Evidence, plan: Plan
+) -> tuple[tuple[Contrast, ...], tuple[Comparison, ...], tuple[str, ...]]:
+    """Every quantity of two streams of routed traffic, the candidate's floors, and warnings about the traffic.
+
+    Raises EvidenceError when lines are ambiguous.
+    """
+    traffic = tabulate_traffic(evidence)
+    contrasts = (*quality_contrasts(traffic, evidence.scores, plan), *traffic_contrasts(traffic, plan))
+    return contrasts, tuple(traffic_floors(traffic, evidence.scores, plan)), traffic.warnings

@@ -18,6 +18,9 @@ def cost_comparisons(table: Table, plan: Plan) -> Iterator[Comparison]:
     measured = any(np.isfinite(values).any() for values in costs.values())
     if measured or "cost/per_request" in plan.required:
         yield _comparison(table, costs)
+    for name in plan.required:
+        if name in {"cost/per_session", "cost/per_token"}:
+            yield _of_traffic(table, costs, name)
 
 
 def _cost(response: Response | None) -> float:
@@ -34,6 +37,14 @@ def _comparison(table: Table, costs: dict[Arm, NDArray[np.float64]]) -> Comparis
         scale=Scale.UNBOUNDED,
         missing=(*absences(table, table.selection(POOLED)), *_unpriced(table)),
     )
+
+
+def _of_traffic(table: Table, costs: dict[Arm, NDArray[np.float64]], name: str) -> Comparison:
+    """What is asked for by name but belongs to routed traffic."""
+    metric = name.removeprefix("cost/")
+    nothing = np.zeros(len(table.prompts), dtype=bool)
+    why = f"{name} is measured on routed traffic only (canary compare --traffic)"
+    return pooled(table, nothing, costs, kind="cost", metric=metric, scale=Scale.UNBOUNDED, missing=(why,))
 
 
 def _unpriced(table: Table) -> tuple[str, ...]:

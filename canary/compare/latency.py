@@ -7,7 +7,7 @@ about equally long, since a longer answer is not a slower one.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,32 +29,36 @@ def latency_comparisons(table: Table, plan: Plan) -> Iterator[Comparison]:
     where any answer of either arm has only that; `latency/tpot` carries the
     mean gaps, for the share of slow requests.
     """
-    gaps = _gaps if _has_gaps_throughout(table) else _mean_gap
-    yield from _family(table, "ttft", _ttft, required="latency/ttft" in plan.required)
+    gaps = choose_gaps(answer for arm in Arm for answer in table.answers(arm))
+    yield from _family(table, "ttft", read_ttft, required="latency/ttft" in plan.required)
     yield from _family(table, "itl", gaps, required="latency/itl" in plan.required)
-    yield from _family(table, "tpot", _mean_gap, required="latency/itl" in plan.required)
-    yield from _family(table, "total", _total, required="latency/total" in plan.required, same_length=True)
+    yield from _family(table, "tpot", read_mean_gap, required="latency/itl" in plan.required)
+    yield from _family(table, "total", read_total, required="latency/total" in plan.required, same_length=True)
 
 
-def _ttft(response: Response) -> Times | None:
+def read_ttft(response: Response) -> Times | None:
+    """Time to first token."""
     return None if response.ttft_s is None else (response.ttft_s,)
 
 
-def _total(response: Response) -> Times | None:
+def read_total(response: Response) -> Times | None:
+    """Time to the end."""
     return None if response.total_s is None else (response.total_s,)
 
 
-def _has_gaps_throughout(table: Table) -> bool:
+def choose_gaps(answers: Iterable[Response | None]) -> Callable[[Response], Times | None]:
     """A mean gap is no gap: the two must not be pooled, nor compared with each other."""
-    answers = [answer for arm in Arm for answer in table.answers(arm) if answer is not None]
-    return all(answer.itl_s is not None for answer in answers if answer.tpot_s is not None)
+    throughout = all(answer.itl_s is not None for answer in answers if answer is not None and answer.tpot_s is not None)
+    return read_gaps if throughout else read_mean_gap
 
 
-def _gaps(response: Response) -> Times | None:
+def read_gaps(response: Response) -> Times | None:
+    """Every gap between tokens."""
     return response.itl_s or _tpot(response)
 
 
-def _mean_gap(response: Response) -> Times | None:
+def read_mean_gap(response: Response) -> Times | None:
+    """The mean gap between tokens."""
     return (float(np.mean(response.itl_s)),) if response.itl_s else _tpot(response)
 
 
@@ -69,13 +73,13 @@ def _tpot(response: Response) -> Times | None:
 def _family(
     table: Table, metric: str, read: Callable[[Response], Times | None], *, required: bool, same_length: bool = False
 ) -> Iterator[Comparison]:
-    times = {arm: [_times(response, read) for response in table.answers(arm)] for arm in Arm}
+    times = {arm: [times_of(response, read) for response in table.answers(arm)] for arm in Arm}
     measured = any(value not in (None, (), FAILED) for of_arm in times.values() for value in of_arm)
     if measured or required:
         yield _comparison(table, metric, times, same_length=same_length)
 
 
-def _times(response: Response | None, read: Callable[[Response], Times | None]) -> Times | None:
+def times_of(response: Response | None, read: Callable[[Response], Times | None]) -> Times | None:
     """None where nothing is known, empty where undefined, inf where failed."""
     if response is None:
         return None
@@ -90,8 +94,8 @@ def _comparison(table: Table, metric: str, times: dict[Arm, list[Times | None]],
     rows = [row for row in both if not same_length or _same_length(table.baseline[row], table.candidate[row])]
     starts = table.starts[rows]
     rows = np.asarray(rows, dtype=np.int64)[np.argsort(starts, kind="stable")].tolist()
-    baseline, baseline_units = _flatten([times[Arm.BASELINE][row] or () for row in rows])
-    candidate, candidate_units = _flatten([times[Arm.CANDIDATE][row] or () for row in rows])
+    baseline, baseline_units = flatten([times[Arm.BASELINE][row] or () for row in rows])
+    candidate, candidate_units = flatten([times[Arm.CANDIDATE][row] or () for row in rows])
     return Comparison(
         name=f"latency/{metric}",
         kind="latency",
@@ -122,7 +126,8 @@ def _same_length(baseline: Response | None, candidate: Response | None) -> bool:
     return len(lengths) == 2 and lengths[0].bit_length() == lengths[1].bit_length()
 
 
-def _flatten(times: list[Times]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+def flatten(times: list[Times]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """All times in one array, and the row each belongs to."""
     lengths = np.fromiter((len(of_row) for of_row in times), np.int64, len(times))
     values = np.fromiter((value for of_row in times for value in of_row), float, int(lengths.sum()))
     return values, np.repeat(np.arange(len(times)), lengths)

@@ -114,7 +114,7 @@ def _comparison(table: Table, column: Column, metric: str, stratum: str, plan: P
     means = {arm: column.values[arm].reshape(-1, table.repeat).mean(axis=1) for arm in Arm}
     complete = np.isfinite(means[Arm.BASELINE]) & np.isfinite(means[Arm.CANDIDATE])
     used = chosen & complete
-    blind = _blindness(means[Arm.BASELINE][used])
+    blind = blindness(means[Arm.BASELINE][used])
     return Comparison(
         name=f"quality/{slug(stratum)}/{metric}",
         kind="quality",
@@ -147,7 +147,7 @@ def _outage(table: Table, used: NDArray[np.bool_], rule: QualityRule, stratum: s
     return (f"the baseline's server failed on {failed} of {cases} cases, {hidden}",)
 
 
-def _blindness(baseline: NDArray[np.float64]) -> tuple[str, ...]:
+def blindness(baseline: NDArray[np.float64]) -> tuple[str, ...]:
     """A metric that the baseline never scores on cannot show a loss, whatever the candidate says."""
     if baseline.size == 0 or baseline.any():
         return ()

@@ -7,7 +7,7 @@ A line per response, `id` and `output` are enough. The lines of a run's own
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,6 +73,8 @@ class _Line(TypedDict):
     started_at: NotRequired[Annotated[float, Field(ge=0, le=LATEST_S)] | None]
     session: NotRequired[str | None]
     tenant: NotRequired[str | None]
+    stratum: NotRequired[Annotated[str, Field(min_length=1)] | None]
+    share: NotRequired[Annotated[float, Field(gt=0, le=1)] | None]
     scores: NotRequired[dict[_Metric, _Share | bool] | None]
     attempts: NotRequired[tuple[_Try, ...]]
 
@@ -98,6 +100,8 @@ _MUST = {
     "cost_usd": _MONEY,
     "logprobs": "a list of finite numbers",
     "started_at": "seconds since 1970",
+    "stratum": "a non-empty text",
+    "share": "the candidate's assigned share, a number above 0 and at most 1",
     "scores": "an object {metric: number from 0 to 1, or true or false}",
     "scores.*": "a number from 0 to 1, or true or false",
     "attempts": "a list, each an object {seconds, error, cost_usd}",
@@ -113,8 +117,34 @@ def read_responses(path: str | Path, arm: Arm) -> tuple[Response, ...]:
     Lines that name another arm are checked and left out. Raises EvidenceError
     with every problem of the file.
     """
-    path = Path(path)
-    reading = _Reading(path, arm, [], {}, {})
+    return _read(_Reading(Path(path), arm, _lacks_answer, [], {}, {}))
+
+
+def read_traffic(path: str | Path, arm: Arm) -> tuple[Response, ...]:
+    """One arm's responses to traffic routed at random: `output` is optional, `started_at` is not.
+
+    Raises EvidenceError with every problem of the file.
+    """
+    return _read(_Reading(Path(path), arm, _lacks_clock, [], {}, {}))
+
+
+def _lacks_answer(response: Response, line: _Line) -> str | None:
+    told = response.error is not None or line.get("output") is not None
+    return None if told else "'output' is missing, and no 'error' says why"
+
+
+def _lacks_clock(response: Response, line: _Line) -> str | None:
+    if response.started_at is None:
+        return "'started_at' is missing: traffic is compared by the time it was served"
+    if line.get("repeat"):
+        return f"'repeat' must not stand in traffic, where no request is asked twice (got {response.repeat})"
+    if response.share == 1 and response.arm is Arm.BASELINE:
+        return "'share' must be below 1 for the baseline, which would have got no request (got 1.0)"
+    return None
+
+
+def _read(reading: _Reading) -> tuple[Response, ...]:
+    path, arm = reading.path, reading.arm
     try:
         with path.open("rb") as lines:
             responses = tuple(reading.responses(lines))
@@ -148,6 +178,8 @@ class _Reading:
 
     path: Path
     arm: Arm
+    lacks: Callable[[Response, _Line], str | None]
+    """What else is wrong with a line that is well-formed."""
     problems: list[str]
     seen: dict[tuple[str, int], int]
     """Line number of each (id, repeat)."""
@@ -181,8 +213,8 @@ class _Reading:
         if first != number:
             again = f"'id' {_shown(response.id)} with 'repeat' {response.repeat} is already on line {first}"
             self.problems.append(f"{self.path}:{number}: {again}")
-        if response.error is None and line.get("output") is None:
-            self.problems.append(f"{self.path}:{number}: 'output' is missing, and no 'error' says why")
+        if lacking := self.lacks(response, line):
+            self.problems.append(f"{self.path}:{number}: {lacking}")
         return response
 
 

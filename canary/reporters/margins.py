@@ -14,10 +14,10 @@ from typing import Any
 import yaml
 
 from canary.policy import Policy
-from canary.records import MINIMUM_PAIRS, Signal, Status, Verdict
+from canary.records import MINIMUM_PAIRS, TRAFFIC_STAGE, Signal, Status, Verdict
 from canary.reporters.quantity import direction
 from canary.reporters.ranking import blocking, is_pooled
-from canary.signals.wording import MISSING
+from canary.signals.wording import MISSING, SHOWN_ONLY
 
 _STEP = 1000
 """Margins are offered in steps of a thousandth."""
@@ -65,7 +65,7 @@ def policy_lines(verdict: Verdict, policy: Policy) -> str:
 
 def _offers(verdict: Verdict, policy: Policy) -> Iterator[Offer]:
     for signal in blocking(verdict, Status.INCONCLUSIVE):
-        path = _path(signal, policy)
+        path = _path(signal, policy, verdict.stage)
         end = _harmful_end(signal)
         if path is None or end is None or not _lacks_margin(signal):
             continue
@@ -79,7 +79,7 @@ def _offers(verdict: Verdict, policy: Policy) -> Iterator[Offer]:
 
 def _lacks_margin(signal: Signal) -> bool:
     """Whether a wider margin would settle it: all its evidence is there."""
-    is_there = signal.n >= MINIMUM_PAIRS and not signal.reason.startswith(MISSING)
+    is_there = signal.n >= MINIMUM_PAIRS and not signal.reason.startswith(MISSING) and signal.method != SHOWN_ONLY
     return is_there and not needs_sign_off(signal)
 
 
@@ -93,8 +93,9 @@ def _limit(signal: Signal) -> float:
     return 100.0 if signal.effect == "ratio" else 1.0
 
 
-def _path(signal: Signal, policy: Policy) -> Path | None:
+def _path(signal: Signal, policy: Policy, stage: str) -> Path | None:
     """Where the policy file sets the margin of a signal; None where nowhere."""
+    traffic = ("traffic",) if stage == TRAFFIC_STAGE and signal.kind == "errors" else ()
     match signal.kind:
         case "floor" if len(signal.metric) <= _LONGEST_NAME:
             return ("quality", "metrics", signal.metric, "min_score")
@@ -106,7 +107,7 @@ def _path(signal: Signal, policy: Policy) -> Path | None:
             return ("quality", "stratum", "max_drop")
         case "errors" | "latency" | "cost":
             bound = "max_ratio" if signal.effect == "ratio" else "max_increase"
-            return (*signal.name.split("/"), bound)
+            return (*traffic, *signal.name.split("/"), bound)
         case _:
             return None
 

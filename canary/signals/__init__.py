@@ -15,8 +15,9 @@ from canary.signals.noise import mind_noise
 from canary.signals.quality import floor_signals, quality_signals
 from canary.signals.reading import Proof, Reading
 from canary.signals.status import settle
+from canary.signals.traffic import measure_traffic
 
-__all__ = ["SIGNALS", "measure", "read_all"]
+__all__ = ["SIGNALS", "measure", "measure_traffic", "read_all"]
 
 SIGNALS: dict[str, Callable[[Comparison, Plan], Iterator[Reading]]] = {
     "quality": quality_signals,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from canary.plan import Plan
+from canary.policy import CostRule
 from canary.records import Comparison
 from canary.signals.levels import final_levels
 from canary.signals.reading import Reading, dense, read
@@ -14,7 +15,7 @@ from canary.stats.cost import compare_ratio_of_means
 
 def cost_signals(comparison: Comparison, plan: Plan) -> Iterator[Reading]:
     """The ratio of mean costs, paired by prompt."""
-    rule = plan.policy.cost.per_request
+    rule: CostRule = getattr(plan.policy.cost, comparison.metric)
     yield read(
         comparison,
         lambda: compare_ratio_of_means(

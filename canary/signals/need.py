@@ -7,7 +7,7 @@ import math
 from canary.policy import Alpha
 from canary.records import MINIMUM_PAIRS
 from canary.signals.reading import Reading
-from canary.stats.power import more_pairs_binary, more_pairs_continuous, more_units
+from canary.stats.power import more_events, more_pairs_binary, more_pairs_continuous, more_units
 from canary.stats.results import Finding
 
 
@@ -34,6 +34,10 @@ def _needed(reading: Reading, finding: Finding, levels: tuple[float, float]) -> 
     delta, margin, n = -reading.worse * finding.estimate.center, reading.margin or 0.0, reading.n
     if finding.discordance is not None:
         return more_pairs_binary(finding.discordance, delta, n, margin, levels)
+    if finding.units is not None:
+        rates = finding.baseline, finding.candidate
+        bad = rates if reading.worse > 0 else (1 - rates[0], 1 - rates[1])
+        return more_events(bad, finding.units, margin, levels)
     if finding.spread is not None:
         return more_pairs_continuous(finding.spread, delta, n, margin, levels, reach=finding.reach)
     return _by_interval(reading, finding)

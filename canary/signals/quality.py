@@ -105,13 +105,17 @@ def _unit(comparison: Comparison) -> Unit:
 
 
 def _tier(comparison: Comparison, plan: Plan) -> Tier:
+    return tier_of(comparison.stratum, comparison.metric, comparison.n, plan, recorded=comparison.recorded)
+
+
+def tier_of(stratum: str, metric: str, n: int, plan: Plan, *, recorded: bool) -> Tier:
     """`pass` decides, or every recorded score, unless the policy says otherwise.
 
     A stratum listed as optional that has too few pairs to decide is shown only.
     """
     rule = plan.policy.quality
-    if comparison.stratum in rule.stratum.optional and comparison.n < MINIMUM_PAIRS:
+    if stratum in rule.stratum.optional and n < MINIMUM_PAIRS:
         return Tier.ADVISORY
-    if comparison.metric in rule.metrics:
-        return rule.metrics[comparison.metric].tier
-    return Tier.BLOCKING if comparison.metric == PASS or comparison.recorded else Tier.ADVISORY
+    if metric in rule.metrics:
+        return rule.metrics[metric].tier
+    return Tier.BLOCKING if metric == PASS or recorded else Tier.ADVISORY

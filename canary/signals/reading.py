@@ -50,6 +50,10 @@ class Reading:
     n: int
     missing: tuple[str, ...]
     warnings: tuple[str, ...]
+    counted: str = "pairs"
+    """What `n` counts, in words."""
+    per_minute: float | None = None
+    """How many more of them come in a minute; None where nothing goes on."""
 
     @property
     def is_measured(self) -> bool:

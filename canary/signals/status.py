@@ -10,11 +10,11 @@ from canary.policy import Alpha, Policy
 from canary.records import MINIMUM_PAIRS, Signal, Status, Tier
 from canary.signals.need import pairs_needed
 from canary.signals.reading import Proof, Reading
-from canary.signals.wording import MISSING, VALUE, Unit, bound_text, e_text, effect_text, p_value
+from canary.signals.wording import MISSING, SHOWN_ONLY, VALUE, Unit, bound_text, e_text, effect_text, p_value
 from canary.stats.multiplicity import critical_weights, holm, holm_weighted
 from canary.stats.results import Finding
 
-METHOD = "betting e-process, valid at every look"
+METHOD = "e-process, valid at every look"
 """Stands in the method of a signal that was certain before the end."""
 
 
@@ -85,7 +85,7 @@ def _signal(reading: Reading, adjusted: float | None, policy: Policy, alpha: Alp
         p_harm_adjusted=adjusted,
         p_noninferior=finding.noninferior.p if finding else None,
         need=need,
-        reason=reason + (f"; need >= {reading.n + need} pairs, have {reading.n}" if need else ""),
+        reason=reason + (_need_text(reading, need) if need else ""),
         warnings=(*reading.warnings, *_tolerated(reading, status, harm, alpha)),
         runbook=next((text for glob, text in policy.runbooks.items() if fnmatchcase(reading.name, glob)), None),
     )
@@ -95,6 +95,8 @@ def _answer(reading: Reading, harm: float, alpha: Alpha) -> tuple[Status, str]:
     """The status and why; a distance that was only found has no margin to be inside of."""
     if reading.name == "drift/embedding" and reading.finding is not None and reading.is_measured:
         return _drift(reading.finding, harm, alpha)
+    if reading.finding is not None and reading.finding.method == SHOWN_ONLY and not reading.missing:
+        return Status.INCONCLUSIVE, f"{_change(reading)}: {SHOWN_ONLY}"
     return _status(reading, harm, alpha)
 
 
@@ -103,6 +105,11 @@ def _tolerated(reading: Reading, status: Status, harm: float, alpha: Alpha) -> t
     if status is not Status.PASS or harm > alpha.rollback:
         return ()
     return (f"a real loss, though within tolerance: {_change(reading)}, {p_value(harm)}",)
+
+
+def _need_text(reading: Reading, need: int) -> str:
+    wait = f", about {math.ceil(need / reading.per_minute):,} minutes more" if reading.per_minute else ""
+    return f"; need >= {reading.n + need} {reading.counted}, have {reading.n}{wait}"
 
 
 def _finite(bound: float) -> float | None:
@@ -131,7 +138,7 @@ def _status(reading: Reading, harm: float, alpha: Alpha) -> tuple[Status, str]:
     if finding is None or reading.missing:
         return Status.INCONCLUSIVE, f"{MISSING}: {'; '.join(reading.missing)}"
     if reading.n < MINIMUM_PAIRS:
-        return Status.INCONCLUSIVE, f"{reading.n} pairs decide nothing; {MINIMUM_PAIRS} are the least"
+        return Status.INCONCLUSIVE, f"{reading.n} {reading.counted} decide nothing; {MINIMUM_PAIRS} are the least"
     inside, harmed = finding.noninferior.p < alpha.promote, harm <= alpha.rollback
     numbers = f"{_change(reading)} ({_interval(reading, finding)})"
     if harmed and not inside:

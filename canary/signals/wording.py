@@ -9,6 +9,9 @@ from collections.abc import Callable
 MISSING = "evidence is missing"
 """How the reason of a signal begins that could not be measured in full."""
 
+SHOWN_ONLY = "its test has one look, at the end: shown only while traffic goes on"
+"""The method of a signal that has one look only, while looks go on."""
+
 _DIGITS = 3
 _LARGEST_LOG = 700.0
 

@@ -69,36 +69,39 @@ class Table:
     """Sorted values in bins, counted per block; the first bin is the body."""
 
     counts: Floats
-    """Values per (block, bin), shape (blocks, bins)."""
+    """Weight of the values per (block, bin), shape (blocks, bins)."""
     values: Floats
     """Mean of each bin, rising, shape (bins,)."""
     body: Floats
     """Sum of the values each block has in the first bin, shape (blocks,)."""
 
 
-def tabulate(values: Floats, blocks: Ints, count: int, *, around: float) -> Table:
+def tabulate(values: Floats, blocks: Ints, count: int, *, around: float, weights: Floats | None = None) -> Table:
     """`values` (m,) of blocks 0..count-1, binned finely near rank share `around`.
 
     Up to 256 values each is its own bin. Beyond, 240 bins span 8 standard
     errors (over blocks) each side of the rank that decides; what lies below
-    them is one bin, kept as exact sums, and what lies above is 16.
+    them is one bin, kept as exact sums, and what lies above is 16. `weights`
+    (m,), above 0, count a value as less than one.
     """
     order = np.argsort(values, kind="stable")
     ranked, owners, m = values[order], blocks[order], values.size
-    rank = int(m * around)
-    above = tally(owners[rank:], np.ones(m - rank), count)
-    expected = (1 - rank / m) * tally(owners, np.ones(m), count)
-    width = 8 * float(np.sqrt(np.sum((above - expected) ** 2))) + 20
+    heavy = np.ones(m) if weights is None else weights[order]
+    upto = np.cumsum(heavy)
+    rank = int(m * around) if weights is None else int(np.searchsorted(upto, around * upto[-1]))
+    above = tally(owners[rank:], heavy[rank:], count)
+    expected = float(np.sum(heavy[rank:]) / upto[-1]) * tally(owners, heavy, count)
+    width = (8 * float(np.sqrt(np.sum((above - expected) ** 2))) + 20) * m / float(upto[-1])
     first, last = max(rank - width, 0), min(rank + width, m)
     edges = np.concatenate([[0], np.linspace(first, last, _FINE), np.linspace(last, m, _TOP)]).astype(np.int64)
     starts = np.arange(m) if m <= _FINE + _TOP else np.unique(edges[edges < m])
     sizes = np.diff(np.append(starts, m))
     bins = np.repeat(np.arange(starts.size), sizes)
-    counts = tally(owners * starts.size + bins, np.ones(m), count * starts.size)
+    counts = tally(owners * starts.size + bins, heavy, count * starts.size)
     return Table(
         counts=counts.reshape(count, starts.size),
-        values=np.add.reduceat(ranked, starts) / sizes,
-        body=tally(owners[: sizes[0]], ranked[: sizes[0]], count),
+        values=np.add.reduceat(heavy * ranked, starts) / np.add.reduceat(heavy, starts),
+        body=tally(owners[: sizes[0]], (heavy * ranked)[: sizes[0]], count),
     )
 
 
@@ -118,7 +121,7 @@ def draw_weights(count: int, rng: np.random.Generator) -> Floats:
 
 def _masses(weights: Floats, table: Table) -> Floats:
     """Weight per replicate and bin, shape (replicates, bins)."""
-    single = weights.astype(np.float32) @ table.counts.astype(np.float32)  # whole numbers: exact
+    single = weights.astype(np.float32) @ table.counts.astype(np.float32)  # whole numbers: exact; else to 1e-7
     return single.astype(np.float64)
 
 

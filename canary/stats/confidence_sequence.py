@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import special
 
-from canary.stats.results import Estimate, Test
+from canary.stats.results import Estimate
 from canary.stats.vector import Floats, as_floats, require_alpha
 
 if TYPE_CHECKING:
@@ -95,28 +95,6 @@ def _lowest_share(n: int, q: float, t_opt: float, alpha: float) -> float:
         low, high = log_mixture(np.array([left + third, right - third]), n, q, t_opt, alpha)
         left, right = (left, right - third) if low < high else (left + third, right)
     return (left + right) / 2
-
-
-def quantile_ab_test(baseline: ArrayLike, candidate: ArrayLike, *, q: float, t_opt: float, alpha: float) -> Test:
-    """Two-sided test of equal q-quantiles, valid at every moment.
-
-    p = exp(-min over x of the sum of both arms' log mixtures at x) (Howard &
-    Ramdas 2022, theorem 5). An arm allows any share between P(X < x) and
-    P(X <= x).
-    """
-    arms = np.sort(as_floats("baseline", baseline)), np.sort(as_floats("candidate", candidate))
-    points = np.unique(np.concatenate(arms))
-    total = np.zeros(points.size)
-    for ordered in arms:
-        n = ordered.size
-        below, upto = (np.searchsorted(ordered, points, side=side) / n for side in ("left", "right"))
-        share = np.clip(_lowest_share(n, q, t_opt, alpha), below, upto)
-        total += log_mixture(share, n, q, t_opt, alpha)
-    return Test(
-        p=float(min(1.0, np.exp(-total.min()))),
-        n=min(arms[0].size, arms[1].size),
-        method="sequential quantile test",
-    )
 
 
 def mean_sequence(values: ArrayLike, *, alpha: float, t_opt: float) -> Estimate:

@@ -13,7 +13,7 @@ import numpy as np
 
 from canary.stats.cluster import Fit, effective_clusters, fit_mean, gather
 from canary.stats.results import Estimate, Finding, Test
-from canary.stats.vector import Floats, as_floats, as_labels, as_pairs, require_alpha
+from canary.stats.vector import Floats, as_labels, as_pairs, require_alpha
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -49,36 +49,10 @@ def compare_ratio_of_means(
     return replace(found, warnings=("a few requests carry the difference in cost",)) if lumpy else found
 
 
-def compare_ratio_of_means_unpaired(
-    baseline: ArrayLike, candidate: ArrayLike, *, max_ratio: float, alpha: float
-) -> Finding:
-    """Compare mean costs of two independent streams, one value per unit.
-
-    ln R +- z sqrt(cv_c^2/n_c + cv_b^2/n_b), the delta method. Where neither
-    arm varies one unit of twice the mean is added to both, as above. Raises
-    ValueError if the baseline costs nothing.
-    """
-    base, cand = as_floats("baseline", baseline), as_floats("candidate", candidate)
-    _require(base, cand, max_ratio, alpha)
-    error = float(np.hypot(_relative_error(base), _relative_error(cand)))
-    if error < 1e-12:
-        error = float(np.hypot(1 / (base.size + 1), 1 / (cand.size + 1)))
-    fit = Fit(mean=0.0, error=error, df=np.inf)
-    units = min(base.size, cand.size)
-    return _finding(base, cand, (fit, fit, fit), units, max_ratio, alpha, "two streams, log-delta z")
-
-
 def _relative(values: Floats) -> Floats:
     """Values over their mean; 0 where all are 0."""
     mean = float(values.mean())
     return values / mean if mean > 0 else np.zeros(values.size)
-
-
-def _relative_error(values: Floats) -> float:
-    """Standard error of the mean over the mean; infinite for a single value."""
-    if values.size < 2:
-        return np.inf
-    return float(np.std(_relative(values), ddof=1) / np.sqrt(values.size))
 
 
 def _require(base: Floats, cand: Floats, max_ratio: float, alpha: float) -> None:

@@ -35,9 +35,11 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Sample",
+    "Stream",
     "choose_blocks",
     "compare_quantile",
     "compare_trimmed_mean",
+    "compare_unpaired_quantile",
     "compare_unpaired_trimmed_mean",
     "minimum_n",
     "slow_share",
@@ -124,47 +126,72 @@ def compare_trimmed_mean(
     return _judge_trimmed(draws, trim=trim, max_ratio=max_ratio, floor=floor, alpha=alpha)
 
 
-def compare_unpaired_trimmed_mean(  # noqa: PLR0913 - two streams, each with its blocks
-    baseline: Sample,
-    candidate: Sample,
-    baseline_blocks: ArrayLike,
-    candidate_blocks: ArrayLike,
-    *,
-    trim: float,
-    max_ratio: float,
-    floor: float,
-    alpha: float,
-    seed: int,
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """One arm of routed traffic, arrays of shape (m,)."""
+
+    sample: Sample
+    blocks: Ints
+    """Stretch of time each value belongs to; both arms share their numbers."""
+    weights: Floats
+    """From `streams.overlap_weights`; 0 leaves a value out."""
+
+    def usable(self) -> tuple[Floats, Ints, Floats]:
+        """Values that weigh something, with their block and weight."""
+        kept = self.weights > 0
+        return self.sample.values[kept], self.blocks[kept], self.weights[kept]
+
+
+def compare_unpaired_trimmed_mean(
+    baseline: Stream, candidate: Stream, *, trim: float, max_ratio: float, floor: float, alpha: float, seed: int
 ) -> Finding:
     """Compare trimmed means of two streams; see `compare_trimmed_mean`.
 
-    Blocks have shape (n_units,) of their own arm. Where the arms share block
-    ids (the same minutes) a replicate draws those minutes for both; without a
-    shared id each arm is resampled on its own.
+    A replicate draws stretches of time for both arms together, so that a slow
+    minute slows both. Raises ValueError where the arms share none.
     """
-    first, second = np.asarray(baseline_blocks), np.asarray(candidate_blocks)
-    rng = np.random.default_rng(seed)
-    if np.intersect1d(first, second).size > 0:
-        codes, count = merge_neighbours(np.concatenate([first, second]))
-        raw = int(np.union1d(first, second).size)
-        weights = draw_weights(count, rng)
-        parts = [(codes[: first.size], count, weights), (codes[first.size :], count, weights)]
-    else:
-        raw = min(int(np.unique(first).size), int(np.unique(second).size))
-        parts = [(*merged, draw_weights(merged[1], rng)) for merged in map(merge_neighbours, (first, second))]
-    means = [
-        trimmed_means(weights, tabulate(arm.values, codes[arm.units], count, around=1 - trim), trim)
-        for arm, (codes, count, weights) in zip((baseline, candidate), parts, strict=True)
-    ]
-    draws = _Replicates(
-        baseline=trimmed_mean(baseline.values, trim),
-        candidate=trimmed_mean(candidate.values, trim),
-        base=means[0],
-        cand=means[1],
-        blocks=raw,
-        units=min(baseline.measured, candidate.measured),
+    draws = _unpaired(
+        baseline, candidate, 1 - trim, lambda weights, table: trimmed_means(weights, table, trim), seed=seed
     )
     return _judge_trimmed(draws, trim=trim, max_ratio=max_ratio, floor=floor, alpha=alpha)
+
+
+def compare_unpaired_quantile(
+    baseline: Stream, candidate: Stream, *, q: float, max_ratio: float, alpha: float, seed: int
+) -> Finding:
+    """Compare the q-quantiles of two streams; see `compare_quantile` and `Stream`.
+
+    Quantiles are those of the inverse distribution function.
+    """
+    draws = _unpaired(baseline, candidate, q, lambda weights, table: quantiles(weights, table, q), seed=seed)
+    return _judge_quantile(draws, q=q, max_ratio=max_ratio, alpha=alpha)
+
+
+def _unpaired(
+    baseline: Stream, candidate: Stream, around: float, replicate: Callable[[Floats, Table], Floats], *, seed: int
+) -> _Replicates:
+    """`replicate` of both arms, once as measured and then under the same draws of time."""
+    arms = [arm.usable() for arm in (baseline, candidate)]
+    if min(values.size for values, _, _ in arms) == 0:
+        raise ValueError("the arms were not served at the same time")
+    codes, count = merge_neighbours(np.concatenate([blocks for _, blocks, _ in arms]))
+    first = arms[0][1].size
+    raw = int(np.unique(np.concatenate([blocks for _, blocks, _ in arms])).size)
+    weights = draw_weights(count, np.random.default_rng(seed))
+    tables = [
+        tabulate(values, own, count, around=around, weights=heavy)
+        for (values, _, heavy), own in zip(arms, (codes[:first], codes[first:]), strict=True)
+    ]
+    measured = [float(replicate(np.ones((1, count)), table)[0]) for table in tables]
+    base, cand = (replicate(weights, table) for table in tables)
+    return _Replicates(
+        baseline=measured[0],
+        candidate=measured[1],
+        base=base,
+        cand=cand,
+        blocks=raw,
+        units=min(baseline.sample.measured, candidate.sample.measured),
+    )
 
 
 def compare_quantile(

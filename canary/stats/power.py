@@ -28,9 +28,9 @@ __all__ = [
     "continuous_power",
     "event_harm_power",
     "event_power",
-    "events_needed",
     "joint_promote_probability",
     "mcnemar_power",
+    "more_events",
     "more_pairs_binary",
     "more_pairs_continuous",
     "more_units",
@@ -197,11 +197,6 @@ def _events(n_base: int, n_cand: int, p_base: float, p_cand: float) -> tuple[Flo
     return base, cand, np.outer(shares[0], shares[1])
 
 
-def events_needed(rate: float, margin: float, alpha: float, power: float) -> int:
-    """Requests per arm for two equal rates to pass with `power`, exactly."""
-    return _first(lambda n: event_power(n, n, rate, rate, margin, alpha) >= power, 2)
-
-
 def more_pairs_binary(psi: float, delta: float, n: int, margin: float, levels: tuple[float, float]) -> int | None:
     """Pairs still lacking for either answer, if the rest goes as the first n did.
 
@@ -234,6 +229,33 @@ def more_pairs_continuous(
     if delta < 0:
         totals.append((_z_sum(levels[1]) * spread / delta) ** 2)
     return _least(totals, n)
+
+
+def more_events(
+    rates: tuple[float, float], units: tuple[int, int], margin: float, levels: tuple[float, float]
+) -> int | None:
+    """The same for bad events of two streams, in units of the smaller arm; both keep their proportion.
+
+    `rates` of bad events, baseline first, among `units`. Exact up to 1,000
+    (the smaller arm's), the closed forms beyond.
+    """
+    n = min(units)
+    times = units[0] / n, units[1] / n
+    delta = rates[1] - rates[0]
+    variance = sum(rate * (1 - rate) / per for rate, per in zip(rates, times, strict=True))
+    totals = []
+    if delta < margin:
+        start = max((_z_sum(levels[0]) / (margin - delta)) ** 2 * variance, smallest_passing_n(margin, levels[0]))
+        totals.append(_settled(lambda k: event_power(*_sizes(k, times), *rates, margin, levels[0]), start))
+    if delta > 0:
+        start = 0.75 * (_z_sum(levels[1]) / delta) ** 2 * variance
+        totals.append(_settled(lambda k: event_harm_power(*_sizes(k, times), *rates, levels[1]), start))
+    return _least(totals, n)
+
+
+def _sizes(n: int, times: tuple[float, float]) -> tuple[int, int]:
+    """Units of both arms where the smaller has n."""
+    return round(n * times[0]), round(n * times[1])
 
 
 def more_units(half: float, distances: tuple[float, ...], n: int, alpha: float) -> int | None:

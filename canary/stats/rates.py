@@ -9,10 +9,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy import special
+from scipy import signal, special
 
 from canary.stats.results import Estimate, Finding, Test
-from canary.stats.vector import Floats, require_alpha, require_margin
+from canary.stats.vector import Floats, Ints, require_alpha, require_margin
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -55,6 +55,30 @@ def restricted_rates(
     return np.asarray(base), np.asarray(base + null)
 
 
+def stratified_score(
+    x_base: ArrayLike, n_base: ArrayLike, x_cand: ArrayLike, n_cand: ArrayLike, null: ArrayLike
+) -> Floats:
+    """`score_statistic` over phases of traffic, summed along the last axis.
+
+    Sum of w (d - null) over the root of the sum of w^2 variance, w = n_b n_c /
+    (n_b + n_c) (Miettinen & Nurminen 1985, section 6, with the weights of
+    Mantel and Haenszel). Within a phase both arms saw the same traffic, so a
+    share that ramps while the base rate drifts does not look like a
+    difference. One phase gives `score_statistic`; one without an arm weighs 0.
+    """
+    arrays = np.broadcast_arrays(*(np.asarray(a, dtype=np.float64) for a in (x_base, n_base, x_cand, n_cand, null)))
+    x_b, n_b, x_c, n_c, d0 = arrays
+    total = np.maximum(n_b + n_c, 1)
+    weight = n_b * n_c / total
+    used_b, used_c = np.maximum(n_b, 1), np.maximum(n_c, 1)
+    base, cand = restricted_rates(x_b, used_b, x_c, used_c, d0)
+    variance = (base * (1 - base) / used_b + cand * (1 - cand) / used_c) * total / np.maximum(total - 1, 1)
+    distance = np.sum(weight * (x_c / used_c - x_b / used_b - d0), axis=-1)
+    error = np.sqrt(np.maximum(np.sum(weight**2 * variance, axis=-1), 0))
+    fallback = np.where(np.abs(distance) > 1e-12 * np.sum(weight, axis=-1), np.copysign(np.inf, distance), 0.0)
+    return np.asarray(np.divide(distance, error, out=fallback, where=error > 1e-150))
+
+
 def score_statistic(
     x_base: ArrayLike, n_base: ArrayLike, x_cand: ArrayLike, n_cand: ArrayLike, null: ArrayLike
 ) -> Floats:
@@ -63,96 +87,100 @@ def score_statistic(
     With their N/(N-1) factor; `null` in (-1, 1). 0 variance gives a signed
     infinity, or 0 where the difference is `null` itself.
     """
-    arrays = np.broadcast_arrays(*(np.asarray(a, dtype=np.float64) for a in (x_base, n_base, x_cand, n_cand, null)))
-    x_b, n_b, x_c, n_c, d0 = arrays
-    base, cand = restricted_rates(x_b, n_b, x_c, n_c, d0)
-    total = n_b + n_c
-    variance = (base * (1 - base) / n_b + cand * (1 - cand) / n_c) * total / np.maximum(total - 1, 1)
-    distance = x_c / n_c - x_b / n_b - d0
-    error = np.sqrt(np.maximum(variance, 0))
-    fallback = np.where(np.abs(distance) > 1e-12, np.copysign(np.inf, distance), 0.0)
-    return np.asarray(np.divide(distance, error, out=fallback, where=error > 1e-150))
+    return stratified_score(
+        *(np.asarray(a, dtype=np.float64)[..., None] for a in (x_base, n_base, x_cand, n_cand, null))
+    )
 
 
-def score_interval(x_base: int, n_base: int, x_cand: int, n_cand: int, confidence: float) -> Estimate:
-    """Miettinen-Nurminen interval of `rate_cand - rate_base`, in [-1, 1]."""
+def score_interval(
+    x_base: ArrayLike, n_base: ArrayLike, x_cand: ArrayLike, n_cand: ArrayLike, confidence: float
+) -> Estimate:
+    """Miettinen-Nurminen interval of `rate_cand - rate_base`, in [-1, 1].
+
+    Counts of one table, or of one phase of traffic each (K,); the estimate is
+    then the difference weighted as in `stratified_score`.
+    """
+    x_b, n_b, x_c, n_c = (np.atleast_1d(np.asarray(a, dtype=np.float64)) for a in (x_base, n_base, x_cand, n_cand))
     z = float(special.ndtri(0.5 + confidence / 2))
     level = np.array([z, -z])
     left, right = np.full(2, -1.0), np.full(2, 1.0)
     for _ in range(60):  # halvings: exact to the last bit
         middle = (left + right) / 2
-        above = score_statistic(x_base, n_base, x_cand, n_cand, middle) > level
+        above = stratified_score(x_b, n_b, x_c, n_c, middle[:, None]) > level
         left, right = np.where(above, middle, left), np.where(above, right, middle)
     low, high = (left + right) / 2
+    rate_base, rate_cand = weighed_rates(x_b, n_b, x_c, n_c)
     return Estimate(
-        center=x_cand / n_cand - x_base / n_base,
+        center=rate_cand - rate_base,
         low=float(low),
         high=float(high),
         confidence=confidence,
-        n=min(n_base, n_cand),
+        n=int(min(n_b.sum(), n_c.sum())),
         method="Miettinen-Nurminen score interval",
     )
 
 
-def compare_event_rates(x_base: int, n_base: int, x_cand: int, n_cand: int, *, margin: float, alpha: float) -> Finding:
+def weighed_rates(x_base: ArrayLike, n_base: ArrayLike, x_cand: ArrayLike, n_cand: ArrayLike) -> tuple[float, float]:
+    """Both arms' rates over the same mix of phases (K,), weighted n_b n_c/(n_b + n_c)."""
+    x_b, n_b, x_c, n_c = (np.atleast_1d(np.asarray(a, dtype=np.float64)) for a in (x_base, n_base, x_cand, n_cand))
+    weight = n_b * n_c / np.maximum(n_b + n_c, 1)
+    share = weight / weight.sum()
+    return float(np.sum(share * x_b / np.maximum(n_b, 1))), float(np.sum(share * x_c / np.maximum(n_c, 1)))
+
+
+def phased_p(x_base: ArrayLike, n_base: ArrayLike, x_cand: ArrayLike, n_cand: ArrayLike) -> float:
+    """`conditional_p` over phases of traffic (K,), which may differ in rate and in split.
+
+    Given the events of every phase, the candidate's are a sum of Bin(x_b +
+    x_c, n_c/(n_b + n_c)); its exact upper tail, by convolution.
+    """
+    x_b, n_b, x_c, n_c = (np.atleast_1d(np.asarray(a, dtype=np.float64)) for a in (x_base, n_base, x_cand, n_cand))
+    used = x_b + x_c > 0
+    if used.sum() <= 1:
+        return float(np.min(conditional_p(x_b[used], n_b[used], x_c[used], n_c[used]), initial=1.0))
+    mass = np.ones(1)
+    for total, share in zip((x_b + x_c)[used], (n_c / (n_b + n_c))[used], strict=True):
+        k = np.arange(total + 1)
+        log = special.gammaln(total + 1) - special.gammaln(k + 1) - special.gammaln(total - k + 1)
+        mass = signal.fftconvolve(mass, np.exp(log + special.xlogy(k, share) + special.xlog1py(total - k, -share)))
+    return float(np.clip(np.sum(mass[int(x_c.sum()) :]), 1e-13, 1.0))  # what a sum of rounded masses can tell
+
+
+def compare_event_rates(
+    x_base: ArrayLike, n_base: ArrayLike, x_cand: ArrayLike, n_cand: ArrayLike, *, margin: float, alpha: float
+) -> Finding:
     """Compare rates of events among `n` units of two independent arms.
 
-    The effect is rate_cand - rate_base; inside the margin if significantly
-    below `margin` (in (0, 1)). Raises ValueError for impossible counts.
+    Counts of one table, or of K phases of traffic (K,), each seen by both
+    arms. The effect is rate_cand - rate_base; inside the margin if
+    significantly below `margin` (in (0, 1)). Raises ValueError for impossible
+    counts.
     """
     require_alpha(alpha)
     require_margin(margin, below=1)
-    _require_counts(x_base, n_base, x_cand, n_cand)
-    n = min(n_base, n_cand)
-    score = score_statistic(x_base, n_base, x_cand, n_cand, margin)
+    x_b, n_b, x_c, n_c = (np.atleast_1d(np.asarray(a, dtype=np.int64)) for a in (x_base, n_base, x_cand, n_cand))
+    _require_counts(x_b, n_b, x_c, n_c)
+    n = int(min(n_b.sum(), n_c.sum()))
+    rate_base, rate_cand = weighed_rates(x_b, n_b, x_c, n_c)
+    score = stratified_score(x_b, n_b, x_c, n_c, margin)
+    phases = f", {n_b.size} phases" if n_b.size > 1 else ""
     return Finding(
-        estimate=score_interval(x_base, n_base, x_cand, n_cand, 1 - 2 * alpha),
-        harm=Test(p=float(conditional_p(x_base, n_base, x_cand, n_cand)), n=n, method="conditional binomial"),
+        estimate=score_interval(x_b, n_b, x_c, n_c, 1 - 2 * alpha),
+        harm=Test(p=phased_p(x_b, n_b, x_c, n_c), n=n, method="conditional binomial"),
         noninferior=Test(p=float(special.ndtr(score)), n=n, method="Miettinen-Nurminen score"),
-        can_reject=x_base + x_cand > 0,
-        baseline=x_base / n_base,
-        candidate=x_cand / n_cand,
+        can_reject=bool(np.sum(x_b + x_c) > 0),
+        baseline=rate_base,
+        candidate=rate_cand,
         margin=margin,
-        method="conditional binomial (harm) and Miettinen-Nurminen score (margin): unpaired events",
+        method=f"conditional binomial (harm) and Miettinen-Nurminen score (margin): unpaired events{phases}",
+        units=(int(n_b.sum()), int(n_c.sum())),
     )
 
 
-def compare_rare_events(
-    x_base: int, n_base: int, x_cand: int, n_cand: int, *, max_ratio: float, alpha: float
-) -> Finding:
-    """Compare rates of rare events (baseline below 0.5 %) as a ratio.
-
-    Both tests and the interval are the conditional binomial ones, exact for
-    Poisson counts; the ends are Clopper-Pearson's on the candidate's share of
-    events. No event at all: the interval is [0, inf] and p is 1.
-    """
-    require_alpha(alpha)
-    require_margin(max_ratio)
-    _require_counts(x_base, n_base, x_cand, n_cand)
-    inside = float(conditional_p(x_cand, n_cand, x_base, n_base, 1 / max_ratio))
-    low = float(special.betaincinv(x_cand, x_base + 1, alpha)) if x_cand > 0 else 0.0
-    high = float(special.betaincinv(x_cand + 1, x_base, 1 - alpha)) if x_base > 0 else 1.0
-    n, per = min(n_base, n_cand), n_base / n_cand
-    return Finding(
-        estimate=Estimate(
-            center=x_cand / x_base * per if x_base > 0 else (np.inf if x_cand > 0 else 1.0),
-            low=low / (1 - low) * per,
-            high=high / (1 - high) * per if high < 1 else np.inf,
-            confidence=1 - 2 * alpha,
-            n=n,
-            method="conditional binomial interval",
-        ),
-        harm=Test(p=float(conditional_p(x_base, n_base, x_cand, n_cand)), n=n, method="conditional binomial"),
-        noninferior=Test(p=inside, n=n, method="conditional binomial"),
-        can_reject=x_base + x_cand > 0,
-        baseline=x_base / n_base,
-        candidate=x_cand / n_cand,
-        margin=max_ratio,
-        method="conditional binomial (harm and margin): rare unpaired events",
-    )
-
-
-def _require_counts(x_base: int, n_base: int, x_cand: int, n_cand: int) -> None:
-    """Raise ValueError unless 0 <= x <= n and n >= 1 in both arms."""
-    if not (0 <= x_base <= n_base and 0 <= x_cand <= n_cand and min(n_base, n_cand) >= 1):
-        raise ValueError(f"events must lie in 0..n, n >= 1 (got {x_base}/{n_base} and {x_cand}/{n_cand})")
+def _require_counts(x_base: Ints, n_base: Ints, x_cand: Ints, n_cand: Ints) -> None:
+    """Raise ValueError unless 0 <= x <= n and n >= 1 in both arms of every phase."""
+    inside = (x_base >= 0) & (x_base <= n_base) & (x_cand >= 0) & (x_cand <= n_cand)
+    if not np.all(inside & (np.minimum(n_base, n_cand) >= 1)):
+        raise ValueError(
+            f"events must lie in 0..n, n >= 1 (got {x_base.sum()}/{n_base.sum()} and {x_cand.sum()}/{n_cand.sum()})"
+        )

@@ -72,5 +72,7 @@ class Finding:
     """Share of pairs whose result differs; None where results are not pass/fail."""
     spread: float | None = None
     """Standard deviation of one unit's difference; None where no mean is compared."""
+    units: tuple[int, int] | None = None
+    """Units of the baseline and the candidate where bad events of two streams are counted."""
     reach: float = 0.0
     """The loss of the worst-case unit that was added to the mean."""

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from canary.stats.cost import compare_ratio_of_means, compare_ratio_of_means_unpaired
+from canary.stats.cost import compare_ratio_of_means
 from canary.stats.results import Finding
 from canary.stats.vector import Floats
 
@@ -40,23 +40,13 @@ def test_margin_is_judged_with_one_dear_request() -> None:
     assert paired(base, cand).estimate.high == pytest.approx(np.exp(high))
 
 
-def test_unpaired_error_is_that_of_two_samples() -> None:
-    """The ends are ln R +- z sqrt(cv_c^2/n_c + cv_b^2/n_b), to the digit."""
-    base, cand = costs(200)[0], costs(90, seed=1)[1]
-    error = np.hypot(stats.variation(base, ddof=1) / np.sqrt(200), stats.variation(cand, ddof=1) / np.sqrt(90))
-    found = compare_ratio_of_means_unpaired(base, cand, max_ratio=1.1, alpha=0.05).estimate
-    ratio = cand.mean() / base.mean()
-    z = stats.norm.ppf(0.95)
-    assert (found.low, found.high) == pytest.approx((ratio * np.exp(-z * error), ratio * np.exp(z * error)))
-
-
 @pytest.mark.parametrize("factor", [0.7, 1.0, 1.07, 1.09, 1.3])
 def test_interval_inverts_the_margin_test(factor: float) -> None:
     """Inside the margin is an upper end inside it."""
     base, cand = costs(150, factor)
-    for found in (paired(base, cand), compare_ratio_of_means_unpaired(base, cand, max_ratio=1.1, alpha=0.05)):
-        assert (found.noninferior.p < 0.05) is (found.estimate.high < 1.1)
-        assert found.estimate.low <= found.estimate.center <= found.estimate.high
+    found = paired(base, cand)
+    assert (found.noninferior.p < 0.05) is (found.estimate.high < 1.1)
+    assert found.estimate.low <= found.estimate.center <= found.estimate.high
 
 
 def test_swapping_arms_inverts_the_interval() -> None:
@@ -64,14 +54,6 @@ def test_swapping_arms_inverts_the_interval() -> None:
     base, cand = costs(80, 1.1)
     one, other = paired(base, cand).estimate, paired(cand, base).estimate
     assert (one.low, one.high) == pytest.approx((1 / other.high, 1 / other.low))
-
-
-def test_pairing_shortens_the_interval() -> None:
-    """Shared prompts cancel: the paired interval is much the shorter."""
-    base, cand = costs(200)
-    apart = compare_ratio_of_means_unpaired(base, cand, max_ratio=1.1, alpha=0.05).estimate
-    together = paired(base, cand).estimate
-    assert together.high - together.low < 0.5 * (apart.high - apart.low)
 
 
 def test_repeats_are_not_extra_prompts() -> None:
@@ -91,13 +73,6 @@ def test_equal_costs_prove_a_margin_only_by_their_number() -> None:
     assert not few.can_reject
 
 
-def test_equal_costs_of_two_streams_prove_a_margin_only_by_their_number() -> None:
-    """The same holds unpaired, where the error is that of one more unit in both arms."""
-    few, many = (compare_ratio_of_means_unpaired(np.ones(n), np.ones(n), max_ratio=1.1, alpha=0.05) for n in (10, 60))
-    assert few.noninferior.p > 0.05 > many.noninferior.p
-    assert few.harm.p == 0.5
-
-
 def test_double_cost_without_variance_is_harm() -> None:
     """A price that doubles for every request is harm, though nothing varies."""
     found = paired(np.full(30, 0.01), np.full(30, 0.02))
@@ -108,22 +83,16 @@ def test_double_cost_without_variance_is_harm() -> None:
 def test_a_free_candidate_is_inside() -> None:
     """Costs that fall to nothing are a ratio of 0, never harm."""
     base, _ = costs(30)
-    for found in (
-        paired(base, np.zeros(30)),
-        compare_ratio_of_means_unpaired(base, np.zeros(30), max_ratio=1.1, alpha=0.05),
-    ):
-        assert (found.estimate.center, found.estimate.high, found.harm.p) == (0, 0, 1)
-        assert found.noninferior.p < 0.05
+    found = paired(base, np.zeros(30))
+    assert (found.estimate.center, found.estimate.high, found.harm.p) == (0, 0, 1)
+    assert found.noninferior.p < 0.05
 
 
 def test_a_single_request_proves_nothing() -> None:
-    """One request shows neither harm nor a margin, in pairs and in streams."""
-    for found in (
-        paired(np.ones(1), np.ones(1)),
-        compare_ratio_of_means_unpaired([1.0], [1.0], max_ratio=1.1, alpha=0.05),
-    ):
-        assert min(found.harm.p, found.noninferior.p) >= 0.5
-        assert found.estimate.high > 10
+    """One request shows neither harm nor a margin."""
+    found = paired(np.ones(1), np.ones(1))
+    assert min(found.harm.p, found.noninferior.p) >= 0.5
+    assert found.estimate.high > 10
 
 
 def test_a_few_dear_requests_are_pointed_out() -> None:
@@ -140,7 +109,7 @@ def test_undefined_ratios_are_errors() -> None:
     with pytest.raises(ValueError, match="baseline costs nothing"):
         paired(np.zeros(5), np.zeros(5))
     with pytest.raises(ValueError, match="0 or more"):
-        compare_ratio_of_means_unpaired([1.0], [-1.0], max_ratio=1.1, alpha=0.05)
+        paired(np.array([1.0]), np.array([-1.0]))
     with pytest.raises(ValueError, match="max_ratio"):
         paired(np.ones(5), np.ones(5), max_ratio=1.0)
 

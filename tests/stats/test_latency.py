@@ -8,16 +8,19 @@ from scipy import stats
 
 from canary.stats.latency import (
     Sample,
+    Stream,
     choose_blocks,
     compare_quantile,
     compare_trimmed_mean,
+    compare_unpaired_quantile,
     compare_unpaired_trimmed_mean,
     minimum_n,
     slow_share,
 )
 from canary.stats.paired import compare_binary
 from canary.stats.results import Finding
-from canary.stats.vector import Floats
+from canary.stats.streams import overlap_weights
+from canary.stats.vector import Floats, Ints
 
 LLMPERF = Path(__file__).parents[3] / "shared" / "data" / "llmperf" / "llmperf_7b.csv"
 
@@ -161,29 +164,35 @@ def test_requests_without_a_value_still_have_their_block() -> None:
     assert found.noninferior.p < 0.05
 
 
+def streams(base: Floats, cand: Floats, base_blocks: Ints, cand_blocks: Ints) -> tuple[Stream, Stream]:
+    """Two arms routed at random, one value a unit."""
+    weights = overlap_weights(base_blocks, cand_blocks)
+    return (
+        Stream(sample(base), np.asarray(base_blocks), weights[0]),
+        Stream(sample(cand), np.asarray(cand_blocks), weights[1]),
+    )
+
+
 def test_shared_minutes_are_drawn_for_both_streams() -> None:
-    """A bad minute that slows both arms widens an unpaired interval only if they do not share it."""
+    """A bad minute that slows both arms hardly widens their interval."""
     rng = np.random.default_rng(0)
     minute = np.repeat(np.arange(40), 20)
     effect = np.exp(0.4 * rng.normal(size=40))[minute]
-    base, cand = (effect * rng.lognormal(-1, 0.2, 800) for _ in range(2))
+    noise = rng.lognormal(-1, 0.2, (2, 800))
     widths = []
-    for ids in (minute, minute + 1_000):
+    for base, cand in (effect * noise, noise):
         end = compare_unpaired_trimmed_mean(
-            sample(base), sample(cand), minute, ids, trim=0.05, max_ratio=1.15, floor=0.0, alpha=0.05, seed=0
+            *streams(base, cand, minute, minute), trim=0.05, max_ratio=1.15, floor=0.0, alpha=0.05, seed=0
         ).estimate
         widths.append(end.high - end.center)
-    assert widths[0] < 0.5 * widths[1]
+    assert widths[0] < 2 * widths[1]
 
 
 def test_streams_of_unequal_length_are_compared() -> None:
     """Ten to one routing gives an answer, and counts the smaller arm."""
     base, cand = arms(2_000)
     found = compare_unpaired_trimmed_mean(
-        sample(base),
-        sample(cand[:200]),
-        np.arange(2_000) // 10,
-        np.arange(200),
+        *streams(base, cand[:200], np.arange(2_000) // 50, np.arange(200) // 5),
         trim=0.05,
         max_ratio=1.3,
         floor=0.0,
@@ -192,6 +201,46 @@ def test_streams_of_unequal_length_are_compared() -> None:
     )
     assert found.estimate.n == 200
     assert found.noninferior.p < 0.05
+
+
+def test_a_ramp_through_a_slow_hour_is_no_difference() -> None:
+    """The candidate got most of the slow hour; weighed by overlap the arms are equal, plainly they are not."""
+    rng = np.random.default_rng(0)
+    minute = np.repeat(np.arange(60), 40)
+    slow = np.where(minute >= 30, 3.0, 1.0) * rng.lognormal(0, 0.1, minute.size)
+    routed = rng.random(minute.size) < np.where(minute >= 30, 0.5, 0.05)
+    found = compare_unpaired_trimmed_mean(
+        *streams(slow[~routed], slow[routed], minute[~routed], minute[routed]),
+        trim=0.05,
+        max_ratio=1.15,
+        floor=0.0,
+        alpha=0.05,
+        seed=0,
+    )
+    assert found.estimate.center == pytest.approx(1, abs=0.03)
+    assert slow[routed].mean() / slow[~routed].mean() > 1.3
+
+
+def test_arms_of_different_hours_are_not_compared() -> None:
+    """Without a shared stretch of time there is nothing to compare."""
+    base, cand = arms(100)
+    with pytest.raises(ValueError, match="same time"):
+        compare_unpaired_quantile(
+            *streams(base, cand, np.zeros(100, dtype=np.int64), np.ones(100, dtype=np.int64)),
+            q=0.5,
+            max_ratio=1.15,
+            alpha=0.05,
+            seed=0,
+        )
+
+
+def test_unweighted_streams_have_the_plain_quantile() -> None:
+    """With one split throughout, each arm's value is its own order statistic."""
+    base, cand = arms(1_000)
+    blocks = np.arange(1_000) // 25
+    found = compare_unpaired_quantile(*streams(base, cand, blocks, blocks), q=0.5, max_ratio=1.15, alpha=0.05, seed=0)
+    expected = [np.quantile(arm, 0.5, method="inverted_cdf") for arm in (base, cand)]
+    assert (found.baseline, found.candidate) == pytest.approx(tuple(expected), rel=0.01)
 
 
 @pytest.mark.parametrize(
@@ -308,10 +357,7 @@ def test_unchanged_latency_is_rarely_harm_and_the_margin_holds(phi: float) -> No
         edge = compare(base, 1.15 * cand, 1.15, run)
         arm = rng.random(n) < 0.5  # one stream, routed at random
         routed = compare_unpaired_trimmed_mean(
-            sample(base[~arm]),
-            sample(base[arm]),
-            minute[~arm],
-            minute[arm],
+            *streams(base[~arm], base[arm], minute[~arm], minute[arm]),
             trim=0.05,
             max_ratio=1.15,
             floor=0.0,

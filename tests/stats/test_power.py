@@ -13,8 +13,8 @@ from canary.stats.power import (
     continuous_power,
     event_harm_power,
     event_power,
-    events_needed,
     mcnemar_power,
+    more_events,
     more_pairs_binary,
     more_pairs_continuous,
     more_units,
@@ -136,11 +136,27 @@ def test_event_power_matches_the_measured_figures() -> None:
     assert tango_power(600, 0.02, 0.0, 0.02, 0.05) == pytest.approx(0.93, abs=0.01)
 
 
-def test_events_needed_reach_their_power() -> None:
-    """The n found passes equal rates with 80 %, and 10 fewer do not."""
-    n = events_needed(0.02, 0.02, 0.05, 0.8)
+def test_more_events_reach_their_power() -> None:
+    """The total passes equal rates with 80 %, 2 % fewer do not; with ten to one it is the small arm's."""
+    n = 100 + (more_events((0.02, 0.02), (100, 100), 0.02, (0.05, 0.05)) or 0)
     assert event_power(n, n, 0.02, 0.02, 0.02, 0.05) >= 0.8
-    assert event_power(n - 10, n - 10, 0.02, 0.02, 0.02, 0.05) < 0.8
+    assert event_power(round(0.98 * n), round(0.98 * n), 0.02, 0.02, 0.02, 0.05) < 0.8
+    small = 100 + (more_events((0.02, 0.02), (1_000, 100), 0.02, (0.05, 0.05)) or 0)
+    assert event_power(10 * small, small, 0.02, 0.02, 0.02, 0.05) >= 0.8
+    assert small < n
+
+
+def test_more_events_without_any_is_what_a_margin_takes() -> None:
+    """No error in 200 requests an arm: half a point is shown at 539."""
+    assert more_events((0.0, 0.0), (200, 200), 0.005, (0.05, 0.05)) == 539 - 200
+
+
+def test_more_events_finds_harm_sooner_than_safety() -> None:
+    """A rise beyond the margin is settled by harm; one at the margin, without harm to show, never."""
+    found = more_events((0.03, 0.06), (100, 100), 0.005, (0.05, 0.05))
+    assert found is not None
+    assert event_harm_power(100 + found, 100 + found, 0.03, 0.06, 0.05) >= 0.78
+    assert more_events((0.0, 0.0), (5, 5), 1e-9, (0.05, 0.05)) is None
 
 
 LEVELS = (0.05, 0.05)

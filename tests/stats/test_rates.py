@@ -7,8 +7,8 @@ from statsmodels.stats.rates import test_poisson_2indep as poisson_two_sample
 
 from canary.stats.rates import (
     compare_event_rates,
-    compare_rare_events,
     conditional_p,
+    phased_p,
     restricted_rates,
     score_interval,
     score_statistic,
@@ -89,23 +89,29 @@ def test_statistic_of_a_certain_null_is_zero() -> None:
     assert score_statistic([0.0], [5.0], [5.0], [5.0], [1.0 - 1e-16])[0] == pytest.approx(0, abs=1e-6)
 
 
-def test_rare_events_are_compared_as_a_ratio() -> None:
-    """The ratio's interval inverts both conditional tests."""
-    found = compare_rare_events(5, 10_000, 9, 8_000, max_ratio=6.0, alpha=0.05)
-    low, high = found.estimate.low, found.estimate.high
-    assert found.estimate.center == pytest.approx(9 / 8_000 / (5 / 10_000))
-    assert float(conditional_p(5, 10_000, 9, 8_000, low)) == pytest.approx(0.05)
-    assert float(conditional_p(9, 8_000, 5, 10_000, 1 / high)) == pytest.approx(0.05)
-    assert (found.noninferior.p < 0.05) is (high < 6.0)
+def test_phases_are_judged_within() -> None:
+    """A share that ramps while errors rise is no difference, though the pooled rates say so."""
+    counts = ([9, 10], [900, 100], [1, 90], [100, 900])
+    found = compare_event_rates(*counts, margin=0.05, alpha=0.05)
+    assert found.estimate.center == pytest.approx(0)
+    assert found.harm.p > 0.4
+    assert compare_event_rates(19, 1_000, 91, 1_000, margin=0.05, alpha=0.05).harm.p < 1e-6
 
 
-@pytest.mark.parametrize(("x_b", "x_c", "center"), [(0, 0, 1.0), (0, 4, np.inf), (4, 0, 0.0)])
-def test_rare_events_at_the_ends(x_b: int, x_c: int, center: float) -> None:
-    """No events in an arm leave an end open, and never a NaN."""
-    found = compare_rare_events(x_b, 1_000, x_c, 1_000, max_ratio=3.0, alpha=0.05)
-    assert found.estimate.center == center
-    assert found.estimate.high == (np.inf if x_b == 0 else pytest.approx(found.estimate.high))
-    assert found.can_reject is (x_b + x_c > 0)
+def test_phases_alike_are_one_table() -> None:
+    """Where every phase has the same split, the exact tail is that of the pooled table."""
+    split = ([2, 3, 1], [100, 200, 50], [5, 6, 4], [100, 200, 50])
+    pooled = [sum(counts) for counts in split]
+    assert phased_p(*split) == pytest.approx(float(conditional_p(*pooled)))
+    one = compare_event_rates(*pooled, margin=0.05, alpha=0.05)
+    assert score_interval(*split, 0.9).center == pytest.approx(one.estimate.center)
+
+
+def test_swapping_arms_negates_the_phased_interval() -> None:
+    """The interval over phases is antisymmetric too."""
+    x_b, n_b, x_c, n_c = [2, 9], [300, 90], [7, 30], [40, 100]
+    one, other = score_interval(x_b, n_b, x_c, n_c, 0.9), score_interval(x_c, n_c, x_b, n_b, 0.9)
+    assert (one.low, one.high) == pytest.approx((-other.high, -other.low), abs=1e-9)
 
 
 @pytest.mark.parametrize("counts", [(-1, 5, 0, 5), (6, 5, 0, 5), (0, 0, 0, 5)])
