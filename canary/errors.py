@@ -5,9 +5,11 @@
     │   ├── ConfigError      policy, suite, pipeline or command line
     │   ├── GoldenSetError   a golden set
     │   ├── EvidenceError    recorded outputs, or a run directory
-    │   └── PluginError      a user's plugin is missing or broken
+    │   ├── PluginError      a user's plugin is missing or broken
+    │   └── PromotionError   what is asked of the registry is refused, or another was first
     └── GateError            the gate itself broke                    exit 4
         ├── EngineError      an engine never came up, or stopped the run
+        ├── TrackingError    the tracking server cannot be used
         └── MissingExtra     an optional library is not installed
 
 What a world fault does to one response is data (`records.Failure`), never an
@@ -47,12 +49,20 @@ class PluginError(UsageError):
     """A module named under `plugins:` is missing or breaks its contract."""
 
 
+class PromotionError(UsageError):
+    """A promotion or rollback is refused, or another one came first; nothing was moved unless it says so."""
+
+
 class GateError(CanaryError):
     """The gate itself broke; nothing is known about the candidate."""
 
 
 class EngineError(GateError):
     """An engine never came up, or its own fault stops the run."""
+
+
+class TrackingError(GateError):
+    """A tracking server does not answer, or not as it should."""
 
 
 class MissingExtra(GateError):  # noqa: N818 - it names what is missing

@@ -31,6 +31,8 @@ from canary.records import Evidence, Measurement, Prompt, Response, Score
 
 EVIDENCE = ("plan.json", "prompts.jsonl", "responses.jsonl", "scores.jsonl")
 TELEMETRY = "telemetry.jsonl"
+SIGNATURE = "signature.json"
+"""Made over the seal, so it is the one visible file that is not sealed."""
 SURROUNDINGS = ("runner", "concurrency", "warmup", "versions")
 """What may change under a resumed run: a pair's two arms still share it."""
 
@@ -152,7 +154,7 @@ def load_run(path: Path) -> tuple[Plan, Evidence]:
     Raises EvidenceError for everything that keeps it from being judged again.
     """
     run = RunDirectory(path)
-    sealed = _sealed(run)
+    sealed = read_seal(run)
     names = (*EVIDENCE, TELEMETRY)
     expected = {name: sealed.files[name] for name in names if name in sealed.files}
     found = {name: _hashed(path / name) for name in names if (path / name).is_file()}
@@ -273,7 +275,7 @@ def resume(run: RunDirectory, plan: Plan) -> tuple[str, ...]:
 
 def _question(plan: Plan, other: Plan) -> dict[str, Any]:
     """The plan without what a digest in it already decides, or what its answers do not depend on."""
-    besides = {"warnings", "pipeline", "calibration", "golden_sets"}
+    besides = {"warnings", "pipeline", "calibration", "golden_sets", "mlflow", "registry"}
     document: dict[str, Any] = plan.model_dump(mode="json", by_alias=True, exclude=besides)
     for place in ("golden_sets", "judge"):  # who judges, and how often, is in the digests of `judges`
         document["suite"].pop(place)
@@ -295,10 +297,10 @@ def _changes(then: Any, now: Any, name: str = "") -> Iterator[tuple[str, str]]:
         yield name, f"{what} changed under this run: plan.json has {json.dumps(then)}, now {json.dumps(now)}"
 
 
-def seal(run: RunDirectory) -> str:
+def seal(run: RunDirectory, now: datetime | None = None) -> str:
     """Writes the manifest; the sha256 by which the next record will name it.
 
-    Nothing may be written into the directory afterwards.
+    Nothing but a signature may be written into the directory afterwards.
     """
     if run.manifest.exists():
         raise EvidenceError(f"{run.path} is already sealed")
@@ -308,24 +310,37 @@ def seal(run: RunDirectory) -> str:
     files = _files(run)
     with _one_at_a_time(run.path.resolve().parent) as runs:
         document = Manifest(
-            schema=manifest.MANIFEST_SCHEMA, files=files, previous=manifest.last(_records(runs))
+            schema=manifest.MANIFEST_SCHEMA,
+            files=files,
+            previous=manifest.last(_records(runs)),
+            sealed_at=f"{(now or datetime.now(UTC)).astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}",
         ).dumps()
         write_whole(run.manifest, [document])
     return manifest.digest(document)
 
 
-def verify(path: Path) -> list[str]:
-    """Everything that speaks against the record, one sentence each."""
+def check_files(path: Path) -> list[str]:
+    """What differs between a run's files and its own seal, one sentence each."""
     run = RunDirectory(path)
     try:
-        sealed = _sealed(run)
+        sealed = read_seal(run)
     except EvidenceError as error:
         return list(error.problems)
-    files = manifest.compare_files(sealed.files, _files(run))
-    return [*files, *manifest.check_chain(_records(run.path.resolve().parent))]
+    return list(manifest.compare_files(sealed.files, _files(run)))
 
 
-def _sealed(run: RunDirectory) -> Manifest:
+def check_neighbours(path: Path) -> list[str]:
+    """What was changed in the chain of records that a run stands in."""
+    return list(manifest.check_chain(_records(path.resolve().parent)))
+
+
+def removed_neighbours(path: Path) -> list[str]:
+    """The older records that are gone from the folder of a run, which speaks not against those left."""
+    return list(manifest.removed(_records(path.resolve().parent)))
+
+
+def read_seal(run: RunDirectory) -> Manifest:
+    """The manifest; EvidenceError where the run is not finished, or not ours."""
     if not run.path.is_dir():
         raise EvidenceError(f"{run.path} is no directory")
     if not run.manifest.is_file():
@@ -344,7 +359,8 @@ def _files(run: RunDirectory) -> dict[str, File]:
     """Every file of the run but the manifest, by its path inside."""
     found = {path.relative_to(run.path): path for path in run.path.rglob("*") if path.is_file()}
     visible = {inside: path for inside, path in found.items() if not any(part.startswith(".") for part in inside.parts)}
-    return {inside.as_posix(): _hashed(path) for inside, path in visible.items() if path != run.manifest}
+    beside = {run.manifest, run.path / SIGNATURE}
+    return {inside.as_posix(): _hashed(path) for inside, path in visible.items() if path not in beside}
 
 
 def _hashed(path: Path) -> File:

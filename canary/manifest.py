@@ -50,6 +50,8 @@ class Manifest(BaseModel):
     files: dict[str, File]
     """By path inside the run, with forward slashes."""
     previous: Previous | None
+    sealed_at: str | None = Field(None, pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$")
+    """UTC, to the second; None in records of earlier versions."""
 
     def dumps(self) -> bytes:
         """The file's bytes."""
@@ -94,9 +96,10 @@ def _differs(expected: File, found: File) -> str:
 
 
 def check_chain(records: Mapping[str, bytes]) -> Iterator[str]:
-    """Where the chain over a folder's records is cut; records by run name.
+    """What was changed in the chain over a folder's records; records by run name.
 
-    A folder that was moved or renamed with its content unchanged is fine.
+    A folder that was moved or renamed with its content unchanged is fine, and
+    so is one that was removed: `removed` names those.
     """
     known = {digest(document) for document in records.values()}
     followers: defaultdict[Sha256 | None, dict[Sha256, str]] = defaultdict(dict)
@@ -106,18 +109,27 @@ def check_chain(records: Mapping[str, bytes]) -> Iterator[str]:
             continue
         before = manifest.previous
         followers[before.sha256 if before else None].setdefault(digest(records[name]), name)
-        if before and before.sha256 not in known:
-            yield _cut(name, before, records)
+        if before and before.sha256 not in known and before.run in records:
+            yield _changed(name, before, records[before.run])
     for sha256, names in followers.items():
         if len(names) > 1:
             yield f"the chain forks: {', '.join(names.values())} each claim to be {_place(sha256)}"
 
 
-def _cut(name: str, before: Previous, records: Mapping[str, bytes]) -> str:
+def removed(records: Mapping[str, bytes]) -> Iterator[str]:
+    """The records that others were sealed on and that are gone, one sentence each."""
+    known = {digest(document) for document in records.values()}
+    for name in sorted(records):
+        manifest = read(records[name])
+        before = manifest.previous if manifest else None
+        if before and before.sha256 not in known and before.run not in records:
+            gone = f"record {before.run} (sha256 {before.sha256})"
+            yield f"{gone}, on which {name} was sealed, is no longer in this folder"
+
+
+def _changed(name: str, before: Previous, document: bytes) -> str:
     then = f"record {before.run}, on which {name} was sealed (sha256 {before.sha256}),"
-    if before.run not in records:
-        return f"the chain is cut: {then} is missing"
-    return f"the chain is cut: {then} changed since (its manifest.json is now {digest(records[before.run])})"
+    return f"the chain is cut: {then} changed since (its manifest.json is now {digest(document)})"
 
 
 def _place(sha256: Sha256 | None) -> str:

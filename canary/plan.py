@@ -9,7 +9,6 @@ import hashlib
 import json
 import re
 from typing import Annotated, Any, Literal
-from urllib.parse import parse_qs, urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -24,7 +23,9 @@ from pydantic import (
     model_validator,
 )
 
+from canary.address import CREDENTIAL, BaseUrl
 from canary.calibration import Calibration
+from canary.destination import Registry, Tracking
 from canary.judging import JudgePlan
 from canary.policy import Policy, Written
 
@@ -50,23 +51,6 @@ Template = Annotated[str, _completed("template")]
 Secret = Annotated[SecretStr, _completed("secret")]
 
 
-_CREDENTIAL = re.compile(r"auth|key|token|secret|passw|sig", re.IGNORECASE)
-
-
-def _open_url(value: str) -> str:
-    """A URL goes into plans and messages, so it must not hold a secret."""
-    try:
-        parts = urlsplit(value)
-    except ValueError:
-        raise ValueError("'base_url' must be a URL") from None
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise ValueError("'base_url' must start with http:// or https:// and name a host")
-    if parts.username or parts.password or any(_CREDENTIAL.search(name) for name in parse_qs(parts.query)):
-        raise ValueError("'base_url' must hold no credentials: they go into 'api_key' or 'headers'")
-    return value
-
-
-BaseUrl = Annotated[str, AfterValidator(_open_url)]
 MOST_REPEATS = 100
 Count = Annotated[int, Field(ge=1, le=1_000_000)]
 
@@ -200,7 +184,7 @@ class VllmRelease(LiveRelease):
             if name.replace("_", "-") in OURS:
                 raise ValueError(f"'engine_args' must leave {name!r} to the engine or to the release's own fields")
         for name in self.env:
-            if _CREDENTIAL.search(name):
+            if CREDENTIAL.search(name):
                 raise ValueError(f"'env' must hold no secret (got {name!r}): set it where the run is started")
         return self
 
@@ -293,8 +277,8 @@ class Stages(Written):
     staging: Stage = Stage()
 
 
-ReporterName = Literal["json", "markdown", "terminal"]
-"""The keys of `canary.reporters.REPORTERS`."""
+ReporterName = Literal["json", "markdown", "mlflow", "terminal"]
+"""The keys of `canary.reporters.REPORTERS` and `PUBLISHERS`."""
 
 
 class Pipeline(Written):
@@ -315,6 +299,8 @@ class Pipeline(Written):
     reporters: tuple[ReporterName, ...] = Field(
         ("terminal", "json", "markdown"), description="reports a run makes; json is its record and always written"
     )
+    mlflow: Tracking = Field(Tracking(), description="where the reporter mlflow publishes")
+    registry: Registry = Field(Registry(), description="what canary promote moves")
 
 
 class StratumPlan(BaseModel):
@@ -384,6 +370,10 @@ class Plan(BaseModel):
     concurrency: int = 1
     warmup: int = 0
     warnings: tuple[str, ...] = ()
+    purpose: Literal["gate", "calibration", "replay"] = "gate"
+    """Only a gate's own verdict can be promoted, and only it is history."""
+    mlflow: Tracking = Tracking()
+    registry: Registry = Registry()
 
     def scoring_digest(self) -> str:
         """Identity of what scores an answer beside the case's own assertions."""
@@ -400,6 +390,7 @@ class Plan(BaseModel):
         document = self.model_dump(mode="json", by_alias=True, include=kept)
         for place in ("golden_sets", "judge"):
             document["suite"].pop(place)
+        document["policy"].pop("promotion")  # what becomes of a verdict is no part of the question
         arms = {"baseline": self.baseline.digest, "candidate": self.candidate.digest}
         noise = {} if self.calibration is None else {"calibration": self.calibration.model_dump(mode="json")}
         judges = {"judges": {name: judge.model_dump() for name, judge in self.judges.items()}} if self.judges else {}

@@ -245,6 +245,14 @@ class DriftRules(Written):
     perplexity: PerplexityRule = PerplexityRule()
 
 
+class PromotionRule(Written):
+    """What a verdict must be to be acted on."""
+
+    max_age_h: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = Field(
+        168.0, description="hours since its oldest answer; null: never too old"
+    )
+
+
 class Any_(Written):  # noqa: N801 - the word of the policy file
     """True harm in any member."""
 
@@ -327,6 +335,7 @@ class Policy(Written):
     cost: CostRules = CostRules()
     drift: DriftRules = DriftRules()
     traffic: TrafficRules = Field(TrafficRules(), description="in place of `errors` for two streams of routed traffic")
+    promotion: PromotionRule = PromotionRule()
     composites: dict[str, Expression] = {"rollback": Any_(any=("*",))}
     false_alarm_rates: dict[str, Fraction] = Field(
         {}, description="measured P(fail | nothing changed) of a signal; lets it stand under `all`"

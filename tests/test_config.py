@@ -18,7 +18,7 @@ from canary.errors import ConfigError
 from canary.located import parse
 from canary.plan import OpenAIRelease, RayRunner, ReplayRelease, ReporterName, Suite, TransformersRelease, Turn
 from canary.policy import All_, Any_, Not_, Policy
-from canary.reporters import REPORTERS
+from canary.reporters import PUBLISHERS, REPORTERS
 from canary.scaffold import workspace
 from canary.validation import shown
 
@@ -26,7 +26,9 @@ SHIPPED = sorted(
     file for folder in ("evals", "golden_sets", "pipelines") for file in (workspace() / folder).rglob("*.yaml")
 )
 
-POLICY_KEYS = "version, alpha, quality, latency, errors, cost, drift, traffic, composites, false_alarm_rates, runbooks"
+POLICY_KEYS = (
+    "version, alpha, quality, latency, errors, cost, drift, traffic, promotion, composites, false_alarm_rates, runbooks"
+)
 
 
 @pytest.fixture(autouse=True)
@@ -524,7 +526,7 @@ def test_the_committed_schemas_are_the_generated_ones(here: Path) -> None:
 
 def test_a_pipeline_may_name_every_reporter() -> None:
     """What a pipeline file accepts is what the table of reporters holds."""
-    assert set(get_args(ReporterName)) == REPORTERS.keys()
+    assert set(get_args(ReporterName)) == REPORTERS.keys() | PUBLISHERS.keys()
 
 
 @pytest.mark.parametrize("name", SCHEMAS)

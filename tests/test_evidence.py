@@ -19,15 +19,17 @@ from canary.errors import EvidenceError
 from canary.evidence import (
     EVIDENCE,
     RunDirectory,
+    check_files,
+    check_neighbours,
     create_run,
     load_evidence,
     load_plan,
     load_run,
     new_run,
+    removed_neighbours,
     resume,
     run_id,
     seal,
-    verify,
     write_records,
 )
 from canary.journal import Journal
@@ -66,6 +68,11 @@ PLAN = Plan(
     seed=7,
     versions={"python": "3.11"},
 )
+
+
+def verify(path: Path) -> list[str]:
+    """What speaks against a run."""
+    return [*check_files(path), *check_neighbours(path)]
 
 
 def fill(run: RunDirectory) -> RunDirectory:
@@ -283,16 +290,17 @@ def test_forged_record_breaks_the_chain(runs: Path, run: RunDirectory) -> None:
         assert any(f"record {run.path.name}, on which {later.path.name} was sealed" in problem for problem in told)
 
 
-def test_removed_record_breaks_the_chain(runs: Path, run: RunDirectory) -> None:
-    """A run that was removed is named by the one sealed after it."""
+def test_removed_record_is_named(runs: Path, run: RunDirectory) -> None:
+    """A run that was removed is named by the one sealed after it, which is itself as it was."""
     later = fill(new_run(runs, PLAN, PROMPTS, NOW + timedelta(hours=1)))
     seal(later)
 
     run.manifest.unlink()
 
-    (problem,) = verify(later.path)
-    assert problem.startswith(f"the chain is cut: record {run.path.name}, on which {later.path.name} was sealed")
-    assert problem.endswith("is missing")
+    assert verify(later.path) == []
+    (told,) = removed_neighbours(later.path)
+    assert told.startswith(f"record {run.path.name} (sha256 ")
+    assert told.endswith(f"), on which {later.path.name} was sealed, is no longer in this folder")
 
 
 def test_seal_is_the_next_link(runs: Path, run: RunDirectory) -> None:
@@ -327,9 +335,9 @@ def test_relative_path_finds_its_neighbours(runs: Path, run: RunDirectory, monke
     run.manifest.unlink()
     monkeypatch.chdir(later.path)
 
-    (problem,) = verify(Path())
+    (told,) = removed_neighbours(Path())
 
-    assert "is missing" in problem
+    assert "is no longer in this folder" in told
 
 
 def test_no_such_run(tmp_path: Path) -> None:

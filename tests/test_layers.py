@@ -14,7 +14,7 @@ import pytest
 PACKAGE = Path(__file__).resolve().parent.parent / "canary"
 
 ROWS = """
-collector records errors policy calibration judging plan
+collector records errors address policy destination calibration judging plan
 protocols codec located validation document case manifest
 stats assertions
 order
@@ -23,7 +23,8 @@ looks
 gate
 evaluate
 disk
-golden evidence journal config scaffold engines models reporters live registry
+tracking
+golden evidence ledger signature journal config scaffold engines models reporters live registry
 runners
 run
 cli

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from canary.errors import EvidenceError
-from canary.evidence import verify
+from canary.evidence import check_files
 from canary.run.parcel import pack, unpack
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
@@ -95,7 +95,7 @@ def test_a_submitted_run_comes_back_as_if_it_had_been_here(canary: Canary, works
     assert "@canary-run" not in there.err
     assert "run: canary-runs/" in there.err  # what the job itself said
     (run,) = (workspace / "runs").iterdir()
-    assert verify(run) == []
+    assert check_files(run) == []
 
 
 @pytest.mark.slow

@@ -16,7 +16,21 @@ from typing import TextIO
 from canary.cli.status import Exit
 from canary.errors import CanaryError, UsageError
 
-COMMANDS = ("init", "compare", "plan", "run", "replay", "verify", "calibrate", "history", "submit", "fetch")
+COMMANDS = (
+    "init",
+    "compare",
+    "plan",
+    "run",
+    "replay",
+    "verify",
+    "calibrate",
+    "submit",
+    "fetch",
+    "log",
+    "promote",
+    "rollback",
+    "history",
+)
 """Each is a file beside this one with an `add`; `canary --help` shows them in this order."""
 
 PATH_FAULTS = {

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from canary.cli.status import status_of
-from canary.errors import ConfigError
+from canary.errors import ConfigError, UsageError
 
 if TYPE_CHECKING:
+    from canary.run.promote import Names
     from canary.run.recorded import Judged
 
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - argparse gives no public name
@@ -45,6 +47,47 @@ def add_output_options(command: argparse.ArgumentParser, *, run_directory: bool 
         default="hold",
         help="which verdicts fail the process (default: hold, that is both)",
     )
+
+
+def add_registry_options(command: argparse.ArgumentParser) -> None:
+    """Which registered names are moved, and where."""
+    command.add_argument("--model", metavar="NAME", help="registered model (default: the pipeline's registry.model)")
+    command.add_argument("--prompt", metavar="NAME", help="registered prompt (default: the pipeline's registry.prompt)")
+    add_tracking_option(command)
+
+
+def names_of(arguments: argparse.Namespace) -> Names:
+    """The registered names of the command line. Raises UsageError where one cannot be a name."""
+    from canary.destination import NAME  # noqa: PLC0415
+    from canary.run.promote import Names  # noqa: PLC0415
+
+    named = {"model": arguments.model, "prompt": arguments.prompt}
+    wrong = [option for option, name in named.items() if name is not None and not re.fullmatch(NAME, name)]
+    if wrong:
+        raise UsageError([f"'--{option}' must match {NAME} (got {named[option]!r})" for option in wrong])
+    return Names(model=arguments.model, prompt=arguments.prompt, uri=uri_of(arguments))
+
+
+def add_tracking_option(command: argparse.ArgumentParser) -> None:
+    """The MLflow server."""
+    command.add_argument(
+        "--tracking-uri",
+        metavar="URI",
+        help="default: the pipeline's, else MLFLOW_TRACKING_URI, else sqlite:///mlflow.db; no credentials here",
+    )
+
+
+def uri_of(arguments: argparse.Namespace) -> str | None:
+    """The MLflow server of the command line. Raises UsageError where it holds a secret, which is not repeated."""
+    from canary.address import holds_credentials  # noqa: PLC0415
+
+    uri: str | None = arguments.tracking_uri
+    if uri is not None and (not uri or holds_credentials(uri)):
+        raise UsageError(
+            "'--tracking-uri' must be an address without credentials, which belong into the environment: "
+            "MLFLOW_TRACKING_URI, or MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN"
+        )
+    return uri
 
 
 def pipeline_of(arguments: argparse.Namespace) -> Path:

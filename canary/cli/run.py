@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from canary.cli.options import (
     add_command,
@@ -32,6 +33,12 @@ def add(commands: Commands) -> None:
         help="ask every case, even once it is certain that the candidate is worse",
     )
     command.add_argument("--runs", type=Path, help="folder of run directories (default: runs)")
+    command.add_argument(
+        "--sign-key",
+        type=Path,
+        metavar="FILE",
+        help="sign the record with this Ed25519 key (PEM; default: CANARY_SIGN_KEY, where that is set)",
+    )
     add_output_options(command, run_directory=True)
     command.set_defaults(command=_run)
 
@@ -39,17 +46,28 @@ def add(commands: Commands) -> None:
 def _run(arguments: argparse.Namespace, out: TextIO, err: TextIO) -> int:
     from canary.run.execute import resume_run, start_run  # noqa: PLC0415
 
+    key = _key(arguments)
     if arguments.resume is not None:
         _require_alone(arguments)
-        finished = resume_run(arguments.resume, arguments.pipeline, err)
+        finished = resume_run(arguments.resume, arguments.pipeline, err, key)
     else:
         runs = arguments.runs or Path("runs")
         early = not arguments.no_early_stop
         pipeline = pipeline_of(arguments)
-        finished = start_run(pipeline, stage=stage_of(arguments), runs=runs, err=err, early_stop=early)
+        finished = start_run(pipeline, stage=stage_of(arguments), runs=runs, err=err, early_stop=early, key=key)
     status = report(finished.judged, arguments, out, err)
     print_record(finished.path, finished.seal, err)
     return status
+
+
+def _key(arguments: argparse.Namespace) -> Any:
+    """The key to sign with, read before a token is spent; None where there is none."""
+    named = arguments.sign_key or os.environ.get("CANARY_SIGN_KEY")
+    if not named:
+        return None
+    from canary.signature import load_signing_key  # noqa: PLC0415
+
+    return load_signing_key(Path(named))
 
 
 def _require_alone(arguments: argparse.Namespace) -> None:

@@ -15,16 +15,21 @@ if TYPE_CHECKING:
 
 def add(commands: Commands) -> None:
     """The command and its options."""
-    command = add_command(commands, "verify", "check that a run's files are the ones it wrote", "canary verify runs/R")
+    command = add_command(
+        commands, "verify", "check that a run's files and history are as they were written", "canary verify runs/R"
+    )
     command.add_argument("run", type=Path, help="run directory")
+    command.add_argument("--public-key", type=Path, metavar="FILE", help="the run must be signed with this key (PEM)")
     command.set_defaults(command=_verify)
 
 
 def _verify(arguments: argparse.Namespace, out: TextIO, err: TextIO) -> int:
-    from canary.evidence import verify  # noqa: PLC0415
+    from canary.run.verify import verify_run  # noqa: PLC0415
 
-    problems = verify(arguments.run)
-    print(*problems, sep="\n", file=err, end="\n" if problems else "")
-    if not problems:
-        print(f"{arguments.run}: every file is as it was written", file=out)
-    return Exit.USAGE if problems else Exit.OK
+    found = verify_run(arguments.run, public_key=arguments.public_key)
+    for problem in (*found.problems, *found.gone):
+        print(problem, file=err)
+    if not found.files:
+        signed = f", and signed with {arguments.public_key}" if arguments.public_key and not found.signature else ""
+        print(f"{arguments.run}: every file is as it was written{signed}", file=out)
+    return Exit.USAGE if found.problems else Exit.OK

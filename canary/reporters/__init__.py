@@ -27,7 +27,7 @@ REPORTERS = {
 FILES = {"json": "verdict.json", "markdown": "summary.md"}
 """Where a run directory keeps a report; the terminal's is not kept."""
 
-PUBLISHERS: dict[str, str] = {}
+PUBLISHERS = {"mlflow": "canary.reporters.mlflow:publish"}
 """What takes a sealed run to another system: import strings of `Publisher`s."""
 
 

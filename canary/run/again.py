@@ -17,6 +17,7 @@ def judge_again(path: Path, *, policy: Path | None = None) -> Judged:
     when the record is not what its seal says.
     """
     plan, evidence = load_run(path)
+    plan = plan.model_copy(update={"purpose": "replay"})
     if policy is not None:
         rules = load_policy(policy)
         plan = plan.model_copy(update={"policy": rules, "required": rules.required()})

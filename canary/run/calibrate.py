@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
 from typing import TextIO
@@ -50,7 +50,9 @@ def calibrate_noise(path: Path, *, runs: Path, out: Path | None, again: Path | N
     """
     pipeline = load_pipeline(path)
     itself = pipeline.model_copy(update={"candidate": _again(pipeline, path, again)})
-    finished = start_loaded(resolve(itself, path, stage="staging"), runs=runs, err=err)
+    loaded = resolve(itself, path, stage="staging")
+    plan = loaded.plan.model_copy(update={"purpose": "calibration"})
+    finished = start_loaded(replace(loaded, plan=plan), runs=runs, err=err)
     calibration = calibrate(finished.judged)
     target = out or calibration_of(pipeline, path)
     target.write_text(calibration.model_dump_json(by_alias=True, indent=2) + "\n", encoding="utf-8")

@@ -7,12 +7,14 @@ import random
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 from canary.codec import evidence_digests
-from canary.errors import ConfigError, EvidenceError
+from canary.disk import write_whole
+from canary.errors import CanaryError, ConfigError, EvidenceError
 from canary.evaluate import evaluate
 from canary.evidence import (
+    SIGNATURE,
     RunDirectory,
     load_evidence,
     load_plan,
@@ -23,6 +25,7 @@ from canary.evidence import (
     write_records,
 )
 from canary.journal import Journal, Key
+from canary.ledger import append
 from canary.looks.stop import has_looks
 from canary.order import visiting_order
 from canary.plan import Plan
@@ -43,6 +46,7 @@ from canary.run.render import render
 from canary.run.scoring import Scoring
 from canary.run.show import write_reports
 from canary.runners import RUNNERS
+from canary.signature import sign
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,15 +59,17 @@ class Finished:
     """The sha256 of its manifest: kept elsewhere, it proves that the record is the one written."""
 
 
-def start_run(pipeline: Path, *, stage: str, runs: Path, err: TextIO, early_stop: bool = True) -> Finished:
-    """Run a pipeline from the beginning in a new directory under `runs`.
+def start_run(
+    pipeline: Path, *, stage: str, runs: Path, err: TextIO, early_stop: bool = True, key: Any = None
+) -> Finished:
+    """Run a pipeline from the beginning in a new directory under `runs`; signed where there is a key.
 
     Without `early_stop` every case is asked, whatever the first ones say.
     """
     loaded = load(pipeline, stage=stage, early_stop=early_stop)
     run = new_run(runs, loaded.plan, loaded.golden.prompts)
     print(f"run: {run.path} (should it be cut off: canary run --resume {run.path})", file=err)
-    return _finish(run, loaded, err)
+    return _finish(run, loaded, err, key)
 
 
 def start_loaded(loaded: Loaded, *, runs: Path, err: TextIO) -> Finished:
@@ -71,7 +77,7 @@ def start_loaded(loaded: Loaded, *, runs: Path, err: TextIO) -> Finished:
     return _finish(new_run(runs, loaded.plan, loaded.golden.prompts), loaded, err)
 
 
-def resume_run(path: Path, pipeline: Path | None, err: TextIO) -> Finished:
+def resume_run(path: Path, pipeline: Path | None, err: TextIO, key: Any = None) -> Finished:
     """Continue a run that was cut off; nothing that both arms answered is asked again.
 
     Raises EvidenceError when what the run asks has changed since.
@@ -84,11 +90,11 @@ def resume_run(path: Path, pipeline: Path | None, err: TextIO) -> Finished:
     loaded = load(source, stage=stored.stage, early_stop=stored.early_stopping)
     for change in resume(run, loaded.plan):
         print(f"canary: {change}", file=err)
-    return _finish(run, replace(loaded, plan=stored), err)
+    return _finish(run, replace(loaded, plan=stored), err, key)
 
 
-def _finish(run: RunDirectory, loaded: Loaded, err: TextIO) -> Finished:
-    """Answer what is open, score, judge, write, seal."""
+def _finish(run: RunDirectory, loaded: Loaded, err: TextIO, key: Any = None) -> Finished:
+    """Answer what is open, score, judge, write, seal, and take it out into the world."""
     with Journal.open(run.responses) as journal:
         for warning in journal.warnings:
             print(f"canary: {warning}", file=err)
@@ -116,7 +122,7 @@ def _finish(run: RunDirectory, loaded: Loaded, err: TextIO) -> Finished:
     for sentence in write_reports(judged, run.path, loaded.pipeline.reporters):
         print(f"canary: {sentence}", file=err)
     sealed = seal(run)
-    for sentence in publish_all(loaded.pipeline.reporters, run.path, judged.verdict, evidence, loaded.plan):
+    for sentence in (*_remember(run, judged, sealed, key), *_publish(run, judged, loaded)):
         print(f"canary: {sentence}", file=err)
     return Finished(path=run.path, judged=judged, seal=sealed)
 
@@ -127,6 +133,23 @@ def _judge(run: RunDirectory, loaded: Loaded, err: TextIO) -> AskJudge:
         return no_judge
     judgements = Judgements.open(run.judgements, run.path.parent / CACHE)
     return Bench(loaded.suite.judge, judgements, err)
+
+
+def _remember(run: RunDirectory, judged: Judged, sealed: str, key: Any) -> Iterator[str]:
+    """Sign the record and enter it into the history; what went wrong, since neither is worth a verdict."""
+    verdict = judged.verdict
+    try:
+        if key is not None:
+            write_whole(run.path / SIGNATURE, [sign(verdict, sealed, key).encode()])
+        if judged.plan.purpose == "gate":
+            details = {"run": run.path.name, "record": sealed, "verdict": verdict.verdict.value, "why": verdict.reason}
+            append(run.path.resolve().parent, "verdict", details)
+    except (OSError, CanaryError) as error:
+        yield f"the record is not signed or not in the history, the verdict stands: {error}"
+
+
+def _publish(run: RunDirectory, judged: Judged, loaded: Loaded) -> tuple[str, ...]:
+    return publish_all(loaded.pipeline.reporters, run.path, judged.verdict, judged.evidence, judged.plan)
 
 
 def _require_recorded(plan: Plan, digests: Mapping[str, str]) -> None:

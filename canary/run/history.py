@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from canary import manifest
+from canary import ledger, manifest
 from canary.document import display
 from canary.errors import UsageError
 from canary.located import printable
@@ -52,6 +52,8 @@ class History:
     """Every run of a folder, oldest first, and what could not be read."""
 
     runs: tuple[Past, ...]
+    moves: tuple[dict[str, Any], ...]
+    """Promotions and rollbacks of registered names, as `canary.ledger` has them."""
     problems: tuple[str, ...]
 
 
@@ -63,17 +65,20 @@ def read_history(folder: Path) -> History:
     """
     if not folder.is_dir():
         raise UsageError(f"{display(folder)} is no folder of runs (got nothing to read)")
-    runs, problems = [], []
+    runs: list[Past] = []
+    problems: list[str] = []
     for path in sorted(path.parent for path in folder.glob("*/manifest.json")):
         try:
-            runs.append(_past(path))
+            runs += _past(path)
         except (OSError, ValueError, KeyError, TypeError) as error:
             problems.append(f"{display(path)} is left out: {error if str(error) else type(error).__name__}")
-    return History(runs=tuple(runs), problems=tuple(problems))
+    remembered = ledger.read(folder)
+    moves = tuple(entry for entry in remembered.entries if {"name", "before", "after"} <= entry.keys())
+    return History(runs=tuple(runs), moves=moves, problems=(*problems, *remembered.problems))
 
 
-def _past(path: Path) -> Past:
-    """Raises ValueError where the verdict is not the sealed one."""
+def _past(path: Path) -> Iterator[Past]:
+    """The run, unless it is a calibration or a replay; ValueError where the verdict is not the sealed one."""
     sealed = manifest.read((path / "manifest.json").read_bytes())
     documents = {name: (path / name).read_bytes() for name in FILES}
     for name, data in documents.items():
@@ -82,13 +87,16 @@ def _past(path: Path) -> Past:
     verdict = json.loads(documents["verdict.json"])
     if verdict["schema"] != VERDICT_SCHEMA:
         raise ValueError(f"another version wrote its verdict ({verdict['schema']})")
+    plan = json.loads(documents["plan.json"])
+    if plan.get("purpose", "gate") != "gate":
+        return
     pooled = _pooled(verdict["signals"])
-    return Past(
+    yield Past(
         run=path.name,
         verdict=verdict["verdict"],
         baseline_name=verdict["baseline"]["name"],
         baseline=verdict["baseline"]["digest"],
-        golden=json.loads(documents["plan.json"])["golden_sha256"],
+        golden=plan["golden_sha256"],
         metric=pooled.get("metric", ""),
         score=pooled.get("baseline"),
         estimate=pooled.get("estimate"),
@@ -106,9 +114,15 @@ def render_history(history: History) -> str:
     groups: dict[tuple[str, str, str], list[Past]] = {}
     for run in history.runs:
         groups.setdefault(run.question, []).append(run)
-    if not groups:
-        return "no finished run"
-    return "\n\n".join("\n".join(_table(runs)) for runs in groups.values())
+    tables = ["\n".join(_table(runs)) for runs in groups.values()] or ["no finished run"]
+    return "\n\n".join([*tables, *(["\n".join(map(_move, history.moves))] if history.moves else [])])
+
+
+def _move(entry: dict[str, Any]) -> str:
+    """Who made which version champion, when and why."""
+    name, before, after, why = (printable(str(entry[key])) for key in ("name", "before", "after", "why"))
+    against = f", against: {printable('; '.join(map(str, entry['overridden'])))}" if entry.get("overridden") else ""
+    return f"{entry['at']}  {entry['what']:8}  {name} {before} -> {after}  {printable(entry['who'])}: {why}{against}"
 
 
 def _table(runs: Sequence[Past]) -> Iterator[str]:

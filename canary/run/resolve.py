@@ -9,6 +9,7 @@ from pathlib import Path
 
 from canary.calibration import Calibration
 from canary.codec import golden_digest
+from canary.destination import Registry, Tracking
 from canary.document import display
 from canary.golden import GoldenSet, Source
 from canary.plan import (
@@ -58,6 +59,8 @@ def make_plan(
         concurrency=1 if pipeline is None else pipeline.concurrency,
         warmup=0 if pipeline is None else pipeline.warmup,
         warnings=tuple(golden.warnings),
+        mlflow=Tracking() if pipeline is None else pipeline.mlflow,
+        registry=Registry() if pipeline is None else pipeline.registry,
     )
 
 

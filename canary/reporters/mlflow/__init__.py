@@ -1,0 +1,65 @@
+"""A sealed run as runs, metrics, traces and files of MLflow.
+
+One run per gate, found again by the sha256 of its record, with one run per arm
+below it. Every step looks for what is there already or writes what is there
+already once more, so that publishing again completes what was cut off and
+doubles nothing.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from canary.errors import EvidenceError
+from canary.manifest import digest, read
+from canary.plan import Plan
+from canary.records import Arm, Evidence, Verdict
+from canary.reporters.mlflow.gate import Gate, open_arm, open_gate, write_arm, write_gate
+from canary.reporters.mlflow.traces import write_traces
+from canary.tracking import connected
+
+__all__ = ["publish"]
+
+
+def publish(run: Path, verdict: Verdict, evidence: Evidence, plan: Plan) -> Iterator[str]:
+    """Publish a sealed run, or complete what is there of it.
+
+    Raises TrackingError where the server does not take it; what is there then
+    stays, and the next call goes on from it.
+    """
+    document = (run / "manifest.json").read_bytes()
+    sealed = read(document)
+    if sealed is None:
+        raise EvidenceError(f"{run} is not sealed: only a finished run is published")
+    with _one_at_a_time(run), connected(plan.mlflow.tracking_uri) as tracker:
+        gate = open_gate(tracker.client, run, digest(document), sealed.sealed_at, verdict, plan)
+        if gate.is_complete:
+            yield f"mlflow: {_place(gate, tracker.shown)} has it already"
+            return
+        for arm in Arm:
+            if plan.stage != "build" or arm is Arm.CANDIDATE:
+                opened = open_arm(gate, arm, verdict, plan)
+                write_arm(gate, opened, verdict)
+                write_traces(tracker.client, gate, opened, evidence, plan)
+        write_gate(gate, run, verdict, evidence, plan)
+        yield f"mlflow: {_place(gate, tracker.shown)}"
+
+
+def _place(gate: Gate, server: str) -> str:
+    return f"run {gate.run_id} in experiment {gate.experiment!r} of {server}"
+
+
+@contextmanager
+def _one_at_a_time(run: Path) -> Iterator[None]:
+    """Two that publish one run at once would both begin it."""
+    import fcntl  # noqa: PLC0415 - there is none on Windows, where runs can still be read
+
+    handle = os.open(run, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)

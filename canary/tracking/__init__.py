@@ -1,0 +1,18 @@
+"""What the MLflow publisher and the registry share: the connection, and a release's identity there."""
+
+from __future__ import annotations
+
+from canary.tracking.connection import Tracker, connected, redact, text_for_mlflow, tracking_uri, without_credentials
+from canary.tracking.release import DIGEST, experiment_of, logged_model
+
+__all__ = [
+    "DIGEST",
+    "Tracker",
+    "connected",
+    "experiment_of",
+    "logged_model",
+    "redact",
+    "text_for_mlflow",
+    "tracking_uri",
+    "without_credentials",
+]
