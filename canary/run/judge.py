@@ -14,7 +14,7 @@ from functools import cached_property
 from typing import TextIO
 
 from canary.assertions.excerpt import shorten
-from canary.assertions.question import read_verdict, schema
+from canary.assertions.question import hear, schema
 from canary.engines import open_engine
 from canary.plan import Judge, OpenAIRelease
 from canary.protocols import Generate, Opinion, Question, Request
@@ -90,7 +90,7 @@ class Bench:
             return Opinion(verdict=None, reason=refused.get(vote.place, "the judge was not asked"))
         if said.error is not None:
             return Opinion(verdict=None, reason=shorten(f"the judge failed: {said.error}"))
-        return read_verdict(said.output, vote.question.verdicts)
+        return hear(vote.question, said.output)
 
 
 @dataclass(slots=True)
@@ -157,7 +157,7 @@ class _Session:
         if self._failures >= PATIENCE and not self.stopped:
             self.stopped = shorten(f"the judge failed {self._failures} times in a row, last: {error}")
         made = self._judgement(vote, response, error)
-        verdict = read_verdict(made.output, vote.question.verdicts).verdict
+        verdict = hear(vote.question, made.output).verdict
         self.judgements.keep(made, reusable=error is None and verdict is not None)
 
     def _judgement(self, vote: Vote, response: Response | None, error: str | None) -> Judgement:
