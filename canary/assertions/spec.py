@@ -123,6 +123,8 @@ def _shortened(message: str) -> str:
 
 
 def _negated(assertion: Assertion, kind: str, where: str) -> Negated:
+    if not getattr(type(assertion), "has_opposite", True):
+        raise ConfigError(f"'{where}.type' must not negate {kind!r}: the worse of two is no better choice")
     if assertion.scale not in (Scale.PASS_FAIL, Scale.BOUNDED):
         raise ConfigError(
             f"'{where}.type' must not negate {kind!r}: the opposite of an {assertion.scale} score is unknown"

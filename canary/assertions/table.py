@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from canary.assertions.best import SelectBest
 from canary.assertions.count import TokenCount, WordCount
 from canary.assertions.function import Function
 from canary.assertions.is_json import IsJson
@@ -33,5 +34,6 @@ ASSERTIONS: dict[str, type] = {
     "closed-qa": ClosedQa,
     "factuality": Factuality,
     "g-eval": GEval,
+    "select-best": SelectBest,
     "python": Function,
 }
