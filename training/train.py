@@ -20,7 +20,7 @@ import math
 import random
 import time
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -222,6 +222,7 @@ def train(
     *,
     stop: int | None = None,
     after: Callable[[int], None] | None = None,
+    draw: Callable[[str, random.Random], Iterator[Case]] = training_cases,
 ) -> list[float]:
     """Train in place, up to step `stop`, calling `after` each step; returns the loss of each step."""
     import torch
@@ -229,7 +230,7 @@ def train(
     torch.set_num_threads(THREADS)
     torch.manual_seed(stage.seed)
     torch.use_deterministic_algorithms(mode=True)
-    streams = {stratum: training_cases(stratum, random.Random(f"{stage.seed}-{stratum}")) for stratum in stage.cases}
+    streams = {stratum: draw(stratum, random.Random(f"{stage.seed}-{stratum}")) for stratum in stage.cases}
     optimizer = torch.optim.AdamW(model.parameters(), lr=stage.peak, betas=(0.9, 0.98), weight_decay=0.01)
     model.train()
     losses: list[float] = []

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import special
 
-from canary.stats.cluster import Fit
+from canary.stats.cluster import Clustered, fit_mean, gather
 from canary.stats.results import Estimate, Finding, Test
-from canary.stats.vector import Floats, as_floats, as_pairs, require_alpha, require_margin
+from canary.stats.vector import Floats, Ints, as_floats, as_labels, as_pairs, require_alpha, require_margin
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -41,21 +41,16 @@ def flip_rate(first_order: ArrayLike, second_order: ArrayLike) -> float:
     return float(np.mean(np.asarray(first_order) != np.asarray(second_order)))
 
 
-def settle_flips(first_order: ArrayLike, second_order: ArrayLike) -> Floats:
-    """Preferences (-1, 0, 1) under both orders as one; a flip is a tie."""
-    one, two = as_pairs(first_order, second_order)
-    return np.where(one == two, one, 0.0)
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fitness:
     """A judge against people on pass/fail labels."""
 
-    sensitivity: float
-    specificity: float
+    sensitivity: Estimate
+    """Share of what people pass that the judge passes."""
+    specificity: Estimate
+    """Share of what people fail that the judge fails."""
     informedness: Estimate
     """Sensitivity + specificity - 1 with its two-sided interval."""
-    kappa: float
 
     @property
     def is_fit(self) -> bool:
@@ -73,114 +68,155 @@ class Fitness:
             raise ValueError(f"the judge is unfit: informedness may be {self.informedness.low:.2f} < {FIT_FROM}")
         return self.informedness.low * margin
 
+    def judge_floor(self, floor: float) -> float:
+        """The judged rate from which on the true one is at least `floor`.
+
+        Of all errors inside their intervals those that flatter most are taken:
+        highest sensitivity, lowest specificity (Rogan & Gladen 1978, inverted).
+        """
+        most, least = min(self.sensitivity.high, 1.0), max(self.specificity.low, 0.0)
+        return floor * most + (1 - floor) * (1 - least)
+
 
 def measure_fitness(human: ArrayLike, judge: ArrayLike, *, alpha: float) -> Fitness:
     """Agreement of a judge with people, 0/1 labels of shape (n,).
 
-    The interval of sensitivity + specificity - 1, a difference of two
-    independent rates, is Newcombe's (1998, method 10), one-sided level
-    `alpha`. Raises ValueError unless people used both labels.
+    Wilson's intervals of the two rates; that of sensitivity + specificity - 1,
+    a difference of two independent rates, is Newcombe's (1998, method 10); all
+    at one-sided level `alpha`. Raises ValueError unless people used both
+    labels.
     """
     truth, said = as_pairs(human, judge)
     require_alpha(alpha)
     positive, negative = truth == 1, truth == 0
     if not (positive.any() and negative.any()) or not np.all(positive | negative):
         raise ValueError("'human' must hold 0 and 1, and both of them")
-    sensitivity, specificity = float(said[positive].mean()), 1 - float(said[negative].mean())
-    center = sensitivity + specificity - 1
-    low_hit, high_hit = _wilson(sensitivity, int(positive.sum()), alpha)
-    low_false, high_false = _wilson(1 - specificity, int(negative.sum()), alpha)
+    hit, rejected = _wilson(said[positive], alpha), _wilson(1 - said[negative], alpha)
+    center = hit.center + rejected.center - 1
     return Fitness(
-        sensitivity=sensitivity,
-        specificity=specificity,
+        sensitivity=hit,
+        specificity=rejected,
         informedness=Estimate(
             center=center,
-            low=center - float(np.hypot(sensitivity - low_hit, high_false - (1 - specificity))),
-            high=center + float(np.hypot(high_hit - sensitivity, (1 - specificity) - low_false)),
+            low=center - float(np.hypot(hit.center - hit.low, rejected.center - rejected.low)),
+            high=center + float(np.hypot(hit.high - hit.center, rejected.high - rejected.center)),
             confidence=1 - 2 * alpha,
             n=truth.size,
             method="Newcombe hybrid score interval",
         ),
-        kappa=kappa(truth, said),
     )
 
 
-def _wilson(share: float, n: int, alpha: float) -> tuple[float, float]:
-    """Wilson's score interval of a rate, one-sided level `alpha` at each end."""
-    z = float(special.ndtri(1 - alpha))
+def _wilson(right: Floats, alpha: float) -> Estimate:
+    """A rate with Wilson's score interval, one-sided level `alpha` at each end."""
+    z, n, share = float(special.ndtri(1 - alpha)), right.size, float(right.mean())
     middle = (share + z**2 / (2 * n)) / (1 + z**2 / n)
     half = z / (1 + z**2 / n) * float(np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2)))
-    return middle - half, middle + half
+    return Estimate(
+        center=share,
+        low=middle - half,
+        high=middle + half,
+        confidence=1 - 2 * alpha,
+        n=n,
+        method="Wilson score interval",
+    )
 
 
-def rogan_gladen(share: float, sensitivity: float, specificity: float) -> float:
+def rogan_gladen(share: float, fitness: Fitness) -> float:
     """True rate behind a judged one, in [0, 1]: (q + Sp - 1)/(Se + Sp - 1).
 
-    Rogan & Gladen 1978; for errors alike in both arms. Raises ValueError
-    where sensitivity + specificity - 1 is below 0.2: the division would
-    amplify noise, or turn losses into gains.
+    Rogan & Gladen 1978; for errors alike in both arms. Raises ValueError for
+    an unfit judge: the division would amplify noise, or turn losses into
+    gains.
     """
-    informedness = sensitivity + specificity - 1
-    if informedness < FIT_FROM:
-        raise ValueError(f"the judge is unfit: informedness {informedness:.2f} < {FIT_FROM}")
-    return float(np.clip((share + specificity - 1) / informedness, 0, 1))
+    if not fitness.is_fit:
+        raise ValueError(f"the judge is unfit: informedness may be {fitness.informedness.low:.2f} < {FIT_FROM}")
+    return float(np.clip((share + fitness.specificity.center - 1) / fitness.informedness.center, 0, 1))
 
 
-def ppi_mean(human: ArrayLike, judged: ArrayLike, judged_only: ArrayLike, *, weight: float | None = None) -> Fit:
-    """Prediction-powered mean of what people would say, with its error.
+def ppi_weight(human: ArrayLike, judged: ArrayLike, judged_only: ArrayLike) -> float:
+    """How much of the judge goes into a prediction-powered mean, in [0, 1].
 
     `human, judged` (n,) are both verdicts on a random labelled sample,
-    `judged_only` (N,) the judge's on the rest. theta = w mean(judged_only) +
-    mean(human - w judged), w = cov/((1 + n/N) var) clipped to [0, 1] unless
-    given (PPI++: Angelopoulos, Duchi & Zrnic 2023, arXiv 2311.01453; the
-    variance is ppi_py's: covariance over n, variance of all predictions).
+    `judged_only` (N,) the judge's on the rest: cov/((1 + n/N) var), which
+    makes the error least (PPI++: Angelopoulos, Duchi & Zrnic 2023,
+    arXiv 2311.01453; as ppi_py has it, the covariance is over n and the
+    variance that of all predictions). 0 where the judge tells nothing.
     """
     truth, said = as_pairs(human, judged)
-    rest = as_floats("judged_only", judged_only)
-    n, more = truth.size, rest.size
-    if n < 2:
-        return Fit(mean=float(truth.mean()), error=np.inf, df=1.0)
-    spread = float(np.var(np.concatenate([said, rest]), ddof=1))
-    if weight is None:
-        joint = float(np.mean((truth - truth.mean()) * (said - said.mean())))
-        weight = float(np.clip(joint / ((1 + n / more) * spread), 0, 1)) if spread > 0 else 0.0
-    corrected = truth - weight * said
-    error = np.sqrt(np.var(weight * rest) / more + np.var(corrected) / n)
-    return Fit(mean=float(weight * rest.mean() + corrected.mean()), error=float(error), df=np.inf)
+    rest = np.asarray(judged_only, dtype=np.float64)
+    spread = float(np.var(np.concatenate([said, rest]), ddof=1)) if rest.size else 0.0
+    if spread <= 0:
+        return 0.0
+    joint = float(np.mean((truth - truth.mean()) * (said - said.mean())))
+    return float(np.clip(joint / ((1 + truth.size / rest.size) * spread), 0, 1))
 
 
-def compare_judged(
-    human: ArrayLike, judged: ArrayLike, judged_only: ArrayLike, *, margin: float, alpha: float
+def compare_judged(  # noqa: PLR0913 - the design fixes all seven, one per fact that decides
+    human: ArrayLike,
+    judged: ArrayLike,
+    clusters: ArrayLike,
+    strata: ArrayLike,
+    weights: ArrayLike,
+    *,
+    margin: float,
+    alpha: float,
 ) -> Finding:
     """Both tests of a paired difference that people confirmed on a sample.
 
-    All arrays hold *differences* (candidate minus baseline, in [-1, 1]) of a
-    random sample of this run's pairs: what people say of both arms (n,), what
-    the judge says of the same (n,), and of the rest (N,). Differences absorb
-    a judge that favours one arm. A worst-case pair (people -1, judge 0) is
-    added for the margin, a best-case pair for the upper end.
+    `human, judged` (n,) are *differences* (candidate minus baseline, in
+    [-1, 1]) of this run's pairs: what people say of both arms, NaN where they
+    were not asked, and what the judge says. Those they were asked about are a
+    random sample. `clusters, strata, weights` as in `compare_pooled`.
+
+    In each stratum theta = w mean(judged of the rest) + mean(human - w judged
+    of the sample), with `ppi_weight`; differences absorb a judge that favours
+    one arm, whatever its errors. The error is cluster-robust. A worst-case
+    pair (people -1, judge 0) is added for the margin, a best-case pair for
+    harm and the upper end. Raises ValueError where a stratum with weight has
+    no labelled pair.
     """
     require_alpha(alpha)
     require_margin(margin, below=1)
-    truth, said = as_pairs(human, judged)
-    rest = as_floats("judged_only", judged_only)
-    fit = ppi_mean(truth, said, rest)
-    worst, best = (ppi_mean(np.append(truth, end), np.append(said, 0.0), rest) for end in (-1.0, 1.0))
-    n, how = truth.size, "prediction-powered mean of paired differences"
+    said = as_floats("judged", judged)
+    truth = np.asarray(human, dtype=np.float64)
+    data = _powered(truth, said, as_labels("clusters", clusters, said.size), np.asarray(strata), weights)
+    fit, worst, best = (fit_mean(part) for part in (data, data.with_extreme(-1.0), data.with_extreme(1.0)))
+    n, how = int(np.isfinite(truth).sum()), "prediction-powered mean of paired differences"
     return Finding(
         estimate=Estimate(
             center=fit.mean,
             low=max(worst.bound(alpha), -1.0),
             high=min(best.bound(1 - alpha), 1.0),
             confidence=1 - 2 * alpha,
-            n=n,
+            n=said.size,
             method=how,
         ),
-        harm=Test(p=fit.lower_tail(0.0), n=n, method=how),
+        harm=Test(p=best.lower_tail(0.0), n=n, method=how),
         noninferior=Test(p=worst.upper_tail(-margin), n=n, method=how),
-        can_reject=bool(np.any(truth != 0) or np.any(said != 0) or np.any(rest != 0)),
+        can_reject=bool(np.any(truth < 0) or np.any(said < 0)),
         baseline=0.0,
         candidate=fit.mean,
         margin=margin,
-        method=f"{how} (harm and margin): people labelled {n} of {n + rest.size} pairs",
+        method=f"{how}: people labelled {n} of {said.size} pairs",
     )
+
+
+def _powered(truth: Floats, said: Floats, clusters: Floats, strata: Ints, weights: ArrayLike) -> Clustered:
+    """The estimate as a weighted mean: per stratum what the judge adds, and what people correct.
+
+    Stratum k becomes 2k, the judge's share of the rest, and 2k + 1, people's
+    word less the judge's share; both carry its weight. A stratum of which
+    fewer than two pairs are unlabelled is people's alone.
+    """
+    shares = as_floats("weights", weights)
+    asked = np.isfinite(truth)
+    labelled, rest = (np.bincount(strata[part], minlength=shares.size) for part in (asked, ~asked))
+    if np.any((labelled == 0) & (shares > 0)):
+        raise ValueError("people labelled no pair of a stratum that counts")
+    weight = np.where(rest > 1, ppi_weight(truth[asked], said[asked], said[~asked]), 0.0)
+    share = weight[strata] * said
+    kept = asked | (weight[strata] > 0)
+    values = np.where(asked, np.where(asked, truth, 0.0) - share, share)
+    parts, numbers = np.unique((2 * strata + asked)[kept], return_inverse=True)
+    return gather(values[kept], clusters[kept], numbers, shares[parts // 2])
