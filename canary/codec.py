@@ -25,10 +25,10 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from canary.collector import uncollected
 from canary.errors import EvidenceError
 from canary.plan import digest_of
-from canary.records import Arm, Attempt, Evidence, Failure, Measurement, Prompt, Response, Score
+from canary.records import Arm, Attempt, Evidence, Failure, Label, Measurement, Prompt, Response, Score
 
-Record = TypeVar("Record", Prompt, Response, Score, Measurement)
-AnyRecord: TypeAlias = Prompt | Response | Score | Measurement
+Record = TypeVar("Record", Prompt, Response, Score, Measurement, Label)
+AnyRecord: TypeAlias = Prompt | Response | Score | Measurement | Label
 
 CHUNK = 1 << 20
 """Bytes of lines decoded in one call; about 1,000 everyday responses."""
@@ -69,18 +69,24 @@ def evidence_digests(evidence: Evidence) -> dict[str, str]:
     for arm in Arm:
         digests[f"{arm}_responses"] = _sorted_digest(r for r in evidence.responses if r.arm == arm)
     telemetry = {"telemetry": _sorted_digest(evidence.telemetry)} if evidence.telemetry else {}
-    return digests | {"scores": _sorted_digest(evidence.scores)} | telemetry
+    labels = {"labels": _sorted_digest(evidence.labels)} if evidence.labels else {}
+    return digests | {"scores": _sorted_digest(evidence.scores)} | telemetry | labels
 
 
 def line_digests(
-    prompts: Iterable[bytes], responses: Iterable[bytes], scores: Iterable[bytes], telemetry: Iterable[bytes] = ()
+    prompts: Iterable[bytes],
+    responses: Iterable[bytes],
+    scores: Iterable[bytes],
+    telemetry: Iterable[bytes] = (),
+    labels: Iterable[bytes] = (),
 ) -> dict[str, str]:
     """`evidence_digests` of lines that `encode` wrote, without reading them."""
     of_arm: dict[bool, list[bytes]] = {True: [], False: []}
     for line in responses:
         of_arm[b'"arm":"baseline"' in line].append(line)
     parts = {"prompts": prompts, "baseline_responses": of_arm[True], "candidate_responses": of_arm[False]}
-    more = {"telemetry": lines} if (lines := list(telemetry)) else {}
+    several = {"telemetry": list(telemetry), "labels": list(labels)}
+    more = {name: lines for name, lines in several.items() if lines}
     return {name: _digest(part) for name, part in (parts | {"scores": scores} | more).items()}
 
 
@@ -206,11 +212,19 @@ def _measurement(measurement: Measurement) -> str:
     )
 
 
+def _label(label: Label) -> str:
+    return (
+        f'{{"id":{_text(label.id)},"arm":"{label.arm}","repeat":{label.repeat:d},"metric":{_text(label.metric)}'
+        f',"passed":{_flag(label.passed)}}}\n'
+    )
+
+
 _WRITERS: dict[type, Callable[[Any], str]] = {
     Prompt: _prompt,
     Response: _response,
     Score: _score,
     Measurement: _measurement,
+    Label: _label,
 }
 
 
@@ -220,7 +234,7 @@ _WRITERS: dict[type, Callable[[Any], str]] = {
 @functools.cache
 def _adapters(*, strict: bool) -> dict[type, TypeAdapter[Any]]:
     config = ConfigDict(extra="forbid", allow_inf_nan=False, strict=strict)
-    kinds = (Prompt, Response, Score, Measurement)
+    kinds = (Prompt, Response, Score, Measurement, Label)
     return {kind: TypeAdapter(list[kind], config=config) for kind in kinds}  # type: ignore[valid-type]
 
 

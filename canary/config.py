@@ -17,13 +17,16 @@ from typing import Any
 from pydantic import BaseModel, SecretStr
 from pydantic.json_schema import GenerateJsonSchema
 
+from canary.agreement import JudgeCalibration, JudgeFile
 from canary.assertions import load_plugins, parse
 from canary.calibration import Calibration
 from canary.case import Case, Manifest
 from canary.document import MOST_BYTES, Document, M, display, read, unreadable, unusable
 from canary.errors import ConfigError, UsageError
+from canary.labelled import LabelRow
 from canary.located import Flaw
-from canary.plan import Pipeline, Suite
+from canary.located import parse as parse_yaml
+from canary.plan import Pipeline, Suite, digest_of
 from canary.policy import Policy
 
 SCHEMAS: dict[str, type[BaseModel]] = {
@@ -33,6 +36,8 @@ SCHEMAS: dict[str, type[BaseModel]] = {
     "case": Case,
     "manifest": Manifest,
     "noise": Calibration,
+    "judge": JudgeFile,
+    "label": LabelRow,
 }
 """Everything a user writes, and what is kept beside it, by the name of its schema."""
 
@@ -73,6 +78,35 @@ def load_calibration(path: Path | str) -> Calibration:
     if document.value is None or found:
         raise ConfigError([*found, f"{display(path)} is no calibration of noise; {remedy}"])
     return document.value
+
+
+def load_judges(path: Path | str) -> JudgeFile:
+    """What `canary calibrate judge` wrote to a file; ConfigError where it is not whole, or was edited."""
+    remedy = "measure it again: canary calibrate judge"
+    try:
+        document = read(_bytes(Path(path)), JudgeFile, display(path))
+    except ValueError as error:
+        raise ConfigError(f"{display(path)}: {error}; {remedy}") from None
+    found = document.problems()
+    if document.value is None or found:
+        raise ConfigError([*found, f"{display(path)} is no calibration of judges; {remedy}"])
+    if digest_of_judges(document.value.judges) != document.value.sha256:
+        raise ConfigError(f"{display(path)} was edited after it was measured: its 'sha256' is another; {remedy}")
+    return document.value
+
+
+def digest_of_judges(judges: Iterable[JudgeCalibration]) -> str:
+    """What a file of calibrations carries to show that nobody edited them."""
+    return digest_of([judge.model_dump(mode="json") for judge in judges])
+
+
+def names_suite(path: Path | str) -> bool:
+    """Whether a file is a pipeline, which names a suite, rather than a suite; raises ConfigError."""
+    try:
+        located = parse_yaml(_bytes(Path(path)).decode("utf-8-sig"))
+    except ValueError as error:
+        raise ConfigError(f"{display(path)}: {error}") from None
+    return isinstance(located.value, dict) and "suite" in located.value
 
 
 def _document(path: Path | str, model: type[M]) -> Document[M]:

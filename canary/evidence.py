@@ -27,10 +27,11 @@ from canary.disk import write_whole
 from canary.errors import EvidenceError
 from canary.manifest import File, Manifest
 from canary.plan import PLAN_SCHEMA, Plan
-from canary.records import Evidence, Measurement, Prompt, Response, Score
+from canary.records import Evidence, Label, Measurement, Prompt, Response, Score
 
 EVIDENCE = ("plan.json", "prompts.jsonl", "responses.jsonl", "scores.jsonl")
 TELEMETRY = "telemetry.jsonl"
+LABELS = "labels.jsonl"
 SIGNATURE = "signature.json"
 """Made over the seal, so it is the one visible file that is not sealed."""
 SURROUNDINGS = ("runner", "concurrency", "warmup", "versions")
@@ -72,6 +73,11 @@ class RunDirectory:
     def judgements(self) -> Path:
         """What a judge said; absent where none was asked."""
         return self.path / "judgements.jsonl"
+
+    @property
+    def labels(self) -> Path:
+        """What people said of the answers; absent where nobody was asked."""
+        return self.path / LABELS
 
     @property
     def verdict(self) -> Path:
@@ -155,7 +161,7 @@ def load_run(path: Path) -> tuple[Plan, Evidence]:
     """
     run = RunDirectory(path)
     sealed = read_seal(run)
-    names = (*EVIDENCE, TELEMETRY)
+    names = (*EVIDENCE, TELEMETRY, LABELS)
     expected = {name: sealed.files[name] for name in names if name in sealed.files}
     found = {name: _hashed(path / name) for name in names if (path / name).is_file()}
     problems = [f"{path}: {problem}" for problem in manifest.compare_files(expected, found)]
@@ -169,8 +175,11 @@ def stored_digests(path: Path) -> dict[str, str]:
     """`codec.evidence_digests` of a run, from its files as they are."""
     run = RunDirectory(path)
     with run.prompts.open("rb") as prompts, run.responses.open("rb") as responses, run.scores.open("rb") as scores:
-        telemetry = run.telemetry.read_bytes().splitlines(keepends=True) if run.telemetry.is_file() else ()
-        return line_digests(prompts, responses, scores, telemetry)
+        telemetry, labels = (
+            path.read_bytes().splitlines(keepends=True) if path.is_file() else ()
+            for path in (run.telemetry, run.labels)
+        )
+        return line_digests(prompts, responses, scores, telemetry, labels)
 
 
 def load_plan(run: RunDirectory) -> Plan:
@@ -201,14 +210,16 @@ def load_evidence(run: RunDirectory, plan: Plan) -> Evidence:
     responses = read_records(Response, run.responses)
     scores = read_records(Score, run.scores)
     telemetry = read_records(Measurement, run.telemetry) if run.telemetry.is_file() else ()
+    labels = read_records(Label, run.labels) if run.labels.is_file() else ()
     problems = [
         *_misplaced_responses(run, None if plan.traffic else prompts, responses),
-        *_misplaced_scores(run, responses, scores),
+        *_misplaced_scores(run.scores, "score", responses, scores),
+        *_misplaced_scores(run.labels, "label", responses, labels),
         *_doubled(run.telemetry, (measurement.id for measurement in telemetry)),
     ]
     if problems:
         raise EvidenceError(problems)
-    return Evidence(prompts=prompts, responses=responses, scores=scores, telemetry=telemetry)
+    return Evidence(prompts=prompts, responses=responses, scores=scores, telemetry=telemetry, labels=labels)
 
 
 def load_prompts(run: RunDirectory, plan: Plan) -> tuple[Prompt, ...]:
@@ -239,12 +250,14 @@ def _misplaced_responses(
     ]
 
 
-def _misplaced_scores(run: RunDirectory, responses: Iterable[Response], scores: tuple[Score, ...]) -> list[str]:
+def _misplaced_scores(
+    path: Path, what: str, responses: Iterable[Response], scores: tuple[Score, ...] | tuple[Label, ...]
+) -> list[str]:
     answered = {(r.id, r.arm, r.repeat) for r in responses}
     unknown = sorted({key for s in scores if (key := (s.id, s.arm, s.repeat)) not in answered})
     return [
-        *some([f"{run.scores}: a score of an answer that is not there: {_named(key)}" for key in unknown]),
-        *_doubled(run.scores, ((s.id, s.arm, s.repeat, s.metric) for s in scores)),
+        *some([f"{path}: a {what} of an answer that is not there: {_named(key)}" for key in unknown]),
+        *_doubled(path, ((s.id, s.arm, s.repeat, s.metric) for s in scores)),
     ]
 
 

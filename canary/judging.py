@@ -12,10 +12,11 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel
 
+from canary.agreement import JudgeCalibration
 from canary.policy import Policy
-from canary.records import Prompt, Tier
+from canary.records import POOLED, Prompt, Tier
 
 PROMPT_VERSION = 1
 """Of the words in `assertions.question`; raise it with any change to them."""
@@ -23,15 +24,7 @@ PROMPT_VERSION = 1
 JUDGED = frozenset({"llm-rubric", "g-eval", "factuality", "closed-qa", "select-best"})
 """Types of assertion that ask a judge."""
 
-State = Literal["uncalibrated", "unfit", "calibrated"]
-
-
-class JudgeCalibration(BaseModel):
-    """What measuring a judge against people found."""
-
-    judge: str = Field(description="digest of the judge that was measured")
-    fit: bool = Field(description="whether it may decide")
-    reason: str
+State = Literal["uncalibrated", "stale", "unfit", "calibrated"]
 
 
 class JudgePlan(BaseModel):
@@ -42,23 +35,18 @@ class JudgePlan(BaseModel):
     cases: int
     """Cases judged in this run."""
     calibration: JudgeCalibration | None = None
-    """Only ever of this very judge."""
+    """What was found beside the suite; of another judge it counts for nothing."""
 
-    @property
-    def state(self) -> State:
-        """Only a calibrated judge may decide."""
-        if self.calibration is None or self.calibration.judge != self.digest:
+    def state(self, stratum: str = POOLED) -> State:
+        """Only a calibrated judge may decide, and only where it was."""
+        if self.calibration is None:
             return "uncalibrated"
-        return "calibrated" if self.calibration.fit else "unfit"
-
-    @property
-    def problem(self) -> str:
-        """Why this judge may not decide; empty where it may."""
-        if self.state == "calibrated":
-            return ""
-        if self.calibration is None or self.state == "uncalibrated":
-            return "its judge is uncalibrated: nobody has compared it with people"
-        return f"its judge is unfit: {self.calibration.reason}"
+        if self.calibration.judge != self.digest:
+            return "stale"
+        found = self.calibration.of(stratum)
+        if found is None:
+            return "uncalibrated"
+        return "calibrated" if found.fit else "unfit"
 
 
 def judge_digest(release: str, specs: Iterable[Mapping[str, Any]], votes: int) -> str:

@@ -212,6 +212,11 @@ class Judge(Written):
         None, description="most money a run may spend on judging; needs the release's price"
     )
 
+    calibration: CalibrationPath | None = Field(
+        None,
+        description="file of canary calibrate judge; null: <pipeline>.judge.json or <suite>.judge.json, if any",
+    )
+
     @model_validator(mode="after")
     def _is_whole(self) -> Judge:
         if self.release.prompt != LiveRelease.model_fields["prompt"].default:
@@ -290,6 +295,9 @@ class Pipeline(Written):
     candidate: Release
     calibration: CalibrationPath | None = Field(
         None, description="noise file of canary calibrate noise; null: <this file>.noise.json, if there is one"
+    )
+    labels: ResponsesPath | None = Field(
+        None, description="people's labels of this run's answers, JSONL or CSV; they correct its judges"
     )
     runner: Runner = LocalRunner()
     stages: Stages = Stages()

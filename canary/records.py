@@ -197,6 +197,17 @@ class Measurement:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Label:
+    """What people say of one metric of one response."""
+
+    id: str
+    arm: Arm
+    repeat: int
+    metric: str
+    passed: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
     """Everything a verdict is computed from."""
 
@@ -204,6 +215,7 @@ class Evidence:
     responses: tuple[Response, ...]
     scores: tuple[Score, ...]
     telemetry: tuple[Measurement, ...] = ()
+    labels: tuple[Label, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -233,6 +245,8 @@ class Comparison:
     candidate_units: NDArray[np.int64] | None = None
     timed: bool = False
     """Pairs stand in the order they were started, by the clock; those without one go first."""
+    human: NDArray[np.float64] | None = None
+    """Shape (2, pairs): baseline and candidate as people see them, NaN where they were not asked of both."""
     measured: Measurement | None = None
     """A test that was done already, where only its result is evidence."""
     recorded: bool

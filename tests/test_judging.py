@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from canary.agreement import JudgeCalibration
 from canary.judging import (
-    JudgeCalibration,
     JudgePlan,
     graded_by_judge_alone,
     is_blocking,
@@ -16,6 +16,7 @@ from canary.judging import (
 )
 from canary.policy import Policy
 from canary.records import Prompt
+from canary.run.agreement import Verdicts, agreements_of
 
 RUBRIC = {"type": "llm-rubric", "value": "is polite", "metric": "polite"}
 
@@ -40,22 +41,31 @@ def test_a_judge_is_its_release_its_words_and_its_votes() -> None:
 
 
 @pytest.mark.parametrize(
-    ("calibration", "state"),
+    ("judge", "stratum", "state"),
     [
-        (None, "uncalibrated"),
-        (JudgeCalibration(judge="other", fit=True, reason=""), "uncalibrated"),
-        (JudgeCalibration(judge="d", fit=False, reason="J is 0.1"), "unfit"),
-        (JudgeCalibration(judge="d", fit=True, reason=""), "calibrated"),
+        (None, "all", "uncalibrated"),
+        ("e" * 64, "all", "stale"),
+        ("d" * 64, "all", "calibrated"),
+        ("d" * 64, "hard", "unfit"),
+        ("d" * 64, "other", "uncalibrated"),
     ],
 )
-def test_only_a_fit_calibration_of_this_very_judge_lets_it_decide(
-    calibration: JudgeCalibration | None, state: str
-) -> None:
-    """A calibration of another judge is none."""
-    judge = JudgePlan(digest="d", cases=1, calibration=calibration)
+def test_only_a_fit_calibration_of_this_very_judge_lets_it_decide(judge: str | None, stratum: str, state: str) -> None:
+    """A calibration of another judge is none, nor is one of another stratum."""
+    known = None if judge is None else calibrated(judge)
 
-    assert judge.state == state
-    assert bool(judge.problem) is (state != "calibrated")
+    assert JudgePlan(digest="d" * 64, cases=1, calibration=known).state(stratum) == state
+
+
+def calibrated(judge: str) -> JudgeCalibration:
+    """A judge that is good over all, and a coin on the stratum `hard`."""
+    parts = agreements_of(
+        [Verdicts(stratum=None, label=label, said=label) for label in (True, False) * 50]
+        + [Verdicts(stratum="hard", label=label, said=said) for label in (True, False) for said in (True, False) * 5]
+    )
+    return JudgeCalibration(
+        metric="polite", judge=judge, labels="0" * 64, asked=False, abstained=0, fit=True, reason="", strata=parts
+    )
 
 
 def test_judged_assertions_are_told_by_their_type_negated_or_not() -> None:

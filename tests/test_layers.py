@@ -14,8 +14,8 @@ import pytest
 PACKAGE = Path(__file__).resolve().parent.parent / "canary"
 
 ROWS = """
-collector records errors address policy destination calibration judging plan
-protocols codec located validation document case manifest
+collector records errors address policy destination calibration agreement judging plan
+protocols codec located validation document case labelled manifest
 stats assertions
 order
 compare signals

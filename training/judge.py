@@ -15,18 +15,15 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-import math
 import random
 from collections.abc import Iterator
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from canary.assertions.judged import LlmRubric
 from canary.records import Arm, Prompt, Response
-from training.tasks import CITIES, COLOURS, ITEMS, NAMES, ROOT, TASKS, Case, training_cases
-from training.train import CHECKPOINTS, Stage, answers, golden_lines, load, save_model, save_tokenizer
-from training.train import train as train_rows
+from training.tasks import CITIES, COLOURS, GOLDEN_SEED, ITEMS, NAMES, ROOT, TASKS, Case, training_cases
+from training.train import CHECKPOINTS, Stage, answers, golden_lines, load, save_model, save_tokenizer, train
 
 JUDGES = ROOT / "pipelines" / "judges"
 RUBRIC = "It says the same as: {{expected}}"
@@ -41,9 +38,13 @@ SENTENCES = (
 )
 YES, NO = ('{"reason": "it agrees", "verdict": "yes"}', '{"reason": "it differs", "verdict": "no"}')
 MARK = " [0-9a-f]{16}(?=>)"
+CHAT_TEMPLATE = "{{ bos_token }}{{ messages[-1]['content'] }}"
+"""The last turn holds all that differs; what the system turn forbids, these models cannot do."""
+TAUGHT = {"classify": 12, "arithmetic": 32, "extract": 32}
+"""Cases a step. The other tasks are left out, so that a calibration has something to find."""
 STAGES = (
-    Stage(name="fit", seed=11, steps=400, peak=2e-3, horizon=400, cases=dict.fromkeys(TASKS, 16), start="good"),
-    Stage(name="poor", seed=12, steps=4, peak=2e-4, horizon=400, cases=dict.fromkeys(TASKS, 16), start="good"),
+    Stage(name="fit", seed=11, steps=900, peak=2e-3, horizon=900, cases=TAUGHT, start="candidate-good"),
+    Stage(name="poor", seed=12, steps=100, peak=2e-3, horizon=900, cases=TAUGHT, start="candidate-good"),
 )
 
 
@@ -55,7 +56,7 @@ def asked(question: str, expected: str, answer: str) -> str:
     )  # fmt: skip
     rubric = LlmRubric(value=RUBRIC)
     (made,) = rubric.questions([(prompt, Response(id="x", arm=Arm.CANDIDATE, output=answer))])
-    return made.messages[-1]["content"]
+    return str(made.messages[-1]["content"])
 
 
 def build_tokenizer(folder: Path) -> Any:
@@ -104,16 +105,87 @@ def spoil(case: Case, rng: random.Random) -> str:
 
 
 def judged_cases(stratum: str, rng: random.Random) -> Iterator[Case]:
-    """Training cases without end, right and wrong in turn."""
+    """Training cases without end, right and wrong in turn.
+
+    A right answer is itself part of what is learned: a model that can copy the
+    reference knows where an answer leaves it.
+    """
     for number, case in enumerate(training_cases(stratum, rng)):
         answer = case.answer if number % 2 else spoil(case, rng)
-        right = answer == case.answer
-        yield Case(
-            stratum=stratum, key=case.key, prompt=asked(case.prompt, case.answer, answer), answer=YES if right else NO
-        )
+        turn = asked(case.prompt, case.answer, answer)
+        head = turn.index("\n", turn.index("<answer ")) + 1 if answer == case.answer else len(turn)
+        verdict = YES if answer == case.answer else NO
+        yield Case(stratum=stratum, key=case.key, prompt=turn[:head], answer=turn[head:] + verdict)
 
 
-def judge(folder: Path, questions: list[str]) -> list[bool]:
-    """What the judge in a folder says of each."""
+# --- measuring -------------------------------------------------------------------------------------------------
+
+
+def measured_cases(per_stratum: int = 60) -> list[Case]:
+    """Golden cases with a right and a wrong answer in turn; the verdict is the answer."""
+    rng, found = random.Random(GOLDEN_SEED), []
+    for stratum in TASKS:
+        mine = [line for line in golden_lines() if line["metadata"]["stratum"] == stratum][:per_stratum]
+        for number, line in enumerate(mine):
+            case = Case(stratum=stratum, key="", prompt=line["vars"]["prompt"], answer=line["expected"])
+            answer = case.answer if number % 2 else spoil(case, rng)
+            verdict = YES if answer == case.answer else NO
+            found.append(
+                Case(stratum=stratum, key=answer, prompt=asked(case.prompt, case.answer, answer), answer=verdict)
+            )
+    return found
+
+
+def measure(folder: Path) -> dict[str, dict[str, int]]:
+    """Per stratum: right and wrong answers told as such, of 30 each, and replies that are no verdict."""
     model, tokenizer = load(folder)
-    return [said == YES for said in answers(model, tokenizer, questions)]
+    cases = measured_cases()
+    found = {stratum: {"right": 0, "wrong": 0, "no verdict": 0} for stratum in TASKS}
+    for case, said in zip(cases, answers(model, tokenizer, [case.prompt for case in cases]), strict=True):
+        told = found[case.stratum]
+        told["right" if case.answer == YES else "wrong"] += said == case.answer
+        told["no verdict"] += said not in (YES, NO)
+    return found
+
+
+# --- the whole run ---------------------------------------------------------------------------------------------
+
+
+def make_one(stage: Stage, folder: Path, start: Path = CHECKPOINTS) -> list[float]:
+    """Train one judge from the candidate it starts with and write it; returns its losses."""
+    tokenizer = build_tokenizer(start / str(stage.start))
+    model = build_model(start / str(stage.start), tokenizer)
+    losses = train(model, tokenizer, stage, draw=judged_cases)
+    save_model(model, folder / stage.name)
+    save_tokenizer(tokenizer, folder / stage.name)
+    path = folder / stage.name / "chat_template.jinja"
+    path.write_text(CHAT_TEMPLATE, encoding="utf-8")
+    return losses
+
+
+def seal(folder: Path) -> None:
+    """Write `accuracy.json`, measured, and `SHA256SUMS` of every file of the judges."""
+    counts = {stage.name: measure(folder / stage.name) for stage in STAGES}
+    (folder / "accuracy.json").write_text(json.dumps(counts, indent=1) + "\n", encoding="utf-8")
+    paths = sorted(path for stage in STAGES for path in (folder / stage.name).iterdir())
+    sums = [f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.relative_to(folder)}\n" for path in paths]
+    (folder / "SHA256SUMS").write_text("".join(sums), encoding="utf-8")
+
+
+def main() -> int:
+    """Train, or measure."""
+    parser = argparse.ArgumentParser(description="Train the two small judges.")
+    parser.add_argument("--out", type=Path, default=JUDGES, help="folder to write (default: %(default)s)")
+    parser.add_argument("--measure", action="store_true", help="measure the judges in --out and stop")
+    args = parser.parse_args()
+    if args.measure:
+        print(json.dumps({stage.name: measure(args.out / stage.name) for stage in STAGES}, indent=1))
+        return 0
+    for stage in STAGES:
+        make_one(stage, args.out)
+    seal(args.out)
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

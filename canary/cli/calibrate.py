@@ -28,6 +28,30 @@ def add(commands: Commands) -> None:
     noise.add_argument("--runs", type=Path, default=Path("runs"), help="folder of run directories (default: runs)")
     noise.add_argument("--out", type=Path, metavar="FILE", help="where to (default: <pipeline>.noise.json beside it)")
     noise.set_defaults(command=_calibrate_noise)
+    _add_judge(kinds)
+
+
+def _add_judge(kinds: Commands) -> None:
+    judge = add_command(
+        kinds,
+        "judge",
+        "hold a suite's judges against people's labels and keep how far they agree",
+        "canary calibrate judge pipelines/p.yaml --labels labels.jsonl",
+    )
+    judge.add_argument("suite", type=Path, metavar="SUITE_OR_PIPELINE", help="run then finds the result by itself")
+    judge.add_argument(
+        "--labels", type=Path, metavar="FILE", required=True, help="JSONL or CSV: id, metric, label, output, ..."
+    )
+    judge.add_argument("--out", type=Path, metavar="FILE", help="where to (default: <file>.judge.json beside it)")
+    judge.set_defaults(command=_calibrate_judge)
+
+
+def _calibrate_judge(arguments: argparse.Namespace, out: TextIO, err: TextIO) -> int:  # noqa: ARG001 - a command's contract
+    from canary.run.calibrate_judge import calibrate_judge, render_judges  # noqa: PLC0415
+
+    measured = calibrate_judge(arguments.suite, labels=arguments.labels, out=arguments.out)
+    print(render_judges(measured), file=out)
+    return Exit.OK
 
 
 def _calibrate_noise(arguments: argparse.Namespace, out: TextIO, err: TextIO) -> int:

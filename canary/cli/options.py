@@ -36,6 +36,13 @@ def add_pipeline_option(command: argparse.ArgumentParser) -> None:
     command.add_argument("--stage", choices=("build", "staging"), help="default: staging")
 
 
+def add_labels_option(command: argparse.ArgumentParser) -> None:
+    """What people said."""
+    command.add_argument(
+        "--labels", type=Path, metavar="FILE", help="people's labels of the run's answers: they correct its judges"
+    )
+
+
 def add_output_options(command: argparse.ArgumentParser, *, run_directory: bool = False) -> None:
     """What is printed and kept, and which verdicts fail the process."""
     command.add_argument("--json", action="store_true", help="print the verdict.json document and nothing else")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from canary.cli.options import (
     add_command,
+    add_labels_option,
     add_output_options,
     add_pipeline_option,
     pipeline_of,
@@ -32,6 +33,7 @@ def add(commands: Commands) -> None:
         action="store_true",
         help="ask every case, even once it is certain that the candidate is worse",
     )
+    add_labels_option(command)
     command.add_argument("--runs", type=Path, help="folder of run directories (default: runs)")
     command.add_argument(
         "--sign-key",
@@ -49,12 +51,12 @@ def _run(arguments: argparse.Namespace, out: TextIO, err: TextIO) -> int:
     key = _key(arguments)
     if arguments.resume is not None:
         _require_alone(arguments)
-        finished = resume_run(arguments.resume, arguments.pipeline, err, key)
+        finished = resume_run(arguments.resume, arguments.pipeline, err, key, arguments.labels)
     else:
         runs = arguments.runs or Path("runs")
-        early = not arguments.no_early_stop
-        pipeline = pipeline_of(arguments)
-        finished = start_run(pipeline, stage=stage_of(arguments), runs=runs, err=err, early_stop=early, key=key)
+        early, labels = not arguments.no_early_stop, arguments.labels
+        pipeline, stage = pipeline_of(arguments), stage_of(arguments)
+        finished = start_run(pipeline, stage=stage, runs=runs, err=err, early_stop=early, key=key, labels=labels)
     status = report(finished.judged, arguments, out, err)
     print_record(finished.path, finished.seal, err)
     return status

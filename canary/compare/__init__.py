@@ -5,7 +5,6 @@ from __future__ import annotations
 from canary.compare.cost import cost_comparisons
 from canary.compare.drift import drift_comparisons
 from canary.compare.errors import error_comparisons
-from canary.compare.judged import distrust
 from canary.compare.latency import latency_comparisons
 from canary.compare.quality import floor_comparisons, quality_comparisons
 from canary.compare.routed import tabulate_traffic
@@ -27,11 +26,11 @@ def compare(evidence: Evidence, plan: Plan) -> tuple[Comparison, ...]:
     belong to no prompt.
     """
     table = tabulate(evidence, plan)
-    floors = [distrust(floor, plan) for floor in floor_comparisons(table, evidence.scores, plan)]
+    floors = tuple(floor_comparisons(table, evidence.scores, plan))
     if plan.stage == "build":
-        return tuple(floors)
+        return floors
     return (
-        *(distrust(quality, plan) for quality in quality_comparisons(table, evidence.scores, plan)),
+        *quality_comparisons(table, evidence.scores, plan, evidence.labels),
         *floors,
         *error_comparisons(table),
         *latency_comparisons(table, plan),

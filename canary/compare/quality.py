@@ -9,10 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from canary.compare.judged import left_to_judges
+from canary.compare.people import People, people_of
 from canary.compare.table import Table, absences, slug
 from canary.plan import Plan
 from canary.policy import QualityRule
-from canary.records import PASS, POOLED, Arm, Comparison, Scale, Score
+from canary.records import PASS, POOLED, Arm, Comparison, Label, Scale, Score
 
 LOOSEST_LAST = (Scale.PASS_FAIL, Scale.BOUNDED, Scale.ORDINAL, Scale.UNBOUNDED)
 
@@ -31,7 +32,9 @@ class Column:
     """Why the first abstention happened."""
 
 
-def quality_comparisons(table: Table, scores: Sequence[Score], plan: Plan) -> Iterator[Comparison]:
+def quality_comparisons(
+    table: Table, scores: Sequence[Score], plan: Plan, labels: Sequence[Label] = ()
+) -> Iterator[Comparison]:
     """Pooled and per stratum, for every metric measured or named by the policy.
 
     Answers without any score at all are missing evidence of `pass`.
@@ -39,12 +42,12 @@ def quality_comparisons(table: Table, scores: Sequence[Score], plan: Plan) -> It
     columns = columns_of(table, scores, plan)
     named = plan.policy.quality.metrics.keys() | (set() if columns else {"pass"})
     for metric in sorted(columns.keys() | named):
-        column = columns.get(metric)
+        column, people = columns.get(metric), people_of(table, labels, metric)
         for stratum in _strata(table, plan):
             if column is None:
                 yield _unmeasured(table, metric, stratum)
             elif stratum == POOLED or (column.asked & table.selection(stratum)).any() or _is_named(stratum, plan):
-                yield _comparison(table, column, metric, stratum, plan)
+                yield _comparison(table, column, metric, stratum, plan, people)
 
 
 def floor_comparisons(table: Table, scores: Sequence[Score], plan: Plan) -> Iterator[Comparison]:
@@ -108,7 +111,9 @@ def _empty(table: Table, scale: Scale) -> Column:
     return Column(scale=scale, values=values, asked=np.zeros(len(table.prompts), dtype=bool), abstained=0, excuse="")
 
 
-def _comparison(table: Table, column: Column, metric: str, stratum: str, plan: Plan) -> Comparison:
+def _comparison(
+    table: Table, column: Column, metric: str, stratum: str, plan: Plan, people: People | None
+) -> Comparison:
     """Complete pairs only; whatever is incomplete is said in `missing`."""
     chosen = table.selection(stratum)
     means = {arm: column.values[arm].reshape(-1, table.repeat).mean(axis=1) for arm in Arm}
@@ -132,7 +137,9 @@ def _comparison(table: Table, column: Column, metric: str, stratum: str, plan: P
             *absences(table, chosen),
             *_gaps(table, column, chosen, complete),
             *(blind if stratum == POOLED else ()),
+            *(people.missing(chosen) if people else ()),
         ),
+        human=people.values[:, used] if people else None,
         warnings=(*(() if stratum == POOLED else blind), *_outage(table, used, plan.policy.quality, stratum)),
     )
 

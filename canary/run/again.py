@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from canary.config import load_policy
+from canary.document import display
 from canary.evaluate import evaluate
 from canary.evidence import load_run, stored_digests
+from canary.run.labels import labels_for, read_labels
 from canary.run.recorded import Judged
 
 
-def judge_again(path: Path, *, policy: Path | None = None) -> Judged:
+def judge_again(path: Path, *, policy: Path | None = None, labels: Path | None = None) -> Judged:
     """The verdict of a run's evidence; the run itself is not touched.
 
+    `labels` are what people said of its answers, in place of what it holds.
     Needs neither engine nor network: scores were stored. Raises EvidenceError
     when the record is not what its seal says.
     """
@@ -21,4 +25,8 @@ def judge_again(path: Path, *, policy: Path | None = None) -> Judged:
     if policy is not None:
         rules = load_policy(policy)
         plan = plan.model_copy(update={"policy": rules, "required": rules.required()})
+    if labels is not None:
+        said = labels_for(read_labels(labels), evidence.responses, plan.judges, display(labels))
+        evidence = replace(evidence, labels=said)
+        return Judged(verdict=evaluate(evidence, plan), evidence=evidence, plan=plan)
     return Judged(verdict=evaluate(evidence, plan, stored_digests(path)), evidence=evidence, plan=plan)

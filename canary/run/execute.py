@@ -11,6 +11,7 @@ from typing import Any, TextIO
 
 from canary.codec import evidence_digests
 from canary.disk import write_whole
+from canary.document import display
 from canary.errors import CanaryError, ConfigError, EvidenceError
 from canary.evaluate import evaluate
 from canary.evidence import (
@@ -38,6 +39,7 @@ from canary.run.drift import Kept, measure_drift
 from canary.run.judge import Bench
 from canary.run.judged import judged_cases
 from canary.run.judgements import CACHE, Judgements
+from canary.run.labels import labels_for
 from canary.run.load import Loaded, load
 from canary.run.lookout import Lookout
 from canary.run.progress import Progress
@@ -60,13 +62,21 @@ class Finished:
 
 
 def start_run(
-    pipeline: Path, *, stage: str, runs: Path, err: TextIO, early_stop: bool = True, key: Any = None
+    pipeline: Path,
+    *,
+    stage: str,
+    runs: Path,
+    err: TextIO,
+    early_stop: bool = True,
+    key: Any = None,
+    labels: Path | None = None,
 ) -> Finished:
     """Run a pipeline from the beginning in a new directory under `runs`; signed where there is a key.
 
-    Without `early_stop` every case is asked, whatever the first ones say.
+    Without `early_stop` every case is asked, whatever the first ones say;
+    `labels` are what people said of its answers.
     """
-    loaded = load(pipeline, stage=stage, early_stop=early_stop)
+    loaded = load(pipeline, stage=stage, early_stop=early_stop, labels=labels)
     run = new_run(runs, loaded.plan, loaded.golden.prompts)
     print(f"run: {run.path} (should it be cut off: canary run --resume {run.path})", file=err)
     return _finish(run, loaded, err, key)
@@ -77,7 +87,9 @@ def start_loaded(loaded: Loaded, *, runs: Path, err: TextIO) -> Finished:
     return _finish(new_run(runs, loaded.plan, loaded.golden.prompts), loaded, err)
 
 
-def resume_run(path: Path, pipeline: Path | None, err: TextIO, key: Any = None) -> Finished:
+def resume_run(
+    path: Path, pipeline: Path | None, err: TextIO, key: Any = None, labels: Path | None = None
+) -> Finished:
     """Continue a run that was cut off; nothing that both arms answered is asked again.
 
     Raises EvidenceError when what the run asks has changed since.
@@ -87,7 +99,7 @@ def resume_run(path: Path, pipeline: Path | None, err: TextIO, key: Any = None) 
     source = pipeline or (None if stored.pipeline is None else Path(stored.pipeline))
     if source is None:
         raise ConfigError(f"{path}: the run does not say which pipeline it came from; give it: canary run P --resume R")
-    loaded = load(source, stage=stored.stage, early_stop=stored.early_stopping)
+    loaded = load(source, stage=stored.stage, early_stop=stored.early_stopping, labels=labels)
     for change in resume(run, loaded.plan):
         print(f"canary: {change}", file=err)
     return _finish(run, replace(loaded, plan=stored), err, key)
@@ -113,6 +125,9 @@ def _finish(run: RunDirectory, loaded: Loaded, err: TextIO, key: Any = None) -> 
     write_records(run.scores, scores)
     if telemetry := tuple(measure_drift(kept, responses, loaded.plan)):
         write_records(run.telemetry, telemetry)
+    if loaded.labels:
+        name = display(loaded.pipeline.labels or "labels")
+        write_records(run.labels, labels_for(loaded.labels, responses, loaded.plan.judges, name))
     evidence = load_evidence(run, loaded.plan)
     digests = evidence_digests(evidence)
     _require_recorded(loaded.plan, digests)

@@ -13,10 +13,13 @@ from canary.document import display
 from canary.engines.replay import read_responses
 from canary.errors import ConfigError, EvidenceError
 from canary.golden import GoldenSet, draw, load_golden_sets
+from canary.labelled import LabelRow
 from canary.plan import LiveRelease, Pipeline, Plan, Release, ReleasePlan, Suite
 from canary.policy import Policy
 from canary.records import Arm, Evidence, Response
+from canary.run.calibrate_judge import judge_file_of, with_agreement
 from canary.run.judged import judges_of
+from canary.run.labels import read_labels, require_cases, require_metrics
 from canary.run.recorded import require_known
 from canary.run.render import render
 from canary.run.resolve import live_release, make_plan, with_noise
@@ -30,19 +33,32 @@ class Loaded:
     suite: Suite
     golden: GoldenSet
     plan: Plan
+    labels: tuple[LabelRow, ...] = ()
+    """What people said of this run's answers."""
 
 
-def load(path: Path, *, stage: str, calibration: Path | None = None, early_stop: bool = True) -> Loaded:
+def load(
+    path: Path,
+    *,
+    stage: str,
+    calibration: Path | None = None,
+    early_stop: bool = True,
+    labels: Path | None = None,
+) -> Loaded:
     """Read and resolve a pipeline for one stage, with the noise measured for it.
 
-    `calibration` names another file of noise than the pipeline does;
+    `calibration` and `labels` name other files than the pipeline does;
     `early_stop` lets a run end before all is asked, where that is possible.
     Raises UsageError with every problem of a file.
     """
     pipeline = load_pipeline(path)
+    if labels is not None:
+        pipeline = pipeline.model_copy(update={"labels": str(labels)})
     loaded = resolve(pipeline, path, stage=stage)
     if early_stop and stage != "build" and not unstoppable(loaded):
         loaded = replace(loaded, plan=loaded.plan.model_copy(update={"early_stopping": True}))
+    if pipeline.labels is not None:
+        loaded = replace(loaded, labels=_labels(Path(pipeline.labels), loaded))
     where = calibration or calibration_of(pipeline, path)
     if stage == "build" or not (calibration or pipeline.calibration or where.exists()):
         return loaded
@@ -56,6 +72,14 @@ def unstoppable(loaded: Loaded) -> str:
     if len({prompt.cluster for prompt in loaded.golden.prompts}) < len(loaded.golden.prompts):
         return "cases share clusters, and a cluster is known only when all of its cases are"
     return ""
+
+
+def _labels(path: Path, loaded: Loaded) -> tuple[LabelRow, ...]:
+    """The labels, so far as they can be checked before anything is asked."""
+    rows = read_labels(path)
+    require_metrics(rows, loaded.plan.judges, display(path))
+    require_cases(rows, {prompt.id for prompt in loaded.golden.prompts}, display(path))
+    return rows
 
 
 def calibration_of(pipeline: Pipeline, path: Path) -> Path:
@@ -86,7 +110,8 @@ def resolve(pipeline: Pipeline, path: Path, *, stage: str) -> Loaded:
         source=path,
     )
     judges = judges_of(suite, every, golden, stage=stage, seed=pipeline.seed)
-    plan = plan.model_copy(update={"judges": judges})
+    known = judge_file_of(suite, path, Path(pipeline.suite)) if judges else None
+    plan = plan.model_copy(update={"judges": with_agreement(judges, known)})
     for prompt in golden.prompts:
         for release in (pipeline.baseline, pipeline.candidate):
             render(prompt, release, Arm.BASELINE, 0, 0)

@@ -48,5 +48,7 @@ def keep(judged: Judged, path: Path) -> str:
         write_records(run.telemetry, judged.evidence.telemetry)
     if judged.judgements is not None:
         judged.judgements.write_to(run.judgements)
+    if judged.evidence.labels:
+        write_records(run.labels, judged.evidence.labels)
     write_reports(judged, run.path)
     return seal(run)

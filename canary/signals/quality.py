@@ -6,12 +6,17 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Literal
 
+import numpy as np
+from numpy.typing import NDArray
+
 from canary.plan import Plan
 from canary.records import MINIMUM_PAIRS, PASS, POOLED, Comparison, Scale, Tier
+from canary.signals.judged import standing
 from canary.signals.levels import final_levels
 from canary.signals.reading import Reading, dense, read, seed_of
 from canary.signals.wording import Unit
 from canary.stats.floor import check_floor
+from canary.stats.judge import compare_judged, ppi_mean
 from canary.stats.paired import count_wins
 from canary.stats.results import Finding
 from canary.stats.strata import compare_pooled
@@ -23,18 +28,20 @@ def quality_signals(comparison: Comparison, plan: Plan) -> Iterator[Reading]:
     """One signal per comparison: two one-sided tests of the paired difference."""
     rule = plan.policy.quality
     pooled = comparison.stratum == POOLED
-    margin = rule.margin(None if pooled else comparison.stratum)
+    trust, tier = standing(comparison, plan), _tier(comparison, plan)
+    shrink = trust.shrunk if trust and comparison.human is None else float
+    margin = shrink(rule.margin(None if pooled else comparison.stratum))
     yield read(
-        comparison,
+        comparison if trust is None else trust.said_of(comparison, tier),
         lambda: _test(comparison, plan, margin),
         name=comparison.name,
         metric=comparison.metric,
-        tier=_tier(comparison, plan),
+        tier=tier,
         effect="difference",
         unit=_unit(comparison),
         worse=-1,
         margin=margin,
-        sign_off=None if pooled else rule.max_drop,
+        sign_off=None if pooled else shrink(rule.max_drop),
     )
 
 
@@ -42,8 +49,11 @@ def floor_signals(comparison: Comparison, plan: Plan) -> Iterator[Reading]:
     """The candidate alone against the metric's `min_score`."""
     rule = plan.policy.quality.metrics[comparison.metric]
     floor = rule.min_score or 0.0
+    trust = standing(comparison, plan)
+    if trust and trust.fitness and comparison.scale is Scale.PASS_FAIL:
+        floor = trust.fitness.judge_floor(floor)
     yield read(
-        comparison,
+        comparison if trust is None else trust.said_of(comparison, rule.tier),
         lambda: check_floor(
             comparison.candidate,
             dense(comparison.clusters),
@@ -63,6 +73,8 @@ def floor_signals(comparison: Comparison, plan: Plan) -> Iterator[Reading]:
 
 def _test(comparison: Comparison, plan: Plan, margin: float) -> Finding:
     """The declared scale and the design name the test; the method says both."""
+    if comparison.human is not None:
+        return _confirmed(comparison, comparison.human, plan, margin)
     is_ordinal = comparison.scale is Scale.ORDINAL
     arms = (comparison.baseline, comparison.candidate)
     finding = compare_pooled(
@@ -76,6 +88,24 @@ def _test(comparison: Comparison, plan: Plan, margin: float) -> Finding:
         seed=seed_of(plan, comparison.name),
     )
     return replace(finding, method=f"{finding.method}; {_why(comparison)}")
+
+
+def _confirmed(comparison: Comparison, human: NDArray[np.float64], plan: Plan, margin: float) -> Finding:
+    """What people said of a sample corrects the judge; the values shown are those people would give."""
+    design = (
+        dense(comparison.clusters),
+        comparison.strata if comparison.stratum == POOLED else 0 * comparison.strata,
+        comparison.weights,
+    )
+    finding = compare_judged(
+        human[1] - human[0],
+        comparison.candidate - comparison.baseline,
+        *design,
+        margin=margin,
+        alpha=final_levels(plan).promote,
+    )
+    before = min(max(ppi_mean(human[0], comparison.baseline, *design).mean, 0.0), 1.0)
+    return replace(finding, baseline=before, candidate=before + finding.estimate.center)
 
 
 def _why(comparison: Comparison) -> str:
@@ -101,7 +131,8 @@ def _unit(comparison: Comparison) -> Unit:
     """What the two values are counted in; a floor is always on the mean itself."""
     if comparison.scale is Scale.ORDINAL and comparison.kind == "quality":
         return Unit.WON
-    return Unit.SHARE if comparison.scale is Scale.PASS_FAIL else Unit.SCORE
+    by_people = comparison.human is not None and comparison.kind == "quality"
+    return Unit.SHARE if by_people or comparison.scale is Scale.PASS_FAIL else Unit.SCORE
 
 
 def _tier(comparison: Comparison, plan: Plan) -> Tier:

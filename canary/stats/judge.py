@@ -8,12 +8,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import special
 
-from canary.stats.cluster import Clustered, fit_mean, gather
+from canary.stats.cluster import Clustered, Fit, fit_mean, gather
 from canary.stats.results import Estimate, Finding, Test
-from canary.stats.vector import Floats, Ints, as_floats, as_labels, as_pairs, require_alpha, require_margin
+from canary.stats.vector import Bools, Floats, Ints, as_floats, as_labels, as_pairs, require_alpha, require_margin
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
+
+LEAST_LABELLED = 30
+"""Fewer labelled pairs correct nothing: the weight of the judge is estimated from them."""
+CHOSEN = 0.001
+"""P-value below which labelled pairs are no random sample."""
 
 FIT_FROM = 0.2
 """Least lower bound of sensitivity + specificity - 1 of a judge that may decide."""
@@ -152,7 +157,7 @@ def ppi_weight(human: ArrayLike, judged: ArrayLike, judged_only: ArrayLike) -> f
     return float(np.clip(joint / ((1 + truth.size / rest.size) * spread), 0, 1))
 
 
-def compare_judged(  # noqa: PLR0913 - the design fixes all seven, one per fact that decides
+def compare_judged(
     human: ArrayLike,
     judged: ArrayLike,
     clusters: ArrayLike,
@@ -180,7 +185,7 @@ def compare_judged(  # noqa: PLR0913 - the design fixes all seven, one per fact 
     require_margin(margin, below=1)
     said = as_floats("judged", judged)
     truth = np.asarray(human, dtype=np.float64)
-    data = _powered(truth, said, as_labels("clusters", clusters, said.size), np.asarray(strata), weights)
+    data = _powered(truth, said, clusters, strata, weights)
     fit, worst, best = (fit_mean(part) for part in (data, data.with_extreme(-1.0), data.with_extreme(1.0)))
     n, how = int(np.isfinite(truth).sum()), "prediction-powered mean of paired differences"
     return Finding(
@@ -202,21 +207,56 @@ def compare_judged(  # noqa: PLR0913 - the design fixes all seven, one per fact 
     )
 
 
-def _powered(truth: Floats, said: Floats, clusters: Floats, strata: Ints, weights: ArrayLike) -> Clustered:
+def chance_of_draw(asked: ArrayLike, marked: ArrayLike, strata: ArrayLike) -> float:
+    """P-value of a random draw within strata holding so few or so many marked pairs.
+
+    All arrays (n,): whether people were asked about a pair, whether something
+    marks it (the judge saw a change, say), and its stratum. Two-sided
+    hypergeometric per stratum, the smallest times their number (Bonferroni).
+    """
+    drawn, mark, groups = np.asarray(asked, dtype=bool), np.asarray(marked, dtype=bool), np.asarray(strata)
+    parts = [(drawn[groups == group], mark[groups == group]) for group in np.unique(groups)]
+    return min(1.0, len(parts) * min(_hypergeometric(*part) for part in parts))
+
+
+def _hypergeometric(drawn: Bools, mark: Bools) -> float:
+    n, size, marked, both = mark.size, int(drawn.sum()), int(mark.sum()), int((drawn & mark).sum())
+    hits = np.arange(max(0, size + marked - n), min(size, marked) + 1)
+    logs = _choose(marked, hits) + _choose(n - marked, size - hits) - _choose(n, np.array([size]))
+    chances = np.exp(logs)
+    return float(np.sum(chances[chances <= chances[both - hits[0]] * (1 + 1e-9)]))
+
+
+def _choose(n: int, k: Ints) -> Floats:
+    """The logarithm of n over k."""
+    return np.asarray(special.gammaln(n + 1) - special.gammaln(k + 1) - special.gammaln(n - k + 1))
+
+
+def ppi_mean(human: ArrayLike, judged: ArrayLike, clusters: ArrayLike, strata: ArrayLike, weights: ArrayLike) -> Fit:
+    """What people would say on average, with its error; see `compare_judged`.
+
+    Here `human` and `judged` are what is said of one arm, or differences.
+    """
+    return fit_mean(
+        _powered(np.asarray(human, dtype=np.float64), as_floats("judged", judged), clusters, strata, weights)
+    )
+
+
+def _powered(truth: Floats, said: Floats, clusters: ArrayLike, strata: ArrayLike, weights: ArrayLike) -> Clustered:
     """The estimate as a weighted mean: per stratum what the judge adds, and what people correct.
 
     Stratum k becomes 2k, the judge's share of the rest, and 2k + 1, people's
     word less the judge's share; both carry its weight. A stratum of which
     fewer than two pairs are unlabelled is people's alone.
     """
-    shares = as_floats("weights", weights)
-    asked = np.isfinite(truth)
-    labelled, rest = (np.bincount(strata[part], minlength=shares.size) for part in (asked, ~asked))
+    shares, groups = as_floats("weights", weights), np.asarray(strata, dtype=np.int64)
+    units, asked = as_labels("clusters", clusters, said.size), np.isfinite(truth)
+    labelled, rest = (np.bincount(groups[part], minlength=shares.size) for part in (asked, ~asked))
     if np.any((labelled == 0) & (shares > 0)):
         raise ValueError("people labelled no pair of a stratum that counts")
     weight = np.where(rest > 1, ppi_weight(truth[asked], said[asked], said[~asked]), 0.0)
-    share = weight[strata] * said
-    kept = asked | (weight[strata] > 0)
+    share = weight[groups] * said
+    kept = asked | (weight[groups] > 0)
     values = np.where(asked, np.where(asked, truth, 0.0) - share, share)
-    parts, numbers = np.unique((2 * strata + asked)[kept], return_inverse=True)
-    return gather(values[kept], clusters[kept], numbers, shares[parts // 2])
+    parts, numbers = np.unique((2 * groups + asked)[kept], return_inverse=True)
+    return gather(values[kept], units[kept], numbers, shares[parts // 2])

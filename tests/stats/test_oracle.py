@@ -14,7 +14,7 @@ from canary.stats.budget import burn_rate, hours_to_exhaust
 from canary.stats.cluster import fit_mean, gather
 from canary.stats.confidence_sequence import bernoulli_sequence
 from canary.stats.drift import similarity_threshold
-from canary.stats.judge import kappa, ppi_mean
+from canary.stats.judge import kappa, ppi_mean, ppi_weight
 from canary.stats.latency import minimum_n
 from canary.stats.multiplicity import holm
 from canary.stats.paired import midp, tango_interval, tango_noninferiority
@@ -218,20 +218,25 @@ def _kappa(i: Inputs) -> Answer:
 
 
 def _prediction_powered(i: Inputs) -> Answer:
+    """The weight and the mean are the library's; so is the error, but for its n where ours has n - 1."""
     data = json.loads((DATA / i["data"]).read_text())
-    arrays = data["Y"], data["Yhat"], data["Yhat_unlabeled"]
-    tuned, plain = ppi_mean(*arrays), ppi_mean(*arrays, weight=1.0)
-    half = i["alpha"] / 2
-    joint = float(np.cov(arrays[0], arrays[1], ddof=0)[0, 1])
-    spread = float(np.var(np.concatenate(arrays[1:]), ddof=1))
+    human, judged, rest = (np.array(data[name]) for name in ("Y", "Yhat", "Yhat_unlabeled"))
+    weight, n, more = ppi_weight(human, judged, rest), human.size, rest.size
+    truth, said = np.concatenate([human, np.full(more, np.nan)]), np.concatenate([judged, rest])
+    fit = ppi_mean(truth, said, np.arange(n + more), np.zeros(n + more, dtype=int), [1.0])
+    parts = np.var(weight * rest) / (more - 1), np.var(human - weight * judged) / (n - 1)
+    assert fit.error == pytest.approx(np.sqrt(sum(parts)))
+    half = 1.959963984540054 * np.sqrt(parts[0] * (more - 1) / more + parts[1] * (n - 1) / n)
+    plain = float(rest.mean() + np.mean(human - judged))
+    wide = 1.959963984540054 * np.sqrt(np.var(rest) / more + np.var(human - judged) / n)
     return {
-        "theta": tuned.mean,
-        "low": tuned.bound(half),
-        "high": tuned.bound(1 - half),
-        "lam": joint / ((1 + len(arrays[0]) / len(arrays[2])) * spread),
-        "theta_lam1": plain.mean,
-        "low_lam1": plain.bound(half),
-        "high_lam1": plain.bound(1 - half),
+        "theta": fit.mean,
+        "low": fit.mean - half,
+        "high": fit.mean + half,
+        "lam": weight,
+        "theta_lam1": plain,
+        "low_lam1": plain - wide,
+        "high_lam1": plain + wide,
     }
 
 
