@@ -13,6 +13,7 @@ from canary.document import display
 from canary.engines.replay import read_responses
 from canary.errors import ConfigError, EvidenceError
 from canary.golden import GoldenSet, draw, load_golden_sets
+from canary.judging import is_blocking
 from canary.labelled import LabelRow
 from canary.plan import LiveRelease, Pipeline, Plan, Release, ReleasePlan, Suite
 from canary.policy import Policy
@@ -71,6 +72,8 @@ def unstoppable(loaded: Loaded) -> str:
         return "both releases are recorded, so nothing would be saved"
     if len({prompt.cluster for prompt in loaded.golden.prompts}) < len(loaded.golden.prompts):
         return "cases share clusters, and a cluster is known only when all of its cases are"
+    if any(is_blocking(metric, loaded.plan.policy) for metric in loaded.plan.judges):
+        return "a judge decides, and is asked when all is answered"
     return ""
 
 
