@@ -87,9 +87,7 @@ def start_loaded(loaded: Loaded, *, runs: Path, err: TextIO) -> Finished:
     return _finish(new_run(runs, loaded.plan, loaded.golden.prompts), loaded, err)
 
 
-def resume_run(
-    path: Path, pipeline: Path | None, err: TextIO, key: Any = None, labels: Path | None = None
-) -> Finished:
+def resume_run(path: Path, pipeline: Path | None, err: TextIO, key: Any = None, labels: Path | None = None) -> Finished:
     """Continue a run that was cut off; nothing that both arms answered is asked again.
 
     Raises EvidenceError when what the run asks has changed since.
