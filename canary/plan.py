@@ -282,7 +282,7 @@ class Stages(Written):
     staging: Stage = Stage()
 
 
-ReporterName = Literal["json", "markdown", "mlflow", "terminal"]
+ReporterName = Literal["html", "json", "markdown", "mlflow", "terminal"]
 """The keys of `canary.reporters.REPORTERS` and `PUBLISHERS`."""
 
 
@@ -305,7 +305,8 @@ class Pipeline(Written):
     warmup: Annotated[int, Field(ge=0, le=1000)] = Field(2, description="requests per arm, reported and left out")
     seed: int = 0
     reporters: tuple[ReporterName, ...] = Field(
-        ("terminal", "json", "markdown"), description="reports a run makes; json is its record and always written"
+        ("terminal", "json", "markdown", "html"),
+        description="reports a run makes; json is its record and always written",
     )
     mlflow: Tracking = Field(Tracking(), description="where the reporter mlflow publishes")
     registry: Registry = Field(Registry(), description="what canary promote moves")

@@ -355,7 +355,7 @@ def test_a_cut_run_goes_on_with_the_noise_it_began_with(bench: Bench) -> None:
     run = next((bench.folder / "runs").iterdir())
     kept = (run / "responses.jsonl").read_bytes().splitlines(keepends=True)[:100]
     (run / "responses.jsonl").write_bytes(b"".join(kept))
-    for name in ("scores.jsonl", "verdict.json", "summary.md", "manifest.json"):
+    for name in ("scores.jsonl", "verdict.json", "summary.md", "report.html", "manifest.json"):
         (run / name).unlink(missing_ok=True)
     bench.record("again", some(60, 1))
     bench.calibrate()

@@ -79,7 +79,7 @@ def cut_off(run: Path, lines: int, torn: bytes = b"") -> None:
     """Leave a run as a crash would: some answers, a torn line, nothing after."""
     kept = (run / "responses.jsonl").read_bytes().splitlines(keepends=True)[:lines]
     (run / "responses.jsonl").write_bytes(b"".join(kept) + torn)
-    for name in ("scores.jsonl", "verdict.json", "summary.md", "manifest.json"):
+    for name in ("scores.jsonl", "verdict.json", "summary.md", "report.html", "manifest.json"):
         (run / name).unlink()
 
 
@@ -95,6 +95,7 @@ def test_a_run_writes_a_sealed_record(workspace: Workspace) -> None:
         "scores.jsonl",
         "verdict.json",
         "summary.md",
+        "report.html",
         "manifest.json",
     }
     assert {path.name for path in workspace.runs[0].iterdir()} == names
@@ -116,7 +117,7 @@ def test_the_pipeline_chooses_its_reports(workspace: Workspace) -> None:
 def test_an_unknown_reporter_is_refused(workspace: Workspace) -> None:
     """A typing error is named with the reporter it most likely means, before anything runs."""
     pipeline = workspace.folder / "pipeline.yaml"
-    pipeline.write_text(pipeline.read_text() + "reporters: [html, markdwon]\n")
+    pipeline.write_text(pipeline.read_text() + "reporters: [pdf, markdwon]\n")
 
     refused = workspace.run()
 

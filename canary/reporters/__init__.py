@@ -18,13 +18,14 @@ from canary.reporters.escape import show
 __all__ = ["FILES", "PUBLISHERS", "REPORTERS", "find_reporter", "publish_all", "render_all"]
 
 REPORTERS = {
+    "html": "canary.reporters.html:render",
     "json": "canary.reporters.document:render",
     "markdown": "canary.reporters.markdown:render",
     "terminal": "canary.reporters.terminal:render",
 }
 """Import strings, so that naming a reporter loads nothing."""
 
-FILES = {"json": "verdict.json", "markdown": "summary.md"}
+FILES = {"json": "verdict.json", "markdown": "summary.md", "html": "report.html"}
 """Where a run directory keeps a report; the terminal's is not kept."""
 
 PUBLISHERS = {"mlflow": "canary.reporters.mlflow:publish"}
