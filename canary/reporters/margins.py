@@ -17,7 +17,7 @@ from canary.policy import Policy
 from canary.records import MINIMUM_PAIRS, TRAFFIC_STAGE, Signal, Status, Verdict
 from canary.reporters.quantity import direction
 from canary.reporters.ranking import blocking, is_pooled
-from canary.signals.wording import MISSING, SHOWN_ONLY
+from canary.signals.wording import MISSING, SEQUENCES, SHOWN_ONLY
 
 _STEP = 1000
 """Margins are offered in steps of a thousandth."""
@@ -79,8 +79,13 @@ def _offers(verdict: Verdict, policy: Policy) -> Iterator[Offer]:
 
 def _lacks_margin(signal: Signal) -> bool:
     """Whether a wider margin would settle it: all its evidence is there."""
-    is_there = signal.n >= MINIMUM_PAIRS and not signal.reason.startswith(MISSING) and signal.method != SHOWN_ONLY
+    is_there = signal.n >= MINIMUM_PAIRS and not signal.reason.startswith(MISSING) and not _is_look(signal)
     return is_there and not needs_sign_off(signal)
+
+
+def _is_look(signal: Signal) -> bool:
+    """Whether the window is open, so that no margin would settle it now."""
+    return signal.method in {SHOWN_ONLY, SEQUENCES}
 
 
 def _harmful_end(signal: Signal) -> float | None:

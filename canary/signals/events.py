@@ -12,6 +12,7 @@ from canary.plan import Plan
 from canary.records import Contrast, Status, Stream
 from canary.signals.levels import look_levels
 from canary.signals.reading import Proof
+from canary.signals.wording import SEQUENCES
 from canary.stats.confidence_sequence import bernoulli_sequence, log_mixture
 from canary.stats.rates import compare_event_rates, weighed_rates
 from canary.stats.results import Estimate, Finding, Test
@@ -108,7 +109,7 @@ def _shown(events: Events, margin: float, alpha: float) -> Finding:
         for bad, keys in zip(events.bad, events.keys, strict=True)
     )
     rates = weighed_rates(*events.counts)
-    n, how = min(events.keys), "difference of two confidence sequences"
+    n, how = min(events.keys), SEQUENCES
     nothing = Test(p=1.0, n=n, method="none")
     return Finding(
         estimate=Estimate(
@@ -126,7 +127,6 @@ def _shown(events: Events, margin: float, alpha: float) -> Finding:
         candidate=rates[1],
         margin=margin,
         method=how,
-        units=events.keys,
     )
 
 

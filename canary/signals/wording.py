@@ -12,6 +12,9 @@ MISSING = "evidence is missing"
 SHOWN_ONLY = "its test has one look, at the end: shown only while traffic goes on"
 """The method of a signal that has one look only, while looks go on."""
 
+SEQUENCES = "difference of two confidence sequences"
+"""The method of a rate while looks go on; what it bounds is shown, its e-processes decide."""
+
 _DIGITS = 3
 _LARGEST_LOG = 700.0
 
