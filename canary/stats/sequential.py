@@ -17,7 +17,7 @@ What a controller does with it, at any moment and as often as it likes:
    (`dataclasses.asdict` gives its fields, the class takes them back).
 4. Roll back when `e_bonferroni` of the harm processes' `peak`s, or `e_holm` of
    their `log_e` *now*, reaches log(1/alpha): means of peaks would be no
-   e-value. `e_mean` is for diffuse harm. Promote early only when every safety
+   e-value. Promote early only when every safety
    process has reached log(1/level) at the looks' share of the promote level.
 """
 
@@ -152,17 +152,6 @@ def _midpoints() -> Floats:
     return (np.arange(_ALTERNATIVES) + 0.5) / _ALTERNATIVES
 
 
-def count_log_e(x_cand: int, x_base: int, null_share: float) -> float:
-    """Log e-value of bad-event counts at one fixed share, in closed form.
-
-    Mixes the candidate's share of events by Beta(1, 1) truncated to
-    (null_share, 1). The stream that changes shares is an `OddsProcess`.
-    """
-    mass = float(special.betainc(x_base + 1, x_cand + 1, 1 - null_share))
-    log_mixture = special.betaln(x_cand + 1, x_base + 1) + np.log(mass) - np.log1p(-null_share)
-    return float(log_mixture - x_cand * np.log(null_share) - x_base * np.log1p(-null_share))
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BettingProcess:
     """E-process of a stream of values in [0, 1]. Null: their mean is at most `null_mean`.
@@ -289,9 +278,3 @@ def e_holm(log_e: ArrayLike) -> Floats:
     adjusted = np.empty(values.size)
     adjusted[order] = means.min(axis=1)
     return adjusted
-
-
-def e_mean(log_e: ArrayLike) -> float:
-    """Log of the mean e-value: one for "some harm somewhere", any dependence."""
-    values = as_floats("log_e", log_e)
-    return float(special.logsumexp(values) - np.log(values.size))

@@ -92,10 +92,10 @@ def upto(contrast: Contrast, time: float) -> Contrast:
 def test_an_unchanged_candidate_is_rarely_rolled_back() -> None:
     """Sessions of 20, errors that rise tenfold while the share ramps: looks at every event and the final test, 5 %."""
     rng, rules = np.random.default_rng(0), plan()
-    rates = np.linspace(0.001, 0.01, 1_000)
+    rates = np.linspace(0.002, 0.02, 400)
     alarms = np.zeros((RUNS, 2), dtype=bool)
     for run in range(RUNS):
-        contrast = window(rng, 1_000, 20, rates)
+        contrast = window(rng, 400, 20, rates)
         events = count_events(contrast, contrast.baseline.values > 0, contrast.candidate.values > 0)
         final = compare_events(events, 0.005, rules, final_levels(rules).promote)
         alarms[run] = (
@@ -110,13 +110,13 @@ def test_an_unchanged_candidate_is_rarely_rolled_back() -> None:
 
 @pytest.mark.slow
 def test_a_candidate_at_its_margin_is_rarely_promoted() -> None:
-    """Two points worse at a margin of two, rates that drift along the ramp: five looks and the final test, 5 %."""
+    """Two points worse at a margin of two, rates that drift along the ramp: two looks and the final test, 5 %."""
     rng, rules = np.random.default_rng(1), plan()
-    rates = np.linspace(0.005, 0.03, 2_000)
+    rates = np.linspace(0.005, 0.03, 1_200)
     passes = np.zeros((RUNS, 2), dtype=bool)
     for run in range(RUNS):
-        contrast = window(rng, 2_000, 1, rates, worse=0.02)
-        for end in (400, 800, 1_200, 1_600, 2_000):
+        contrast = window(rng, 1_200, 1, rates, worse=0.02)
+        for end in (800, 1_200):
             part = upto(contrast, end)
             events = count_events(part, part.baseline.values > 0, part.candidate.values > 0)
             passes[run, 0] |= safety_of(events, 0.02, rules) is not None

@@ -20,7 +20,7 @@ from canary.stats.multiplicity import holm
 from canary.stats.paired import midp, tango_interval, tango_noninferiority
 from canary.stats.power import tango_power
 from canary.stats.rates import score_interval
-from canary.stats.sequential import BettingProcess, count_log_e
+from canary.stats.sequential import BettingProcess
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
 ORACLE = DATA / "stat_oracle.json"
@@ -172,7 +172,10 @@ def _two_stream(i: Inputs) -> Answer:
 
 
 def _one_sided_stream(i: Inputs) -> Answer:
-    return {"log_E": count_log_e(i["x_cand"], i["x_base"], i["split"])}
+    cand, base, edge = i["x_cand"], i["x_base"], i["split"]
+    mass = float(special.betainc(base + 1, cand + 1, 1 - edge))  # Beta(1, 1) truncated to (edge, 1)
+    mixture = special.betaln(cand + 1, base + 1) + math.log(mass) - math.log1p(-edge)
+    return {"log_E": mixture - cand * math.log(edge) - base * math.log1p(-edge)}
 
 
 def _holm(i: Inputs) -> Answer:
