@@ -115,6 +115,29 @@ class TestOrder:
 
         assert [number for number, _ in stage.written] == ["1", "2", "0"]
 
+    def test_nothing_follows_a_pause_before_all_is_written(self) -> None:
+        """What comes after None is not even drawn while an answer is on its way; other pairs are not held up."""
+        stage = Stage(lambda request: later(request, 0.02 if request.id == "1" else 0.0))
+        written_at: list[int] = []
+
+        def pairs() -> Iterator[Pair | None]:
+            for part in (range(4), range(4, 5), range(5, 12)):
+                yield from map(pair, part)
+                yield None
+                written_at.append(len(stage.written))
+
+        drive(stage.open, pipeline(concurrency=3), pairs(), stage.write)
+
+        assert written_at == [4, 5, 12]
+        assert stage.most[Arm.BASELINE] == 3
+
+    def test_pauses_alone_open_nothing(self) -> None:
+        """A run that is certain already asks nobody."""
+        stage = Stage(later)
+        drive(stage.open, pipeline(warmup=2), iter([None, None]), stage.write)
+
+        assert (stage.opened, stage.written) == ([], [])
+
     @pytest.mark.parametrize("first", Arm)
     def test_first_is_sent_first(self, first: Arm) -> None:
         """In every pair the arm named `first` is asked before the other."""

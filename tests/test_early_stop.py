@@ -1,0 +1,205 @@
+"""Live runs that end once it is certain: over real HTTP, killed, resumed, replayed."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from canary.evidence import RunDirectory, load_evidence, load_plan
+from canary.run.load import load
+from canary.run.scoring import Scoring, score_responses
+from tests.engines.conftest import Reply, Seen, StandIn, words
+
+Canary = Callable[..., Any]
+CASES = 240
+
+
+def answer(seen: Seen) -> Reply:
+    """The number asked for; the model `worse` knows none in stratum a."""
+    _, number, _, stratum = seen.body["messages"][-1]["content"].split()
+    return words("no" if (seen.body["model"], stratum) == ("worse", "a") else number)
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[StandIn]:
+    """The stand-in, serving from a thread of its own."""
+    stand_in, loop = StandIn(answer), asyncio.new_event_loop()
+    listening = loop.run_until_complete(asyncio.start_server(stand_in.serve, "127.0.0.1", 0))
+    stand_in.url = f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}"
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    yield stand_in
+    loop.call_soon_threadsafe(loop.stop)
+    thread.join()
+    for task in asyncio.all_tasks(loop):
+        task.cancel()
+    listening.close()
+    loop.run_until_complete(asyncio.sleep(0.05))
+    loop.close()
+
+
+@pytest.fixture
+def pipeline(tmp_path: Path, server: StandIn) -> Path:
+    """A candidate that has lost stratum a, behind the same server as the baseline."""
+    cases = [
+        {"id": f"c{i}", "vars": {"prompt": f"say {i} in {'ab'[i % 2]}"}, "expected": str(i),
+         "metadata": {"stratum": "ab"[i % 2]}}
+        for i in range(CASES)
+    ]  # fmt: skip
+    (tmp_path / "prompts.jsonl").write_text("".join(json.dumps(case) + "\n" for case in cases))
+    (tmp_path / "suite.yaml").write_text("golden_sets: [prompts.jsonl]\n")
+    (tmp_path / "policy.yaml").write_text("latency: {ttft: {tm95: null, tm99: null}, itl: {tm95: null, tm99: null}}\n")
+    arms = "".join(
+        f"{arm}: {{name: {model}, engine: openai, model: {model}, base_url: {server.url}/v1, "
+        "prompt: [{role: user, content: '{{prompt}}'}]}\n"
+        for arm, model in (("baseline", "good"), ("candidate", "worse"))
+    )
+    path = tmp_path / "pipeline.yaml"
+    path.write_text(f"suite: suite.yaml\npolicy: policy.yaml\n{arms}runner: local\nconcurrency: 4\n")
+    return path
+
+
+def answers(run: Path) -> list[dict[str, Any]]:
+    """The journal."""
+    return [json.loads(line) for line in (run / "responses.jsonl").read_bytes().splitlines()]
+
+
+def only_run(runs: Path) -> Path:
+    """The run directory under `runs`."""
+    (run,) = (path for path in runs.iterdir() if path.is_dir())
+    return run
+
+
+def test_a_run_stops_once_it_is_certain(canary: Canary, pipeline: Path, tmp_path: Path) -> None:
+    """Every pair begun is in the record, the rest is not asked, and replay reads the same verdict out of it."""
+    ran = canary("run", pipeline, "--runs", tmp_path / "runs", "--json")
+    run, looks = only_run(tmp_path / "runs"), ran.verdict["looks"]
+
+    assert ran.status == 1, ran.err
+    assert ran.verdict["reason"].startswith("quality/a/pass: 100.0% -> 0.0%, -100.0 points: harm e-value ")
+    assert looks["signal"] == "quality/a/pass"
+    assert looks["stopped_at"] < CASES / 3
+    assert looks["saved"] == pytest.approx(1 - len(answers(run)) / 2 / CASES)
+    assert "stopped early: quality/a/pass is certain to be worse after " in ran.err
+    assert "points so far (" in ran.err
+    assert "stopped early: quality/a/pass" in (run / "summary.md").read_text()
+    assert canary("verify", run).status == 0
+    assert canary("replay", run, "--json").out == ran.out
+
+
+def test_no_early_stop_asks_every_case(canary: Canary, pipeline: Path, tmp_path: Path) -> None:
+    """The whole promise is then the final test's, and nothing is looked at."""
+    ran = canary("run", pipeline, "--runs", tmp_path / "runs", "--no-early-stop", "--json")
+
+    assert ran.status == 1, ran.err
+    assert ran.verdict["looks"] is None
+    assert "<= 0.05" in ran.signal("quality/a/pass")["reason"]
+    assert len(answers(only_run(tmp_path / "runs"))) == 2 * CASES
+
+
+def test_scores_made_in_parts_are_the_scores(canary: Canary, pipeline: Path, tmp_path: Path) -> None:
+    """What was scored between looks is what scoring everything at the end would have given."""
+    canary("run", pipeline, "--runs", tmp_path / "runs")
+    run = RunDirectory(only_run(tmp_path / "runs"))
+    plan = load_plan(run)
+    evidence = load_evidence(run, plan)
+
+    assert evidence.scores == score_responses(evidence.prompts, evidence.responses, plan.suite, stage=plan.stage)
+
+
+def test_an_answer_is_scored_once(pipeline: Path, tmp_path: Path, canary: Canary) -> None:
+    """Asked again for known answers, scoring asks no assertion again."""
+    canary("run", pipeline, "--runs", tmp_path / "runs")
+    run = RunDirectory(only_run(tmp_path / "runs"))
+    loaded = load(pipeline, stage="staging")
+    evidence = load_evidence(run, loaded.plan)
+    scoring = Scoring(loaded.suite, stage="staging", embed=lambda: pytest.fail("nothing here is embedded"))
+
+    first = scoring.of(evidence.prompts, evidence.responses[:10])
+    again = scoring.of(evidence.prompts, evidence.responses)
+
+    assert all(old is new for old, new in zip(first, again, strict=False))
+
+
+@pytest.mark.parametrize("kept", [30, 400])
+def test_a_cut_run_is_resumed_in_the_same_order(canary: Canary, pipeline: Path, tmp_path: Path, kept: int) -> None:
+    """Cut before the look that decided, it goes on to it; cut after it, nothing more is asked."""
+    whole = canary("run", pipeline, "--runs", tmp_path / "whole", "--no-early-stop", "--json")
+    assert whole.status == 1
+    stopped = canary("run", pipeline, "--runs", tmp_path / "runs", "--json")
+    run = only_run(tmp_path / "runs")
+    lines = (run / "responses.jsonl").read_bytes().splitlines(keepends=True)
+    (run / "responses.jsonl").write_bytes(b"".join(lines[:kept]))
+    for name in ("scores.jsonl", "verdict.json", "summary.md", "manifest.json"):
+        (run / name).unlink()
+
+    resumed = canary("run", "--resume", run, "--json")
+
+    assert resumed.status == 1, resumed.err
+    assert resumed.verdict["looks"]["stopped_at"] == stopped.verdict["looks"]["stopped_at"]
+    assert resumed.verdict["reason"] == stopped.verdict["reason"]
+    assert {row["id"] for row in answers(run)} == {json.loads(line)["id"] for line in lines}
+
+
+def test_a_killed_run_decides_as_one_that_was_not(canary: Canary, pipeline: Path, tmp_path: Path) -> None:
+    """After kill -9 the same cases are asked, and it stops after as many."""
+    stopped = canary("run", pipeline, "--runs", tmp_path / "whole", "--json")
+    command = [sys.executable, "-m", "canary", "run", str(pipeline), "--runs", str(tmp_path / "cut")]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    until = time.monotonic() + 60
+    while time.monotonic() < until and not any((tmp_path / "cut").glob("*/responses.jsonl")):
+        time.sleep(0.01)
+    time.sleep(0.05)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    run = only_run(tmp_path / "cut")
+    if not (run / "manifest.json").exists():
+        resumed = canary("run", "--resume", run, "--json")
+        assert resumed.status == 1, resumed.err
+    verdict = json.loads((run / "verdict.json").read_text())
+
+    assert verdict["looks"]["stopped_at"] == stopped.verdict["looks"]["stopped_at"]
+    assert {row["id"] for row in answers(run)} == {row["id"] for row in answers(only_run(tmp_path / "whole"))}
+
+
+def test_recorded_releases_and_shared_clusters_are_not_looked_at(pipeline: Path) -> None:
+    """Nothing is saved where nothing is asked; and cases of one source are no evidence apart."""
+    assert load(pipeline, stage="staging").plan.early_stopping
+    assert not load(pipeline, stage="staging", early_stop=False).plan.early_stopping
+    prompts = pipeline.parent / "prompts.jsonl"
+    prompts.write_text(prompts.read_text().replace('"stratum"', '"cluster": "one", "stratum"'))
+    assert not load(pipeline, stage="staging").plan.early_stopping
+    recorded = Path(__file__).resolve().parent.parent / "pipelines" / "recorded.yaml"
+    assert not load(recorded, stage="staging").plan.early_stopping
+
+
+def test_a_resumed_run_keeps_its_levels(canary: Canary, pipeline: Path, tmp_path: Path) -> None:
+    """Whether it may stop was decided when it began."""
+    canary("run", pipeline, "--runs", tmp_path / "runs")
+
+    ran = canary("run", "--resume", only_run(tmp_path / "runs"), "--no-early-stop")
+
+    assert ran.status == 2
+    assert "'--no-early-stop' must not stand beside --resume" in ran.err
+
+
+def test_the_plan_counts_with_the_levels_of_the_run(canary: Canary, pipeline: Path) -> None:
+    """A live plan needs 100 cases for 3 points, one without looks 88."""
+    prompts = pipeline.parent / "prompts.jsonl"
+    prompts.write_text("".join(line + "\n" for line in prompts.read_text().splitlines()[:80]))
+
+    with_looks, without = canary("plan", pipeline), canary("plan", pipeline, "--no-early-stop")
+
+    assert "fewer than 100: add 20" in " ".join(with_looks.out.split())
+    assert "fewer than 88: add 8" in " ".join(without.out.split())
