@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,11 +11,14 @@ from canary.calibration import Calibration, Usage
 from canary.compare.errors import ALWAYS
 from canary.document import display
 from canary.engines.vllm.arguments import check_arguments
+from canary.looks.stop import has_looks
+from canary.looks.watch import Watch
+from canary.order import checkpoints
 from canary.plan import LiveRelease, Plan, VllmRelease
 from canary.records import MINIMUM_PAIRS, PASS, POOLED, Arm, Decision, Tier
 from canary.run.capacity import capacity
 from canary.run.load import Loaded, load
-from canary.signals.levels import final_levels
+from canary.signals.levels import final_levels, look_levels
 from canary.stats.power import (
     OperatingCharacteristics,
     joint_promote_probability,
@@ -24,6 +27,7 @@ from canary.stats.power import (
     smallest_passing_n,
     tango_power,
 )
+from canary.stats.stopping import median_stop
 
 ASSUMED_DISCORDANCE = 0.05
 """Share of pairs that differ between two runs of one release, when unmeasured."""
@@ -106,6 +110,7 @@ def foresee(
         source=_source(noise),
         lacking=tuple(_lacking(loaded.plan, outlooks) or _underpowered(outlooks, promote)),
         spending=(
+            *_stopping(loaded.plan, strata),
             *_spending(loaded),
             *capacity(loaded.pipeline, None if noise is None else noise.usage, rate),
         ),
@@ -206,6 +211,21 @@ def _underpowered(outlooks: tuple[Outlook, ...], promote: OperatingCharacteristi
         for outlook in outlooks
         if outlook.cases < outlook.wanted
     ]
+
+
+def _stopping(plan: Plan, strata: Sequence[Outlook]) -> Iterator[str]:
+    """Cases until half of the runs end whose smallest stratum loses its margin, twice or four times it."""
+    signals = len(Watch(plan).tracks)
+    if not has_looks(plan) or not signals:
+        return
+    smallest = min(strata, key=lambda outlook: outlook.cases)
+    total, alpha = sum(outlook.cases for outlook in strata), look_levels(plan).rollback
+    found = []
+    for drop in dict.fromkeys(min(1.0, times * smallest.margin) for times in (1, 2, 4)):
+        stop = median_stop(smallest.cases, smallest.discordance, drop, alpha=alpha / signals)
+        after = next((end for end in checkpoints(total) if end >= stop / smallest.cases * total), total)
+        found.append(f"{100 * drop:g} points after {after if after < total else 'all'}")
+    yield f"early stopping: half of the runs end, {smallest.stratum!r} losing {', '.join(found)} of {total} cases"
 
 
 def _place(outlook: Outlook) -> str:

@@ -143,7 +143,7 @@ def test_the_fixed_test_has_what_the_looks_leave() -> None:
     assert looks.final == {"rollback": 0.04, "promote": 0.04}
     assert verdict.verdict is Decision.PROMOTE
     assert "< 0.04" in find(verdict, "quality/a/pass").reason
-    assert looks.stopped_at is looks.signal is looks.e_value is looks.saved is None
+    assert [looks.stopped_at, looks.signal, looks.e_value, looks.saved] == [None] * 4
     assert Run(early=False).verdict().looks is None
     assert "< 0.05" in find(Run(early=False).verdict(), "quality/a/pass").reason
 
@@ -205,7 +205,8 @@ def test_an_abstention_silences_its_signals(abstains: str) -> None:
         return lambda number, prompt: None if number == 4 else passes(number, prompt)
 
     arms: dict[str, Passes] = {"baseline": always, "candidate": lost}
-    run = Run(**{**arms, abstains: with_gap(arms[abstains])})
+    arms[abstains] = with_gap(arms[abstains])
+    run = Run(baseline=arms["baseline"], candidate=arms["candidate"])
     silenced = {run.order[4].stratum, "all"}
 
     verdict = run.verdict()
