@@ -255,8 +255,10 @@ class RayRunner(Written):
 
     type: Literal["ray"]
     address: str | None = Field(None, description="null starts Ray on this machine")
-    gpus_per_arm: Annotated[float, Field(ge=0)] = 0.0
-    cpus_per_arm: Annotated[float, Field(gt=0)] = 1.0
+    gpus_per_arm: Annotated[float, Field(ge=0)] = Field(0.0, description="of each replica")
+    cpus_per_arm: Annotated[float, Field(gt=0)] = Field(1.0, description="of each replica")
+    replicas: Annotated[int, Field(ge=1, le=256)] = Field(1, description="engines per arm that share its requests")
+    placement: Literal["pack", "spread"] = Field("pack", description="together on one node where they fit, or apart")
 
 
 def _by_name(value: Any) -> Any:

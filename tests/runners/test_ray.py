@@ -25,8 +25,9 @@ from canary.errors import EngineError, EvidenceError, GateError, MissingExtra
 from canary.plan import Pipeline, RayRunner
 from canary.protocols import Answers, Pair, Request
 from canary.records import Arm
-from canary.runners import local
+from canary.runners import fleet, local
 from canary.runners import ray as runner
+from canary.runners.host import Host
 
 pytestmark = [
     pytest.mark.slow,
@@ -186,6 +187,34 @@ class TestAnswers:
 
         assert written.outputs["1"] == (None, None)
 
+    def test_work_is_spread_over_replicas(self, tmp_path: Path) -> None:
+        """Two replicas an arm are four processes, and each answers its share; 2 of 202 are the warm-up."""
+        seen = set[int]()
+        written = Written(on_write=lambda count: seen.update(hosts()))
+        asked = recorded(tmp_path, 200, runner={"type": "ray", "replicas": 2, "cpus_per_arm": 0.5})
+        asked_of: dict[str, list[int]] = {}
+        with watched(asked_of):
+            runner.run(asked, pairs(200), written)
+
+        assert written.outputs == {str(n): (f"baseline {n}", f"candidate {n}") for n in range(200)}
+        assert len(seen) == 4
+        assert {arm: sum(counts) for arm, counts in asked_of.items()} == {"baseline": 202, "candidate": 202}
+        assert all(min(counts) > 40 for counts in asked_of.values())  # the quicker one answers more
+
+
+@contextmanager
+def watched(asked_of: dict[str, list[int]]) -> Iterator[None]:
+    """Keeps how many requests each replica of each arm was given."""
+    close = fleet.Fleet.close
+
+    async def closing(self: fleet.Fleet) -> None:
+        asked_of[str(self.arm)] = [replica.asked for replica in self.replicas]
+        await close(self)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fleet.Fleet, "close", closing)
+        yield
+
 
 def gone(found: Callable[[], list[int]]) -> bool:
     """Whether nothing is found any more, within a few seconds."""
@@ -215,6 +244,18 @@ class TestDeath:
         assert (len(killed), written.errors) == (2, set())
         assert written.outputs == {str(n): (f"baseline {n}", f"candidate {n}") for n in range(100)}
 
+    def test_a_dead_replica_s_pairs_move_to_the_other(self, tmp_path: Path) -> None:
+        """The other replica answers meanwhile, and the dead one comes back."""
+        asked = recorded(tmp_path, 300, runner={"type": "ray", "replicas": 2, "cpus_per_arm": 0.5})
+        written = Written(on_write=lambda count: os.kill(hosts()[0], signal.SIGKILL) if count == 50 else None)
+        asked_of: dict[str, list[int]] = {}
+        with watched(asked_of):
+            runner.run(asked, pairs(300), written)
+
+        assert written.errors == set()
+        assert written.outputs == {str(n): (f"baseline {n}", f"candidate {n}") for n in range(300)}
+        assert all(min(counts) > 20 for counts in asked_of.values())
+
     def test_deadly_prompt(self) -> None:
         """A pair whose arms die twice is an error in both; the others are answered."""
         with served(on_poison=kill_hosts) as url:
@@ -228,7 +269,7 @@ class TestDeath:
 
     def test_arm_that_always_dies(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """An arm that dies too often stops the run."""
-        monkeypatch.setattr(runner, "DEATHS", 1)
+        monkeypatch.setattr(fleet, "DEATHS", 1)
         written = Written(on_write=lambda count: kill_hosts())
 
         with pytest.raises(EngineError, match=r"^(baseline 'v1'|candidate 'v2') died 2 times, at last: "):
@@ -300,7 +341,7 @@ class TestOpening:
         with pytest.raises(OSError, match=r"^disk full$"):
             runner.run(pipeline(release, release, concurrency=500), pairs(1000), Written(on_write=stop))
 
-        assert time.monotonic() - before < runner.CLOSED_S
+        assert time.monotonic() - before < fleet.CLOSED_S
         assert gone(hosts)
 
     def test_bad_recorded_outputs(self, tmp_path: Path) -> None:
@@ -317,7 +358,7 @@ class TestOpening:
         """More than the machine has is refused, not waited for."""
         asked = recorded(tmp_path, 1, runner={"type": "ray", "gpus_per_arm": 1000})
 
-        with pytest.raises(EngineError, match=r"^runner 'ray' found no room for two arms of .*'GPU': 1000"):
+        with pytest.raises(EngineError, match=r"^runner 'ray' found no room for two arms of .* 2000 GPU, and"):
             runner.run(asked, pairs(1), Written())
 
     def test_engine_that_stops_the_run(self) -> None:
@@ -339,7 +380,7 @@ class TestHost:
         release = pipeline({"engine": "transformers", "model": "m"}, {"engine": "transformers", "model": "m"}).baseline
 
         with pytest.raises(GateError, match=r"pip install 'canary-gate\[embeddings\]'") as caught:
-            asyncio.run(runner.Host(release, Arm.BASELINE, 1.0).open())
+            asyncio.run(Host(release, Arm.BASELINE, 1.0).open())
 
         assert not isinstance(caught.value, MissingExtra)
 
@@ -348,7 +389,7 @@ class TestHost:
         release = pipeline({"engine": "replay", "responses": "x"}, {"engine": "replay", "responses": "x"}).baseline
 
         with pytest.raises(EngineError, match="baseline was asked before it was open"):
-            asyncio.run(runner.Host(release, Arm.BASELINE, 1.0).answer(ask(0, Arm.BASELINE, "")))
+            asyncio.run(Host(release, Arm.BASELINE, 1.0).answer(ask(0, Arm.BASELINE, "")))
 
 
 SCRIPT = """

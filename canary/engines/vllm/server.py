@@ -95,7 +95,7 @@ async def _started(release: VllmRelease, port: int, log: Path) -> Process:
             stdin=subprocess.PIPE,
             stdout=out,
             stderr=out,
-            env=os.environ | _importable() | release.env,
+            env=os.environ | _importable() | {"VLLM_RPC_BASE_PATH": str(log.parent)} | release.env,
             start_new_session=True,
         )
 

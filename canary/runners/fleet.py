@@ -1,0 +1,207 @@
+"""The replicas of one arm: asked in turn, replaced when they die.
+
+Which replica answers follows from how many requests each has in flight, so
+work spreads evenly over equals and drains away from a slow or dead one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+from canary.errors import CanaryError, EngineError
+from canary.plan import RayRunner, Release
+from canary.protocols import Generate, Request
+from canary.records import Arm, Response
+from canary.runners.drive import ArmLostError
+from canary.runners.host import Host
+
+ROOM_S = 120.0
+"""How long a replaced replica may wait for room, such as a node that comes up again."""
+CLOSED_S = 30.0
+"""How long an engine may take to close before its process is killed."""
+DEATHS = 32
+"""An arm that dies more often than this stops the run."""
+
+
+@asynccontextmanager
+async def hosted(runner: RayRunner, group: Any, release: Release, arm: Arm) -> AsyncIterator[Generate]:
+    """Yields an arm's answers from its own processes."""
+    fleet = Fleet(arm, release, [Replica(runner, group, release, arm, number) for number in range(runner.replicas)])
+    try:
+        async with asyncio.TaskGroup() as opening:
+            for replica in fleet.replicas:
+                opening.create_task(replica.open())
+        yield fleet.generate
+    finally:
+        await fleet.close()
+
+
+@dataclass(slots=True)
+class Replica:
+    """Where one replica lives: one actor at a time."""
+
+    runner: RayRunner
+    group: Any
+    release: Release
+    arm: Arm
+    number: int
+    host: Any = None
+    flight: int = 0
+    """Requests it has not answered yet."""
+    asked: int = 0
+    moving: asyncio.Lock = field(default_factory=asyncio.Lock)
+    fate: CanaryError | None = None
+    """Why it will not come back."""
+
+    async def open(self) -> None:
+        """Raises EngineError when it cannot come up."""
+        import ray
+        from ray.exceptions import RayError, RayTaskError
+        from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
+
+        actor = ray.remote(
+            num_cpus=self.runner.cpus_per_arm,
+            num_gpus=self.runner.gpus_per_arm,
+            max_concurrency=10_000,  # the window is the driver's
+            scheduling_strategy=PlacementGroupSchedulingStrategy(
+                placement_group=self.group,
+                placement_group_bundle_index=len(Arm) * self.number + list(Arm).index(self.arm),
+            ),
+        )(Host)
+        self.host = actor.remote(self.release, self.arm, self.runner.gpus_per_arm)
+        try:
+            await asyncio.wait_for(_result(self.host.place.remote()), ROOM_S)
+            await self.host.open.remote()
+        except TimeoutError:
+            raise EngineError(f"{self} found no room to live in for {ROOM_S:g} s") from None
+        except RayTaskError as error:
+            raise _cause(error) from None
+        except RayError as error:
+            raise EngineError(f"{self} died while it came up: {error}") from error
+
+    async def generate(self, request: Request) -> Response | None:
+        """One answer; raises ArmLostError when the replica died under it."""
+        from ray.exceptions import RayError, RayTaskError
+
+        async with self.moving:
+            host = self.host
+        if self.fate is not None:
+            raise ArmLostError(str(self.fate))
+        self.asked += 1
+        self.flight += 1
+        try:
+            response: Response | None = await host.answer.remote(request)
+        except RayTaskError as error:
+            raise _cause(error) from None
+        except RayError as error:
+            raise ReplicaLostError(self, host, error) from error
+        finally:
+            self.flight -= 1
+        return response
+
+    async def move(self, dead: Any) -> None:
+        """A new actor in the place of a dead one; once, however many miss it."""
+        async with self.moving:
+            if self.host is not dead:
+                return
+            self.kill()
+            try:
+                await self.open()
+            except CanaryError as error:
+                self.fate = error
+
+    async def close(self) -> None:
+        """Ends the engine and its process."""
+        from ray.exceptions import RayError
+
+        if self.host is None:
+            return
+        with suppress(RayError, TimeoutError):
+            if self.fate is None:
+                await asyncio.wait_for(_result(self.host.close.remote()), CLOSED_S)
+        self.kill()
+
+    def kill(self) -> None:
+        """Ends the process at once."""
+        import ray
+
+        ray.kill(self.host)
+
+    def __str__(self) -> str:
+        """As messages name it."""
+        which = f" (replica {self.number + 1} of {self.runner.replicas})" if self.runner.replicas > 1 else ""
+        return f"{self.arm} '{self.release.name}'{which}"
+
+
+class ReplicaLostError(ArmLostError):
+    """A replica died under a request."""
+
+    def __init__(self, replica: Replica, host: Any, error: Exception) -> None:
+        super().__init__(f"the arm's process died: {str(error).partition(chr(10))[0]}")
+        self.replica, self.host, self.error = replica, host, error
+
+
+@dataclass(slots=True)
+class Fleet:
+    """An arm as one thing to ask."""
+
+    arm: Arm
+    release: Release
+    replicas: list[Replica]
+    lost: list[Any] = field(default_factory=list)
+    """Actors that were missed."""
+    moves: set[asyncio.Task[None]] = field(default_factory=set)
+
+    async def generate(self, request: Request) -> Response | None:
+        """One answer of the replica that has the least to do.
+
+        Raises ArmLostError when it died under the request: the pair moves to
+        another one while this one is replaced.
+        """
+        try:
+            return await self._choose().generate(request)
+        except ReplicaLostError as lost:
+            self._replace(lost)
+            raise
+
+    def _choose(self) -> Replica:
+        """The least busy replica that is up, else one that will be."""
+        able = [replica for replica in self.replicas if replica.fate is None]
+        if not able:
+            raise self.replicas[-1].fate or EngineError(f"{self.arm} '{self.release.name}' has no replica left")
+        up = [replica for replica in able if not replica.moving.locked()]
+        return min(up or able, key=lambda replica: (replica.flight, replica.asked))
+
+    def _replace(self, lost: ReplicaLostError) -> None:
+        if any(host is lost.host for host in self.lost):
+            return
+        self.lost.append(lost.host)
+        if len(self.lost) > DEATHS:
+            died = f"{self.arm} '{self.release.name}' died {len(self.lost)} times"
+            raise EngineError(f"{died}, at last: {lost.error}") from None
+        self._start(lost.replica.move(lost.host))
+
+    def _start(self, move: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(move)
+        self.moves.add(task)
+        task.add_done_callback(self.moves.discard)
+
+    async def close(self) -> None:
+        """Ends all of them at once, also those that are coming up."""
+        for task in tuple(self.moves):
+            task.cancel()
+        await asyncio.gather(*(replica.close() for replica in self.replicas))
+
+
+async def _result(reference: Any) -> Any:
+    """Waiting for an answer of Ray as a coroutine, which a deadline can end."""
+    return await reference
+
+
+def _cause(error: Any) -> Exception:
+    """What was raised in the actor, without the wrapping."""
+    return error.cause if isinstance(error.cause, Exception) else EngineError(str(error))

@@ -1,0 +1,54 @@
+"""One open engine in an actor's process."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from contextlib import AsyncExitStack
+from typing import Any
+
+from canary.engines import open_engine
+from canary.errors import EngineError, GateError, MissingExtra
+from canary.plan import Release
+from canary.protocols import Generate, Request
+from canary.records import Arm, Response
+from canary.runners.drive import ask
+
+
+class Host:
+    """An engine in this process; `ray.remote` makes it an actor."""
+
+    def __init__(self, release: Release, arm: Arm, gpus: float) -> None:
+        if not gpus:
+            os.environ["CUDA_VISIBLE_DEVICES"] = ""
+        self._release, self._arm = release, arm
+        self._stack = AsyncExitStack()
+        self._generate: Generate | None = None
+        self._answering: set[asyncio.Task[Any] | None] = set()
+
+    async def place(self) -> None:
+        """Returns once there is a process to be in."""
+
+    async def open(self) -> None:
+        """Raises EngineError when the engine cannot come up."""
+        try:
+            self._generate = await self._stack.enter_async_context(open_engine(self._release, self._arm))
+        except MissingExtra as error:  # its arguments do not survive the way to the driver
+            raise GateError(str(error)) from None
+
+    async def answer(self, request: Request) -> Response | None:
+        """One answer."""
+        if self._generate is None:
+            raise EngineError(f"{self._arm} was asked before it was open")
+        task = asyncio.current_task()
+        self._answering.add(task)
+        try:
+            return await ask(self._generate, request)
+        finally:
+            self._answering.discard(task)
+
+    async def close(self) -> None:
+        """Ends what the engine started, and answers that nobody waits for any more."""
+        for task in filter(None, tuple(self._answering)):
+            task.cancel()
+        await self._stack.aclose()
