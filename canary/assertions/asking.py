@@ -27,13 +27,14 @@ def judge_once(judge: Judge, work: Sequence[Work]) -> Judge:
 
     def answer(questions: Sequence[Question]) -> Mapping[str, Sequence[Opinion]]:
         if any(question.key not in known for question in questions):
-            known.update(judge([*_foreseen(work), *questions]))
+            known.update(judge([*foreseen(work), *questions]))
         return known
 
     return answer
 
 
-def _foreseen(work: Sequence[Work]) -> list[Question]:
+def foreseen(work: Sequence[Work]) -> list[Question]:
+    """Everything that grading will ask a judge."""
     positives = [(a.positive if isinstance(a, Negated) else a, pairs) for a, pairs in work]
     return [
         question for asking, pairs in positives if isinstance(asking, Asking) for question in asking.questions(pairs)

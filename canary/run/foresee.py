@@ -17,6 +17,7 @@ from canary.order import checkpoints
 from canary.plan import LiveRelease, Plan, VllmRelease
 from canary.records import MINIMUM_PAIRS, PASS, POOLED, Arm, Decision, Tier
 from canary.run.capacity import capacity
+from canary.run.judging import judging_lines
 from canary.run.load import Loaded, load
 from canary.signals.levels import final_levels, look_levels
 from canary.stats.power import (
@@ -32,6 +33,8 @@ from canary.stats.stopping import median_stop
 ASSUMED_DISCORDANCE = 0.05
 """Share of pairs that differ between two runs of one release, when unmeasured."""
 POWER = 0.8
+UNKNOWN_ANSWER = 256
+"""Tokens of a recorded answer that nobody counted."""
 CHARACTERS_A_TOKEN = 4
 """English text; only for a rough forecast of input tokens."""
 LIKELY = 0.5
@@ -250,7 +253,16 @@ def _spending(loaded: Loaded) -> list[str]:
             f"{arm}: {asked} requests, about {asked * reads:,} input tokens, "
             f"{kind} {asked * writes:,} output tokens{money}"
         )
-    return [*lines, *_time(loaded, asked, usage)]
+    return [*lines, *judging_lines(loaded, _answer_tokens(loaded)), *_time(loaded, asked, usage)]
+
+
+def _answer_tokens(loaded: Loaded) -> int:
+    """What an answer takes to read: as the calibration measured it, else the most that a release may write."""
+    usage = None if loaded.plan.calibration is None else loaded.plan.calibration.usage
+    if usage is not None and usage.output_tokens is not None:
+        return round(usage.output_tokens)
+    sides = (loaded.pipeline.baseline, loaded.pipeline.candidate)
+    return max((side.sampling.max_tokens for side in sides if isinstance(side, LiveRelease)), default=UNKNOWN_ANSWER)
 
 
 def _time(loaded: Loaded, asked: int, usage: Usage | None) -> list[str]:

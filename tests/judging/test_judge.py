@@ -279,6 +279,23 @@ def test_a_suite_that_asks_no_judge_but_needs_one_is_a_mistake(workspace: Make, 
     assert "'judge' must be given in the suite" in ran.err
 
 
+def test_a_plan_says_what_judging_takes(judge_server: Start, workspace: Make, canary: Callable[..., Any]) -> None:
+    """Every vote on both arms' answers, both orders of a choice, and a budget that will not do; nobody is asked."""
+    judge = judge_server(lambda _: verdict("yes"))
+    made = workspace(judge.url)
+    asserts = "[{type: llm-rubric, value: is polite}, {type: select-best, value: is kinder, votes: 1}]"
+    made.write(asserts=asserts, judge="  votes: 3\n  cases: 30\n  max_usd: 0.01\n")
+
+    planned = canary("plan", made.folder / "pipeline.yaml", "--allow-underpowered")
+
+    assert planned.status == 0, planned.err
+    said = " ".join(planned.out.split())
+    assert "judge 'strict': at most 240 questions about 30 cases, about " in said  # 30 x (2 arms x 3 votes + 2 orders)
+    assert "at most 24,000 output tokens, at most $" in said
+    assert "judge: the budget 'max_usd: 0.01' may end before the questions do" in said
+    assert judge.asked == []
+
+
 def test_compare_asks_the_judge_and_keeps_what_it_said(
     judge_server: Start, workspace: Make, canary: Callable[..., Any]
 ) -> None:
