@@ -42,7 +42,7 @@ class Shelf:
         self.reseal(path)
         return path
 
-    def reseal(self, path: Path) -> None:
+    def reseal(self, path: Path, **fields: Any) -> None:
         """Give the baseline the digest of a live release, which does not change with its answers."""
         from canary.evidence import RunDirectory, seal
 
@@ -50,7 +50,7 @@ class Shelf:
         for name in ("plan.json", "verdict.json"):
             document = json.loads((path / name).read_text())
             document["baseline"]["digest"] = "b" * 64
-            (path / name).write_text(json.dumps(document))
+            (path / name).write_text(json.dumps(document | (fields if name == "verdict.json" else {})))
         seal(RunDirectory(path))
 
     def history(self) -> Any:
@@ -62,6 +62,19 @@ class Shelf:
 def shelf(tmp_path: Path, canary: Canary) -> Shelf:
     """No runs yet."""
     return Shelf(tmp_path, canary)
+
+
+def test_a_run_that_stopped_early_is_no_point_on_the_chart(shelf: Shelf) -> None:
+    """Its baseline answered other cases; the run is listed without a score."""
+    shelf.add(10)
+    shelf.reseal(shelf.add(100), looks={"stopped_at": 40})
+
+    lines = shelf.history().out.splitlines()
+
+    assert "0.950" in lines[2]
+    assert lines[3].startswith("run-02")
+    assert "0.5" not in lines[3]
+    assert "1 runs with a score" in lines[4]
 
 
 def test_a_slow_drift_of_the_baseline_shows(shelf: Shelf) -> None:

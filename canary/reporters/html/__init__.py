@@ -18,7 +18,7 @@ from canary.reporters.html.page import page
 from canary.reporters.margins import policy_lines
 from canary.reporters.quantity import units_of
 from canary.reporters.ranking import blocking, lost_strata
-from canary.reporters.sheet import interval_name, mark, promises, tabulate
+from canary.reporters.sheet import interval_name, mark, promises, saving, tabulate
 
 __all__ = ["render"]
 
@@ -44,6 +44,7 @@ def render(verdict: Verdict, evidence: Evidence, plan: Plan) -> str:
         distributions=distributions(evidence),
         flips=flips,
         cases=browse(evidence, plan, first=flips.lost, arms=(Arm.BASELINE.value, Arm.CANDIDATE.value)),
+        saved=saving(verdict.looks),
         promises=promises(verdict),
         settings=different_settings(plan),
         record=record_lines(verdict.record),

@@ -1,0 +1,57 @@
+"""What all reports say alike."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from canary.plan import Plan
+from canary.records import Decision, Evidence, Looks, Signal, Verdict
+from canary.reporters import html, markdown, terminal
+from canary.reporters.sheet import interval_name, saving
+
+MakeVerdict = Callable[..., Verdict]
+
+STOPPED = Looks(
+    alpha={"rollback": 0.01, "promote": 0.01},
+    final={"rollback": 0.04, "promote": 0.04},
+    cases=750,
+    seen=304,
+    stopped_at=304,
+    signal="quality/lookup/pass",
+    e_value=124.4,
+    saved=0.5947,
+    saved_s=1310.2,
+)
+SENTENCE = (
+    "stopped early: quality/lookup/pass is certain to be worse after 304 of 750 cases (e-value 124 >= 100); "
+    "saved 59.5% of the cases, about 1,310 s of both arms together"
+)
+
+
+def test_what_stopping_saved() -> None:
+    """Which signal, after how many cases, by what number against what bar, and what it saved."""
+    assert saving(STOPPED) == SENTENCE
+    assert saving(replace(STOPPED, saved_s=None)) == SENTENCE.split(", about", maxsplit=1)[0]
+    assert "every blocking signal is inside its margin after 304" in saving(replace(STOPPED, signal=None))
+
+
+@pytest.mark.parametrize("looks", [None, replace(STOPPED, stopped_at=None, saved=None), replace(STOPPED, saved=0.0)])
+def test_a_run_that_went_to_its_end_saved_nothing(looks: Looks | None) -> None:
+    """Looks that were never sure, or only at the end, are not worth a sentence."""
+    assert saving(looks) == ""
+
+
+def test_every_report_says_it(
+    make_verdict: MakeVerdict, make_evidence: Callable[..., Evidence], plan: Plan, lost_lookup: Signal
+) -> None:
+    """Terminal, summary and page name what stopped the run; the interval is that of the final test's level."""
+    verdict = make_verdict(Decision.ROLLBACK, lost_lookup, looks=STOPPED)
+    reports: list[Any] = [module.render(verdict, make_evidence(), plan) for module in (terminal, markdown, html)]
+
+    assert all("stopped early: quality/lookup/pass is certain to be worse after 304" in text for text in reports)
+    assert all("92% interval" in text for text in reports)
+    assert interval_name(verdict) == "92% interval"
