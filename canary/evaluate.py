@@ -27,6 +27,7 @@ def evaluate(evidence: Evidence, plan: Plan, digests: Mapping[str, str] | None =
         "plan": plan.digest(),
         "policy": digest_of(plan.policy.model_dump(mode="json", by_alias=True)),
         "golden": plan.golden_sha256,
+        **{f"judge/{metric}": judge.digest for metric, judge in sorted(plan.judges.items())},
         **(evidence_digests(evidence) if digests is None else digests),
     }
     if plan.traffic is not None:

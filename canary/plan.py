@@ -195,7 +195,7 @@ Release = Annotated[
 ]
 
 
-Judging = Annotated[TransformersRelease | OpenAIRelease, Field(discriminator="engine")]
+Judging = Annotated[TransformersRelease | OpenAIRelease | VllmRelease, Field(discriminator="engine")]
 
 
 class Judge(Written):

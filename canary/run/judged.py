@@ -8,7 +8,7 @@ from canary.assertions.binding import BUILD
 from canary.errors import ConfigError
 from canary.golden import GoldenSet, draw
 from canary.judging import JudgePlan, judge_digest, judged_metrics, judged_specs
-from canary.plan import Suite
+from canary.plan import LiveRelease, Release, Suite
 from canary.run.resolve import live_release
 
 
@@ -34,6 +34,15 @@ def judges_of(suite: Suite, every: GoldenSet, drawn: GoldenSet, *, stage: str, s
         )
         for metric, specs in asked.items()
     }
+
+
+def partial_judge(suite: Suite, *sides: Release) -> tuple[str, ...]:
+    """A warning where the judge is a model that it judges: models favour their own answers."""
+    judge = None if suite.judge is None else suite.judge.release
+    judged = [side.name for side in sides if isinstance(side, LiveRelease) and judge and side.model == judge.model]
+    if judge is None or not judged:
+        return ()
+    return (f"judge {judge.name!r} is the model of {judged[0]!r}, whose answers it reads: models favour their own",)
 
 
 def judged_cases(suite: Suite, golden: GoldenSet, seed: int) -> frozenset[str]:

@@ -19,7 +19,7 @@ from canary.plan import LiveRelease, Pipeline, Plan, Release, ReleasePlan, Suite
 from canary.policy import Policy
 from canary.records import Arm, Evidence, Response
 from canary.run.calibrate_judge import judge_file_of, with_agreement
-from canary.run.judged import judges_of
+from canary.run.judged import judges_of, partial_judge
 from canary.run.labels import read_labels, require_cases, require_metrics
 from canary.run.recorded import require_known
 from canary.run.render import render
@@ -114,7 +114,8 @@ def resolve(pipeline: Pipeline, path: Path, *, stage: str) -> Loaded:
     )
     judges = judges_of(suite, every, golden, stage=stage, seed=pipeline.seed)
     known = judge_file_of(suite, path, Path(pipeline.suite)) if judges else None
-    plan = plan.model_copy(update={"judges": with_agreement(judges, known)})
+    told = (*plan.warnings, *(partial_judge(suite, pipeline.baseline, pipeline.candidate) if judges else ()))
+    plan = plan.model_copy(update={"judges": with_agreement(judges, known), "warnings": told})
     for prompt in golden.prompts:
         for release in (pipeline.baseline, pipeline.candidate):
             render(prompt, release, Arm.BASELINE, 0, 0)

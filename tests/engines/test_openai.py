@@ -130,6 +130,25 @@ def test_rejected_fields_are_left_out(field: str, error: Any) -> None:
     assert [len(response.attempts) for response in outcome.responses] == [2, 1]
 
 
+def test_a_schema_is_enforced_where_the_server_can() -> None:
+    """As `response_format`, in chats only; a server that rejects it is asked without."""
+    request = hello(schema={"type": "object"})
+    (seen,) = ask(words("a"), request=request).server.seen
+    assert seen.body["response_format"]["json_schema"]["schema"] == {"type": "object"}
+    assert seen.body["response_format"]["json_schema"]["strict"] is True
+
+    rejected = ask(
+        refuse(400, {"message": "response_format of type json_schema is not supported"}), words("a"), request=request
+    )
+    assert ["response_format" in each.body for each in rejected.server.seen] == [True, False]
+    assert rejected.response.output == "a"
+
+    (seen,) = ask(
+        stream({"choices": [{"text": "a", "finish_reason": "stop"}]}), request=request, api="completions"
+    ).server.seen
+    assert "response_format" not in seen.body
+
+
 def test_max_completion_tokens() -> None:
     """Newer models of OpenAI want the limit under another name."""
     said = "Unsupported parameter: 'max_tokens' is not supported. Use 'max_completion_tokens' instead."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
@@ -119,6 +120,74 @@ def test_a_judge_that_is_down_is_not_asked_for_ever(
     assert len(judge.asked) < 60
     assert "were not judged: the judge failed 10 times in a row" in ran.err
     assert json.loads(ran.out)["verdict"] == "promote"
+
+
+def test_a_slow_judge_is_waited_for_no_longer_than_its_time(judge_server: Start, workspace: Make) -> None:
+    """What comes too late abstains, and the rest is judged."""
+
+    def say(body: dict[str, Any]) -> str:
+        if answer_in(body) == "7":
+            time.sleep(1.5)
+        return verdict("yes")
+
+    judge = judge_server(say)
+    made = workspace(judge.url)
+    made.write()
+    suite = made.folder / "suite.yaml"
+    suite.write_text(suite.read_text().replace("timeout_s: 5", "timeout_s: 0.5"))
+
+    ran = made.run()
+
+    late = [s for s in made.last("scores.jsonl") if s["metric"] == "polite" and s["value"] is None]
+    assert [score["id"] for score in late] == ["c7", "c7"]
+    assert "the judge failed: server: " in late[0]["reason"]
+    assert ran.verdict["verdict"] == "promote"
+
+
+def test_its_secrets_are_nowhere_in_the_record(
+    judge_server: Start, workspace: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The key is sent, and written down neither as it is nor as the judge repeats it."""
+    monkeypatch.setenv("JUDGE_KEY", "sk-very-secret-0123")
+    judge = judge_server(lambda _: verdict("yes", reason="sk-very-secret-0123"))
+    made = workspace(judge.url)
+    made.write()
+    suite = made.folder / "suite.yaml"
+    suite.write_text(suite.read_text().replace("timeout_s: 5", 'timeout_s: 5, api_key: "${JUDGE_KEY}"'))
+
+    ran = made.run()
+
+    kept = [path for path in (made.folder / "runs").rglob("*") if path.is_file()]
+    assert len(judge.asked) == 120
+    assert any(path.name == "judgements.jsonl" for path in kept)
+    assert not [path for path in kept if b"sk-very-secret" in path.read_bytes()]
+    assert "sk-very-secret" not in ran.out + ran.err
+
+
+def test_the_verdict_names_its_judges(judge_server: Start, workspace: Make) -> None:
+    """By the digest that a calibration counts for, which the plan holds too."""
+    judge = judge_server(lambda _: verdict("yes"))
+    made = workspace(judge.url)
+    made.write()
+
+    record = made.run().verdict["record"]
+
+    newest = next(path for path in (made.folder / "runs").iterdir() if path.is_dir())
+    assert record["judge/polite"] == json.loads((newest / "plan.json").read_text())["judges"]["polite"]["digest"]
+
+
+def test_a_judge_of_its_own_answers_is_warned_of(workspace: Make, canary: Callable[..., Any]) -> None:
+    """Models favour what they wrote themselves."""
+    made = workspace("http://127.0.0.1:9/v1")
+    made.write()
+    live = '{name: NAME, engine: openai, model: m, base_url: "http://127.0.0.1:9/v1"}'
+    (made.folder / "pipeline.yaml").write_text(
+        f"suite: suite.yaml\nbaseline: {live.replace('NAME', 'v1')}\ncandidate: {live.replace('NAME', 'v2')}\n"
+    )
+
+    planned = canary("plan", made.folder / "pipeline.yaml", "--allow-underpowered")
+
+    assert "judge 'strict' is the model of 'v1', whose answers it reads" in " ".join(planned.out.split())
 
 
 @pytest.mark.parametrize("status", [401, 404])
