@@ -233,6 +233,40 @@ class TrafficRules(Written):
     errors: TrafficErrorRules = TrafficErrorRules()
 
 
+class HitRateRule(Written):
+    """How much less of the prompts may come from the prefix cache."""
+
+    max_drop: Fraction = 0.10
+    tier: Tier = Tier.BLOCKING
+
+
+class CacheRules(Written):
+    """What the server need not compute again."""
+
+    hit_rate: HitRateRule = HitRateRule()
+
+
+class GoodputRule(Written):
+    """Requests that keep every objective; at least one is given."""
+
+    ttft_s: Seconds | None = Field(None, description="time to first token")
+    tpot_s: Seconds | None = Field(None, description="mean time between tokens")
+    e2el_s: Seconds | None = Field(None, description="whole answer")
+    max_drop: Fraction = Field(0.02, description="of the share of requests that keep them all")
+    tier: Tier = Tier.BLOCKING
+
+    def objectives(self) -> dict[str, float]:
+        """Seconds by the objective's name."""
+        given = {"ttft_s": self.ttft_s, "tpot_s": self.tpot_s, "e2el_s": self.e2el_s}
+        return {name: seconds for name, seconds in given.items() if seconds is not None}
+
+    @model_validator(mode="after")
+    def _has_one(self) -> GoodputRule:
+        if not self.objectives():
+            raise ValueError("'goodput' must give at least one of 'ttft_s', 'tpot_s', 'e2el_s'")
+        return self
+
+
 class PerplexityRule(Written):
     """How much less expected the candidate's own words may be to it; shown only."""
 
@@ -333,6 +367,8 @@ class Policy(Written):
     latency: LatencyRules = LatencyRules()
     errors: ErrorRules = ErrorRules()
     cost: CostRules = CostRules()
+    cache: CacheRules = CacheRules()
+    goodput: GoodputRule | None = Field(None, description="null: no objectives for whole requests")
     drift: DriftRules = DriftRules()
     traffic: TrafficRules = Field(TrafficRules(), description="in place of `errors` for two streams of routed traffic")
     promotion: PromotionRule = PromotionRule()
@@ -354,6 +390,8 @@ class Policy(Written):
         if "cost" in self.model_fields_set:
             named.append("cost/per_request")
             named += [f"cost/{kind}" for kind in ("per_session", "per_token") if kind in self.cost.model_fields_set]
+        if "cache" in self.model_fields_set:
+            named.append("cache/hit_rate")
         return tuple(named)
 
     @model_validator(mode="after")

@@ -225,7 +225,7 @@ class Comparison:
     name: str
     """The signal's name, or for latency the prefix of several."""
     kind: str
-    """`quality`, `errors`, `latency`, `cost`, `floor` or `drift`."""
+    """`quality`, `floor`, `errors`, `latency`, `cost`, `cache`, `goodput` or `drift`."""
     stratum: str
     metric: str
     scale: Scale

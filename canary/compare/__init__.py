@@ -9,6 +9,7 @@ from canary.compare.latency import latency_comparisons
 from canary.compare.quality import floor_comparisons, quality_comparisons
 from canary.compare.routed import tabulate_traffic
 from canary.compare.routed_quality import quality_contrasts, traffic_floors
+from canary.compare.served import served_comparisons
 from canary.compare.table import tabulate
 from canary.compare.traffic import traffic_contrasts
 from canary.plan import Plan
@@ -35,6 +36,7 @@ def compare(evidence: Evidence, plan: Plan) -> tuple[Comparison, ...]:
         *error_comparisons(table),
         *latency_comparisons(table, plan),
         *cost_comparisons(table, plan),
+        *served_comparisons(table, plan),
         *drift_comparisons(table, evidence.telemetry),
     )
 

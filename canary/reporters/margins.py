@@ -100,21 +100,23 @@ def _limit(signal: Signal) -> float:
 
 def _path(signal: Signal, policy: Policy, stage: str) -> Path | None:
     """Where the policy file sets the margin of a signal; None where nowhere."""
+    bound = "max_ratio" if signal.effect == "ratio" else "max_increase"
     traffic = ("traffic",) if stage == TRAFFIC_STAGE and signal.kind == "errors" else ()
-    match signal.kind:
-        case "floor" if len(signal.metric) <= _LONGEST_NAME:
-            return ("quality", "metrics", signal.metric, "min_score")
-        case "quality" if is_pooled(signal):
-            return ("quality", "max_drop")
-        case "quality" if signal.stratum in policy.quality.critical.strata:
-            return ("quality", "critical", "max_drop")
-        case "quality":
-            return ("quality", "stratum", "max_drop")
-        case "errors" | "latency" | "cost":
-            bound = "max_ratio" if signal.effect == "ratio" else "max_increase"
-            return (*traffic, *signal.name.split("/"), bound)
-        case _:
-            return None
+    paths: dict[str, Path] = {
+        "quality": ("quality", *_stratum(signal, policy), "max_drop"),
+        "cache": ("cache", "hit_rate", "max_drop"),
+        "goodput": ("goodput", "max_drop"),
+        **dict.fromkeys(("errors", "latency", "cost"), (*traffic, *signal.name.split("/"), bound)),
+    }
+    if len(signal.metric) <= _LONGEST_NAME:
+        paths["floor"] = ("quality", "metrics", signal.metric, "min_score")
+    return paths.get(signal.kind)
+
+
+def _stratum(signal: Signal, policy: Policy) -> Path:
+    if is_pooled(signal):
+        return ()
+    return ("critical",) if signal.stratum in policy.quality.critical.strata else ("stratum",)
 
 
 def _above(bound: float) -> float:

@@ -12,7 +12,7 @@ ABSENT = "-"
 SAME = "~"
 """No change can be told from none."""
 
-_SHARES = frozenset({"errors", "guardrail", "cache", "saturation"})
+_SHARES = frozenset({"errors", "guardrail", "cache", "goodput", "saturation"})
 _NO_SHARE = {Scale.BOUNDED}
 
 
@@ -69,8 +69,8 @@ def nothing(signal: Signal) -> float:
 
 
 def direction(signal: Signal) -> int:
-    """-1 where a fall is harm (quality, floors, cache hits), else 1."""
-    return -1 if signal.kind in {"quality", "floor", "cache"} else 1
+    """-1 where a fall is harm (quality, floors, cache hits, goodput), else 1."""
+    return -1 if signal.kind in {"quality", "floor", "cache", "goodput"} else 1
 
 
 def _unit(signal: Signal, scales: Mapping[str, set[Scale]]) -> Unit:

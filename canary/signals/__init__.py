@@ -14,6 +14,7 @@ from canary.signals.levels import final_levels
 from canary.signals.noise import mind_noise
 from canary.signals.quality import floor_signals, quality_signals
 from canary.signals.reading import Proof, Reading
+from canary.signals.served import served_signals
 from canary.signals.status import settle
 from canary.signals.traffic import measure_traffic
 
@@ -25,6 +26,8 @@ SIGNALS: dict[str, Callable[[Comparison, Plan], Iterator[Reading]]] = {
     "errors": error_signals,
     "latency": latency_signals,
     "cost": cost_signals,
+    "cache": served_signals,
+    "goodput": served_signals,
     "drift": drift_signals,
 }
 """Kind of comparison to the signals read from it."""

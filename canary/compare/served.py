@@ -1,0 +1,67 @@
+"""What serving adds to an answer: its share of cached tokens, and whether it kept every objective."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from canary.compare.table import SERVER_FAULTS, Table, absences, pooled
+from canary.plan import Plan
+from canary.policy import GoodputRule
+from canary.records import POOLED, Arm, Comparison, Response, Scale
+
+
+def served_comparisons(table: Table, plan: Plan) -> Iterator[Comparison]:
+    """The prefix cache where one was hit or the policy asks for it; goodput where it has objectives."""
+    answers = [answer for arm in Arm for answer in table.answers(arm) if answer is not None]
+    if any(answer.cached_tokens for answer in answers) or "cache/hit_rate" in plan.required:
+        unsaid = "do not say how much of the prompt was cached: give 'cached_tokens' and 'input_tokens'"
+        yield _comparison(table, _cached, Scale.BOUNDED, ("cache", "hit_rate"), unsaid)
+    rule = plan.policy.goodput
+    if rule is not None:
+        unsaid = f"lack a time that the objective needs ({', '.join(rule.objectives())})"
+        yield _comparison(table, lambda answer: _good(answer, rule), Scale.PASS_FAIL, ("goodput", "requests"), unsaid)
+
+
+def _cached(answer: Response) -> float:
+    """Share of the prompt read from the cache; NaN where nobody said."""
+    if answer.cached_tokens is None or not answer.input_tokens:
+        return np.nan
+    return min(1.0, answer.cached_tokens / answer.input_tokens)
+
+
+def _good(answer: Response, rule: GoodputRule) -> float:
+    """Whether every objective was kept, as vLLM counts: an answer of one token has no time between tokens."""
+    if answer.error is not None and answer.error.kind in SERVER_FAULTS:
+        return 0.0
+    single = answer.tpot_s is None and answer.output_tokens is not None and answer.output_tokens <= 2
+    times = {"ttft_s": answer.ttft_s, "tpot_s": 0.0 if single else answer.tpot_s, "e2el_s": answer.total_s}
+    kept = [
+        np.nan if (time := times[name]) is None else float(time <= most) for name, most in rule.objectives().items()
+    ]
+    return float(np.prod(kept))
+
+
+def _comparison(
+    table: Table, read: Callable[[Response], float], scale: Scale, name: tuple[str, str], unsaid: str
+) -> Comparison:
+    """One value a case, paired; an answer that lacks it is missing evidence."""
+    arms = {arm: table.means(arm, lambda answer: np.nan if answer is None else read(answer)) for arm in Arm}
+    return pooled(
+        table,
+        np.isfinite(arms[Arm.BASELINE]) & np.isfinite(arms[Arm.CANDIDATE]),
+        arms,
+        kind=name[0],
+        metric=name[1],
+        scale=scale,
+        missing=(*absences(table, table.selection(POOLED)), *_lacking(table, read, unsaid)),
+    )
+
+
+def _lacking(table: Table, read: Callable[[Response], float], unsaid: str) -> Iterator[str]:
+    for arm in Arm:
+        answers = [answer for answer in table.answers(arm) if answer is not None and answer.error is None]
+        without = sum(not np.isfinite(read(answer)) for answer in answers)
+        if without:
+            yield f"{without} of {len(answers)} {arm} responses {unsaid}"
