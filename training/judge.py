@@ -2,6 +2,7 @@
 
     python -m training.judge                  # both, about six minutes of one quiet core
     python -m training.judge --measure        # only re-measure the shipped judges
+    python -m training.judge --example        # only write the files of pipelines/judged.yaml
 
 A judge is the good candidate of `training/train.py`, trained on with the very turns that `canary` sends a judge:
 the question, the answer, and a rubric that holds the reference. Right answers are those of `training/tasks.py`;
@@ -23,7 +24,7 @@ from typing import Any
 from canary.assertions.judged import LlmRubric
 from canary.records import Arm, Prompt, Response
 from training.tasks import CITIES, COLOURS, GOLDEN_SEED, ITEMS, NAMES, ROOT, TASKS, Case, training_cases
-from training.train import CHECKPOINTS, Stage, answers, golden_lines, load, save_model, save_tokenizer, train
+from training.train import CHECKPOINTS, THREADS, Stage, answers, golden_lines, load, save_model, save_tokenizer, train
 
 JUDGES = ROOT / "pipelines" / "judges"
 RUBRIC = "It says the same as: {{expected}}"
@@ -138,6 +139,9 @@ def measured_cases(per_stratum: int = 60) -> list[Case]:
 
 def measure(folder: Path) -> dict[str, dict[str, int]]:
     """Per stratum: right and wrong answers told as such, of 30 each, and replies that are no verdict."""
+    import torch
+
+    torch.set_num_threads(THREADS)
     model, tokenizer = load(folder)
     cases = measured_cases()
     found = {stratum: {"right": 0, "wrong": 0, "no verdict": 0} for stratum in TASKS}
@@ -146,6 +150,57 @@ def measure(folder: Path) -> dict[str, dict[str, int]]:
         told["right" if case.answer == YES else "wrong"] += said == case.answer
         told["no verdict"] += said not in (YES, NO)
     return found
+
+
+# --- the example of pipelines/judged.yaml ---------------------------------------------------------------------
+
+EXAMPLE = {"classify": 40, "arithmetic": 60}
+"""Golden cases of the quickstart that the example asks, per stratum."""
+
+
+def example_files() -> dict[Path, str]:
+    """The example's golden set, recorded answers and labels, by their path in the repository.
+
+    A label says whether an answer is the expected one: these questions have
+    one right answer, so nobody's opinion is needed. Each case is labelled with
+    a right and a wrong answer.
+    """
+    rng, chosen = random.Random(GOLDEN_SEED + 1), []
+    for stratum, count in EXAMPLE.items():
+        chosen += [line for line in golden_lines() if line["metadata"]["stratum"] == stratum][:count]
+    ids, labels = {line["id"] for line in chosen}, []
+    for line in chosen:
+        case = Case(stratum=line["metadata"]["stratum"], key="", prompt=line["vars"]["prompt"], answer=line["expected"])
+        for answer in (case.answer, spoil(case, rng)):
+            row = {"id": line["id"], "metric": "agrees", "label": answer == case.answer, "output": answer}
+            labels.append(row)
+    golden = [{name: line[name] for name in ("id", "vars", "expected", "metadata")} for line in chosen]
+    files = {"golden_sets/judged/prompts.jsonl": golden, "pipelines/judged/labels.jsonl": labels}
+    for arm in ("baseline", "candidate"):
+        text = (ROOT / "pipelines" / "recorded" / f"{arm}.jsonl").read_text(encoding="utf-8")
+        answered = [json.loads(line) for line in text.splitlines()]
+        files[f"pipelines/judged/{arm}.jsonl"] = [
+            {"id": row["id"], "output": row["output"]} for row in answered if row["id"] in ids
+        ]
+    texts = {name: "".join(json.dumps(row) + "\n" for row in rows) for name, rows in files.items()}
+    texts["golden_sets/judged/manifest.yaml"] = manifest(texts["golden_sets/judged/prompts.jsonl"])
+    return {ROOT / name: text for name, text in texts.items()}
+
+
+def manifest(prompts: str) -> str:
+    """`manifest.yaml` of the example's golden set."""
+    weights = "".join(
+        f"  {stratum}: {{weight: {count / sum(EXAMPLE.values()):g}}}\n" for stratum, count in EXAMPLE.items()
+    )
+    return (
+        "name: judged\n"
+        "description: A hundred of the quickstart's cases, for a judge to grade.\n"
+        f"sha256: {hashlib.sha256(prompts.encode()).hexdigest()}\n"
+        "licence: Apache-2.0\n"
+        "source: golden_sets/quickstart, by training/judge.py; no case is ever trained on\n"
+        "sensitivity: public\n"
+        f"strata:\n{weights}"
+    )
 
 
 # --- the whole run ---------------------------------------------------------------------------------------------
@@ -177,7 +232,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Train the two small judges.")
     parser.add_argument("--out", type=Path, default=JUDGES, help="folder to write (default: %(default)s)")
     parser.add_argument("--measure", action="store_true", help="measure the judges in --out and stop")
+    parser.add_argument("--example", action="store_true", help="write the files of pipelines/judged.yaml and stop")
     args = parser.parse_args()
+    if args.example:
+        for path, text in example_files().items():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+        return 0
     if args.measure:
         print(json.dumps({stage.name: measure(args.out / stage.name) for stage in STAGES}, indent=1))
         return 0

@@ -46,10 +46,10 @@ def _add_judge(kinds: Commands) -> None:
     judge.set_defaults(command=_calibrate_judge)
 
 
-def _calibrate_judge(arguments: argparse.Namespace, out: TextIO, err: TextIO) -> int:  # noqa: ARG001 - a command's contract
+def _calibrate_judge(arguments: argparse.Namespace, out: TextIO, err: TextIO) -> int:
     from canary.run.calibrate_judge import calibrate_judge, render_judges  # noqa: PLC0415
 
-    measured = calibrate_judge(arguments.suite, labels=arguments.labels, out=arguments.out)
+    measured = calibrate_judge(arguments.suite, labels=arguments.labels, out=arguments.out, err=err)
     print(render_judges(measured), file=out)
     return Exit.OK
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TextIO
 
 from canary.agreement import JUDGE_SCHEMA, Agreement, JudgeCalibration, JudgeFile, Rate
 from canary.config import digest_of_judges, load_judges, load_pipeline, load_suite, names_suite
@@ -18,6 +19,7 @@ from canary.plan import Suite, digest_of
 from canary.run.agreement import Verdicts, agreements_of, reason_of
 from canary.run.judged import judges_of
 from canary.run.labels import read_labels, require_metrics
+from canary.run.questioning import Asked, ask_about
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +31,7 @@ class Measured:
     metrics: tuple[str, ...]
 
 
-def calibrate_judge(target: Path, *, labels: Path, out: Path | None) -> Measured:
+def calibrate_judge(target: Path, *, labels: Path, out: Path | None, err: TextIO) -> Measured:
     """Hold the judges of a suite or pipeline against labels, and keep the result.
 
     What the labels hold of a judge's own verdicts is taken as said; else the
@@ -46,7 +48,7 @@ def calibrate_judge(target: Path, *, labels: Path, out: Path | None) -> Measured
     kept = {judge.metric: judge for judge in load_judges(where).judges} if where.exists() else {}
     metrics = tuple(sorted({row.metric for row in rows}))
     for metric in metrics:
-        kept[metric] = _measured(metric, rows, judges[metric], every)
+        kept[metric] = _measured(metric, rows, judges[metric], suite, every, err)
     file = seal_judges(kept.values())
     where.write_text(file.model_dump_json(by_alias=True, indent=2) + "\n", encoding="utf-8")
     return Measured(file=file, path=where, metrics=metrics)
@@ -84,19 +86,25 @@ def seal_judges(judges: Iterable[JudgeCalibration]) -> JudgeFile:
     return JudgeFile(schema=JUDGE_SCHEMA, sha256=digest_of_judges(ordered), judges=ordered)
 
 
-def _measured(metric: str, rows: Sequence[LabelRow], judge: JudgePlan, every: GoldenSet) -> JudgeCalibration:
+def _measured(
+    metric: str, rows: Sequence[LabelRow], judge: JudgePlan, suite: Suite, every: GoldenSet, err: TextIO
+) -> JudgeCalibration:
     mine = sorted((row for row in rows if row.metric == metric), key=_order)
-    found = _recorded(mine, {prompt.id: prompt.stratum for prompt in every.prompts})
-    strata = agreements_of(found)
+    strata = {prompt.id: prompt.stratum for prompt in every.prompts}
+    asked = None if mine[0].judge is not None else ask_about(mine, metric, suite, every.prompts, err)
+    found = _recorded(mine, strata) if asked is None else _asked(mine, asked, strata)
+    parts = agreements_of(found)
     return JudgeCalibration(
         metric=metric,
         judge=judge.digest,
         labels=digest_of([row.model_dump(mode="json") for row in mine]),
-        asked=False,
-        abstained=0,
-        fit=strata[0].fit,
+        asked=asked is not None,
+        abstained=sum(each.said is None for each in found),
+        fit=parts[0].fit,
         reason=reason_of(found),
-        strata=strata,
+        cost_usd=None if asked is None else asked.cost_usd,
+        tokens=None if asked is None else asked.tokens,
+        strata=parts,
     )
 
 
@@ -111,8 +119,6 @@ def _recorded(rows: Sequence[LabelRow], strata: Mapping[str, str]) -> list[Verdi
         answers.setdefault(row.answer, []).append(row)
     found = []
     for several in answers.values():
-        if several[0].judge is None:
-            raise EvidenceError("'judge' must be on every line of the labels (got nothing)")
         said = {(row.order, row.repeat): bool(row.judge) for row in several}
         one = several[0]
         if ("given", 0) not in said:
@@ -127,6 +133,19 @@ def _recorded(rows: Sequence[LabelRow], strata: Mapping[str, str]) -> list[Verdi
             )
         )
     return found
+
+
+def _asked(rows: Sequence[LabelRow], asked: Asked, strata: Mapping[str, str]) -> list[Verdicts]:
+    """What the judge says now that it was asked."""
+    return [
+        Verdicts(
+            stratum=row.stratum or strata.get(row.id),
+            label=row.label,
+            said=said,
+            again=tuple(each for each in asked.again[number : number + 1] if each is not None),
+        )
+        for number, (row, said) in enumerate(zip(rows, asked.said, strict=True))
+    ]
 
 
 def render_judges(measured: Measured) -> str:
