@@ -288,7 +288,7 @@ def resume(run: RunDirectory, plan: Plan) -> tuple[str, ...]:
 
 def _question(plan: Plan, other: Plan) -> dict[str, Any]:
     """The plan without what a digest in it already decides, or what its answers do not depend on."""
-    besides = {"warnings", "pipeline", "calibration", "golden_sets", "mlflow", "registry"}
+    besides = {"warnings", "pipeline", "calibration", "golden_sets", "mlflow", "registry", "gate_changes"}
     document: dict[str, Any] = plan.model_dump(mode="json", by_alias=True, exclude=besides)
     for place in ("golden_sets", "judge"):  # who judges, and how often, is in the digests of `judges`
         document["suite"].pop(place)

@@ -26,6 +26,7 @@ from pydantic import (
 from canary.address import CREDENTIAL, BaseUrl
 from canary.calibration import Calibration
 from canary.destination import Registry, Tracking
+from canary.gate_change import GateChange
 from canary.judging import JudgePlan
 from canary.policy import Policy, Written
 
@@ -284,7 +285,7 @@ class Stages(Written):
     staging: Stage = Stage()
 
 
-ReporterName = Literal["html", "json", "markdown", "mlflow", "terminal"]
+ReporterName = Literal["github", "html", "json", "junit", "markdown", "mlflow", "terminal"]
 """The keys of `canary.reporters.REPORTERS` and `PUBLISHERS`."""
 
 
@@ -307,8 +308,8 @@ class Pipeline(Written):
     warmup: Annotated[int, Field(ge=0, le=1000)] = Field(2, description="requests per arm, reported and left out")
     seed: int = 0
     reporters: tuple[ReporterName, ...] = Field(
-        ("terminal", "json", "markdown", "html"),
-        description="reports a run makes; json is its record and always written",
+        ("terminal", "json", "markdown", "html", "junit", "github"),
+        description="reports a run makes; json is its record and always written, github speaks only inside its Actions",
     )
     mlflow: Tracking = Field(Tracking(), description="where the reporter mlflow publishes")
     registry: Registry = Field(Registry(), description="what canary promote moves")
@@ -385,6 +386,8 @@ class Plan(BaseModel):
     """Only a gate's own verdict can be promoted, and only it is history."""
     mlflow: Tracking = Tracking()
     registry: Registry = Registry()
+    gate_changes: tuple[GateChange, ...] = ()
+    """What of the gate itself the pull request changes, where a base ref judges."""
 
     def scoring_digest(self) -> str:
         """Identity of what scores an answer beside the case's own assertions."""

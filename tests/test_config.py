@@ -526,7 +526,7 @@ def test_the_committed_schemas_are_the_generated_ones(here: Path) -> None:
 
 
 def test_a_pipeline_may_name_every_reporter() -> None:
-    """What a pipeline file accepts is what the table of reporters holds."""
+    """What a pipeline file accepts is what the tables of reporters and publishers hold."""
     assert set(get_args(ReporterName)) == REPORTERS.keys() | PUBLISHERS.keys()
 
 

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from canary.evidence import RunDirectory, load_evidence, load_plan
-from canary.run.load import load
+from canary.run.load import Overrides, load
 from canary.run.scoring import Scoring, score_responses
 from tests.engines.conftest import Reply, Seen, StandIn, words
 
@@ -176,7 +176,7 @@ def test_a_killed_run_decides_as_one_that_was_not(canary: Canary, pipeline: Path
 def test_recorded_releases_and_shared_clusters_are_not_looked_at(pipeline: Path) -> None:
     """Nothing is saved where nothing is asked; and cases of one source are no evidence apart."""
     assert load(pipeline, stage="staging").plan.early_stopping
-    assert not load(pipeline, stage="staging", early_stop=False).plan.early_stopping
+    assert not load(pipeline, stage="staging", overrides=Overrides(early_stop=False)).plan.early_stopping
     prompts = pipeline.parent / "prompts.jsonl"
     prompts.write_text(prompts.read_text().replace('"stratum"', '"cluster": "one", "stratum"'))
     assert not load(pipeline, stage="staging").plan.early_stopping

@@ -14,7 +14,7 @@ import pytest
 PACKAGE = Path(__file__).resolve().parent.parent / "canary"
 
 ROWS = """
-collector records errors address policy destination calibration agreement judging plan
+collector records errors gate_change address policy destination calibration agreement judging plan
 protocols codec located validation document case labelled manifest
 stats assertions
 order

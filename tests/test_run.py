@@ -96,6 +96,7 @@ def test_a_run_writes_a_sealed_record(workspace: Workspace) -> None:
         "verdict.json",
         "summary.md",
         "report.html",
+        "junit.xml",
         "manifest.json",
     }
     assert {path.name for path in workspace.runs[0].iterdir()} == names

@@ -30,6 +30,7 @@ COMMANDS = (
     "promote",
     "rollback",
     "history",
+    "github",
 )
 """Each is a file beside this one with an `add`; `canary --help` shows them in this order."""
 

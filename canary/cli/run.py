@@ -34,6 +34,12 @@ def add(commands: Commands) -> None:
         help="ask every case, even once it is certain that the candidate is worse",
     )
     add_labels_option(command)
+    command.add_argument("--policy", type=Path, help="another policy file than the pipeline's")
+    command.add_argument(
+        "--base-ref",
+        metavar="REF",
+        help="judge by this commit's suite, policy, golden sets and baseline; only the candidate is taken from here",
+    )
     command.add_argument("--runs", type=Path, help="folder of run directories (default: runs)")
     command.add_argument(
         "--sign-key",
@@ -47,6 +53,7 @@ def add(commands: Commands) -> None:
 
 def _run(arguments: argparse.Namespace, out: TextIO, err: TextIO) -> int:
     from canary.run.execute import resume_run, start_run  # noqa: PLC0415
+    from canary.run.load import Overrides  # noqa: PLC0415
 
     key = _key(arguments)
     if arguments.resume is not None:
@@ -54,9 +61,14 @@ def _run(arguments: argparse.Namespace, out: TextIO, err: TextIO) -> int:
         finished = resume_run(arguments.resume, arguments.pipeline, err, key, arguments.labels)
     else:
         runs = arguments.runs or Path("runs")
-        early, labels = not arguments.no_early_stop, arguments.labels
+        overrides = Overrides(
+            early_stop=not arguments.no_early_stop,
+            labels=arguments.labels,
+            policy=arguments.policy,
+            base_ref=arguments.base_ref,
+        )
         pipeline, stage = pipeline_of(arguments), stage_of(arguments)
-        finished = start_run(pipeline, stage=stage, runs=runs, err=err, early_stop=early, key=key, labels=labels)
+        finished = start_run(pipeline, stage=stage, runs=runs, err=err, key=key, overrides=overrides)
     status = report(finished.judged, arguments, out, err)
     print_record(finished.path, finished.seal, err)
     return status
@@ -74,7 +86,11 @@ def _key(arguments: argparse.Namespace) -> Any:
 
 def _require_alone(arguments: argparse.Namespace) -> None:
     """Raise UsageError for an option that a resumed run has decided already."""
-    given = [name for name in ("stage", "runs") if getattr(arguments, name) is not None]
+    given = [
+        name
+        for name in ("stage", "runs", "policy", "base-ref")
+        if getattr(arguments, name.replace("-", "_")) is not None
+    ]
     given += ["no-early-stop"] if arguments.no_early_stop else []
     if given:
         raise UsageError(

@@ -20,15 +20,16 @@ __all__ = ["FILES", "PUBLISHERS", "REPORTERS", "find_reporter", "publish_all", "
 REPORTERS = {
     "html": "canary.reporters.html:render",
     "json": "canary.reporters.document:render",
+    "junit": "canary.reporters.junit:render",
     "markdown": "canary.reporters.markdown:render",
     "terminal": "canary.reporters.terminal:render",
 }
 """Import strings, so that naming a reporter loads nothing."""
 
-FILES = {"json": "verdict.json", "markdown": "summary.md", "html": "report.html"}
+FILES = {"json": "verdict.json", "markdown": "summary.md", "html": "report.html", "junit": "junit.xml"}
 """Where a run directory keeps a report; the terminal's is not kept."""
 
-PUBLISHERS = {"mlflow": "canary.reporters.mlflow:publish"}
+PUBLISHERS = {"github": "canary.reporters.github.publish:publish", "mlflow": "canary.reporters.mlflow:publish"}
 """What takes a sealed run to another system: import strings of `Publisher`s."""
 
 

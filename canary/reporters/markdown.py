@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from canary.gate_change import gate_sentence
 from canary.plan import Plan
 from canary.records import Decision, Evidence, Signal, Status, Verdict
 from canary.reporters.escape import cell, code, html
@@ -24,22 +25,22 @@ _TABLE_SHARE = 0.6
 _PROSE = 2000
 _OUTPUT = 4000
 
-_ALERTS = {Decision.PROMOTE: "TIP", Decision.HOLD: "WARNING", Decision.ROLLBACK: "CAUTION"}
-_SIGNS = {Status.PASS: "✅", Status.INCONCLUSIVE: "❔", Status.FAIL: "❌"}
+ALERTS = {Decision.PROMOTE: "TIP", Decision.HOLD: "WARNING", Decision.ROLLBACK: "CAUTION"}
+SIGNS = {Status.PASS: "✅", Status.INCONCLUSIVE: "❔", Status.FAIL: "❌"}
 
 
 def render(verdict: Verdict, evidence: Evidence, plan: Plan) -> str:
     """The summary, under `BUDGET` bytes whatever the evidence holds."""
-    text = "\n".join(_within(_alert(verdict), BUDGET // 10)) + "\n"
-    text += "\n".join(_within(_table(verdict, evidence, plan), int(BUDGET * _TABLE_SHARE))) + "\n"
-    text += "\n".join(_within(_questions(verdict, plan), BUDGET // 10)) + "\n"
+    text = "\n".join(within(alert(verdict, plan), BUDGET // 10)) + "\n"
+    text += "\n".join(within(_table(verdict, evidence, plan), int(BUDGET * _TABLE_SHARE))) + "\n"
+    text += "\n".join(within(questions(verdict, plan), BUDGET // 10)) + "\n"
     left = BUDGET - len(text.encode()) - 1000
-    text += "\n".join(_within(_flips(verdict, evidence), left)) + "\n"
+    text += "\n".join(within(_flips(verdict, evidence), left)) + "\n"
     return text + " ".join(promises(verdict)) + "\n"
 
 
-def _within(blocks: Iterable[str], budget: int) -> Iterator[str]:
-    """Whole blocks while they fit; then one line says that some are missing."""
+def within(blocks: Iterable[str], budget: int) -> Iterator[str]:
+    """Whole blocks while they fit in `budget` bytes; then one line says that some are missing."""
     for block in blocks:
         budget -= len(block.encode()) + 1
         if budget < 0:
@@ -48,14 +49,17 @@ def _within(blocks: Iterable[str], budget: int) -> Iterator[str]:
         yield block
 
 
-def _alert(verdict: Verdict) -> Iterator[str]:
-    yield f"> [!{_ALERTS[verdict.verdict]}]"
+def alert(verdict: Verdict, plan: Plan) -> Iterator[str]:
+    """The verdict with its one reason, what was lost, and whether the gate itself was to be changed."""
+    yield f"> [!{ALERTS[verdict.verdict]}]"
     yield f"> **{verdict.verdict.value}**: {code(verdict.reason, _PROSE)}"
     if lost := lost_strata(verdict):
         yield f">\n> Lost: {', '.join(code(str(signal.stratum)) for signal in lost)}"
     if saved := saving(verdict.looks):
         yield f">\n> {code(saved, _PROSE)}"
     yield ""
+    if plan.gate_changes:
+        yield f"**{code(gate_sentence(plan.gate_changes), _PROSE)}**\n"
     arms = " → ".join(f"{code(side.name)} ({code(side.digest[:8])})" for side in (verdict.baseline, verdict.candidate))
     yield f"Stage {code(verdict.stage)}: {arms}"
     yield ""
@@ -69,14 +73,17 @@ def _table(verdict: Verdict, evidence: Evidence, plan: Plan) -> Iterator[str]:
     yield ""
     for number, note in enumerate(sheet.notes):
         yield f"{mark(number)} {code(note, _PROSE)}<br>"
+    known = gate_sentence(plan.gate_changes)
     for warning in verdict.warnings:
+        if warning == known:
+            continue  # it stands at the top
         yield f"Warning: {code(warning, _PROSE)}<br>"
     yield ""
 
 
 def _row(row: Row) -> str:
     cells = (
-        _SIGNS[row.signal.status],
+        SIGNS[row.signal.status],
         cell(row.signal.name),
         row.baseline,
         row.candidate,
@@ -89,7 +96,8 @@ def _row(row: Row) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def _questions(verdict: Verdict, plan: Plan) -> Iterator[str]:
+def questions(verdict: Verdict, plan: Plan) -> Iterator[str]:
+    """What failed and what is lacking, with the policy lines that would settle a hold."""
     for title, status in (("What failed", Status.FAIL), ("What is lacking", Status.INCONCLUSIVE)):
         signals = blocking(verdict, status)
         if signals:
@@ -114,13 +122,14 @@ def _flips(verdict: Verdict, evidence: Evidence) -> Iterator[str]:
     if not flips.lost:
         return
     yield f"**Flipped cases: {len(flips.lost):,} lost, {flips.won:,} won**\n"
-    yield from map(_flip, flips.lost[:FLIPS])
+    yield from map(details, flips.lost[:FLIPS])
     if len(flips.lost) > FLIPS:
         yield f"And {len(flips.lost) - FLIPS:,} more in the run directory.\n"
 
 
-def _flip(flip: Flip) -> str:
+def details(flip: Flip, limit: int = _OUTPUT) -> str:
+    """One flipped case, folded away; holds no empty line, at which its HTML would end."""
     repeat = f", repeat {flip.repeat}" if flip.repeat else ""
     name = f"<code>{html(flip.prompt.id)}</code> in <code>{html(flip.prompt.stratum)}</code>{repeat}"
-    shown = "\n".join(f"{html(label):<9}  {html(text, _OUTPUT)}" for label, text in facts(flip))
+    shown = "\n".join(f"{html(label):<9}  {html(text, limit)}" for label, text in facts(flip))
     return f"<details><summary>{name}</summary>\n<pre>\n{shown}\n</pre>\n</details>\n"

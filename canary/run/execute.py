@@ -40,13 +40,14 @@ from canary.run.judge import Bench
 from canary.run.judged import judged_cases
 from canary.run.judgements import CACHE, Judgements
 from canary.run.labels import labels_for
-from canary.run.load import Loaded, load
+from canary.run.load import Loaded, Overrides, load
 from canary.run.lookout import Lookout
 from canary.run.progress import Progress
 from canary.run.recorded import Judged, require_known
 from canary.run.render import render
 from canary.run.scoring import Scoring
 from canary.run.show import write_reports
+from canary.run.trusted import trusted
 from canary.runners import RUNNERS
 from canary.signature import sign
 
@@ -67,16 +68,18 @@ def start_run(
     stage: str,
     runs: Path,
     err: TextIO,
-    early_stop: bool = True,
+    overrides: Overrides,
     key: Any = None,
-    labels: Path | None = None,
 ) -> Finished:
-    """Run a pipeline from the beginning in a new directory under `runs`; signed where there is a key.
+    """Run a pipeline from the beginning in a new directory under `runs`; signed where there is a key."""
+    if overrides.base_ref is not None:
+        runs = runs.absolute()
+        with trusted(pipeline, overrides.base_ref, stage=stage, overrides=overrides) as loaded:
+            return _start(loaded, runs, err, key)
+    return _start(load(pipeline, stage=stage, overrides=overrides), runs, err, key)
 
-    Without `early_stop` every case is asked, whatever the first ones say;
-    `labels` are what people said of its answers.
-    """
-    loaded = load(pipeline, stage=stage, early_stop=early_stop, labels=labels)
+
+def _start(loaded: Loaded, runs: Path, err: TextIO, key: Any) -> Finished:
     run = new_run(runs, loaded.plan, loaded.golden.prompts)
     print(f"run: {run.path} (should it be cut off: canary run --resume {run.path})", file=err)
     return _finish(run, loaded, err, key)
@@ -97,7 +100,10 @@ def resume_run(path: Path, pipeline: Path | None, err: TextIO, key: Any = None, 
     source = pipeline or (None if stored.pipeline is None else Path(stored.pipeline))
     if source is None:
         raise ConfigError(f"{path}: the run does not say which pipeline it came from; give it: canary run P --resume R")
-    loaded = load(source, stage=stored.stage, early_stop=stored.early_stopping, labels=labels)
+    if stored.gate_changes:
+        raise ConfigError(f"{path}: a run judged by a base ref is not resumed; start a new run")
+    overrides = Overrides(early_stop=stored.early_stopping, labels=labels)
+    loaded = load(source, stage=stored.stage, overrides=overrides)
     for change in resume(run, loaded.plan):
         print(f"canary: {change}", file=err)
     return _finish(run, replace(loaded, plan=stored), err, key)

@@ -18,7 +18,7 @@ from canary.plan import LiveRelease, Plan, VllmRelease
 from canary.records import MINIMUM_PAIRS, PASS, POOLED, Arm, Decision, Tier
 from canary.run.capacity import capacity
 from canary.run.judging import judging_lines
-from canary.run.load import Loaded, load
+from canary.run.load import Loaded, Overrides, load
 from canary.signals.levels import final_levels, look_levels
 from canary.stats.power import (
     OperatingCharacteristics,
@@ -89,7 +89,7 @@ def foresee(
     in requests a second; `early_stop` as for the run. Raises UsageError with
     every mistake found.
     """
-    loaded = load(path, stage=stage, calibration=calibration, early_stop=early_stop)
+    loaded = load(path, stage=stage, calibration=calibration, overrides=Overrides(early_stop=early_stop))
     for release in (loaded.pipeline.baseline, loaded.pipeline.candidate):
         if isinstance(release, VllmRelease):
             check_arguments(release)

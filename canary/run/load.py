@@ -38,23 +38,38 @@ class Loaded:
     """What people said of this run's answers."""
 
 
-def load(
-    path: Path,
-    *,
-    stage: str,
-    calibration: Path | None = None,
-    early_stop: bool = True,
-    labels: Path | None = None,
-) -> Loaded:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Overrides:
+    """What a command line says beside, or in place of, the pipeline."""
+
+    early_stop: bool = True
+    """Lets a run end before all is asked, where that is possible."""
+    labels: Path | None = None
+    """What people said of the run's answers."""
+    policy: Path | None = None
+    base_ref: str | None = None
+    """The commit whose rules count."""
+
+    def on(self, pipeline: Pipeline) -> Pipeline:
+        """The pipeline with the files named here in place of its own."""
+        named = {"labels": self.labels, "policy": self.policy}
+        return pipeline.model_copy(update={key: str(path.resolve()) for key, path in named.items() if path is not None})
+
+
+def load(path: Path, *, stage: str, calibration: Path | None = None, overrides: Overrides = Overrides()) -> Loaded:
     """Read and resolve a pipeline for one stage, with the noise measured for it.
 
-    `calibration` and `labels` name other files than the pipeline does;
-    `early_stop` lets a run end before all is asked, where that is possible.
-    Raises UsageError with every problem of a file.
+    `calibration` names another file than the pipeline does. Raises UsageError
+    with every problem of a file.
     """
-    pipeline = load_pipeline(path)
-    if labels is not None:
-        pipeline = pipeline.model_copy(update={"labels": str(labels)})
+    pipeline = overrides.on(load_pipeline(path))
+    return gather(pipeline, path, stage=stage, calibration=calibration, early_stop=overrides.early_stop)
+
+
+def gather(
+    pipeline: Pipeline, path: Path, *, stage: str, calibration: Path | None = None, early_stop: bool = True
+) -> Loaded:
+    """What `load` does with a pipeline that has been read; `path` is where it stands."""
     loaded = resolve(pipeline, path, stage=stage)
     if early_stop and stage != "build" and not unstoppable(loaded):
         loaded = replace(loaded, plan=loaded.plan.model_copy(update={"early_stopping": True}))

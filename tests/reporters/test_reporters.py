@@ -11,7 +11,7 @@ import pytest
 from canary.errors import ConfigError
 from canary.plan import Pipeline, Plan
 from canary.records import Decision, Evidence, Verdict
-from canary.reporters import FILES, REPORTERS, find_reporter, render_all
+from canary.reporters import FILES, PUBLISHERS, REPORTERS, find_reporter, render_all
 
 
 def broken(verdict: Verdict, evidence: Evidence, plan: Plan) -> str:
@@ -29,14 +29,16 @@ def test_every_entry_reports(
 
 def test_unknown_name() -> None:
     """A wrong name is answered with the valid ones."""
-    with pytest.raises(ConfigError, match=r"'reporters' must name one of html, json, markdown, terminal \(got 'pdf'\)"):
+    with pytest.raises(
+        ConfigError, match=r"'reporters' must name one of html, json, junit, markdown, terminal \(got 'pdf'\)"
+    ):
         find_reporter("pdf")
 
 
 def test_tables_agree() -> None:
     """Files belong to reporters, and a pipeline's defaults exist."""
     assert FILES.keys() <= REPORTERS.keys()
-    assert set(Pipeline.model_fields["reporters"].default) <= REPORTERS.keys()
+    assert set(Pipeline.model_fields["reporters"].default) <= REPORTERS.keys() | PUBLISHERS.keys()
 
 
 def test_broken_reporter_costs_only_itself(
