@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from canary.registry.entry import CHAMPION, PREVIOUS, Entry, ModelEntry, PromptEntry
-from canary.registry.transition import Transition, move, read_transitions, settle, standing
+from canary.registry.transition import Transition, claim, move, read_transitions, settle, standing
 
 __all__ = [
     "CHAMPION",
@@ -12,6 +12,7 @@ __all__ = [
     "ModelEntry",
     "PromptEntry",
     "Transition",
+    "claim",
     "move",
     "read_transitions",
     "settle",

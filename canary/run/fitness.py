@@ -52,14 +52,14 @@ def read_tested(path: Path) -> Tested:
     if written.get("verdict") != verdict.verdict.value:
         told = f"verdict.json says {written.get('verdict')!r}, its evidence says {verdict.verdict.value!r}"
         problems.append(f"the record does not verify: {path}: {told}")
-    problems += _untested(plan.candidate, digests["candidate_responses"])
+    problems += untested(plan.candidate, digests["candidate_responses"])
     if problems:
         raise PromotionError([*problems, "nothing was moved"])
     record = digest(RunDirectory(path).manifest.read_bytes())
     return Tested(path=path, plan=plan, verdict=verdict, made=_made(path, evidence), record=record)
 
 
-def _untested(candidate: ReleasePlan, answers: str) -> Iterator[str]:
+def untested(candidate: ReleasePlan, answers: str) -> Iterator[str]:
     """Whether what would be promoted is not what was tested."""
     found = answers if candidate.release.get("engine") == "replay" else _digest_now(candidate)
     if found is not None and found != candidate.digest:
