@@ -9,6 +9,7 @@ Commands that install or build (make, pip, git) are shown, not run.
 
 from __future__ import annotations
 
+import glob
 import io
 import re
 import shlex
@@ -96,7 +97,7 @@ class Shell:
 
     def run(self, step: Step) -> None:
         """Run one step in the current folder and compare what it prints."""
-        words = shlex.split(step.command)
+        words = [name for word in shlex.split(step.command) for name in sorted(glob.glob(word)) or [word]]  # noqa: PTH207
         if words[0] in SHOWN:
             return
         out = io.StringIO()

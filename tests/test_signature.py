@@ -141,9 +141,11 @@ def test_an_edited_record_is_named(signed: Signed) -> None:
     assert "manifest.json is not the one of which the history was told: entry 1 has " in told.err
 
 
-@pytest.mark.parametrize(
-    "content", ["", "{}", "[]", '{"payload": "%", "payloadType": "x", "signatures": []}', "[" * 99_999]
-)
+NO_ENVELOPES = ["", "{}", "[]", '{"payload": "%", "payloadType": "x", "signatures": []}', "[" * 99_999]
+NO_KEYS = [None, b"", b"no key", b"-----BEGIN PRIVATE KEY-----\nTopSecret\n-----END PRIVATE KEY-----\n"]
+
+
+@pytest.mark.parametrize("content", NO_ENVELOPES)
 def test_a_broken_envelope_is_named(signed: Signed, content: str) -> None:
     """What is no envelope is said to be none."""
     signed.envelope.write_text(content)

@@ -26,6 +26,7 @@ COMMANDS = (
     "calibrate",
     "submit",
     "fetch",
+    "import_",
     "log",
     "promote",
     "rollback",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import re
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -56,7 +57,8 @@ def connected(named: str | None) -> Iterator[Tracker]:
     in MLflow inside the block; ConfigError and the like pass.
     """
     uri = tracking_uri(named)
-    with _environment(BOUNDS):
+    with _environment(BOUNDS), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what libraries think of each other is no news to who runs a gate
         mlflow = _library()
         try:
             with _quiet(), _chosen(mlflow, uri) as client:

@@ -17,11 +17,11 @@ from canary.errors import EvidenceError
 from canary.manifest import digest, read
 from canary.plan import Plan
 from canary.records import Arm, Evidence, Verdict
-from canary.reporters.mlflow.gate import Gate, open_arm, open_gate, write_arm, write_gate
-from canary.reporters.mlflow.traces import write_traces
+from canary.reporters.mlflow.gate import Gate, find_gate, open_arm, open_gate, write_arm, write_gate
+from canary.reporters.mlflow.traces import trace_id, write_traces
 from canary.tracking import connected
 
-__all__ = ["publish"]
+__all__ = ["find_gate", "publish", "trace_id"]
 
 
 def publish(run: Path, verdict: Verdict, evidence: Evidence, plan: Plan) -> Iterator[str]:

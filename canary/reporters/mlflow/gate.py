@@ -65,6 +65,13 @@ def open_gate(client: Any, run: Path, record: str, sealed_at: str | None, verdic
     )
 
 
+def find_gate(client: Any, experiment: str, record: str) -> tuple[str, str] | None:
+    """The experiment's id and the run's id of a record; None where it was not published there."""
+    found = client.get_experiment_by_name(experiment)
+    run = None if found is None else _find(client, found.experiment_id, {RECORD: record})
+    return None if run is None else (str(found.experiment_id), str(run.info.run_id))
+
+
 def open_arm(gate: Gate, arm: Arm, verdict: Verdict, plan: Plan) -> OpenArm:
     """The run of one arm and its logged model, each begun where there is none."""
     side: Side = getattr(verdict, arm.value)

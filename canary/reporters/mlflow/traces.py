@@ -37,7 +37,7 @@ def write_traces(client: Any, gate: Gate, arm: OpenArm, evidence: Evidence, plan
     answers = [response for response in evidence.responses if response.arm is arm.arm]
     grades, judged = by_answer(evidence.scores), frozenset(plan.judges)
     there = _there(client, gate, arm)
-    missing = [answer for answer in answers if trace_id(gate, answer) not in there]
+    missing = [answer for answer in answers if trace_id(gate.run_id, answer) not in there]
     for part in _parts(missing):
         infos = [
             _info(gate, arm, cases[r.id], r, _assessments(gate, cases[r.id], r, grades.get(_key(r), ()), judged))
@@ -47,7 +47,7 @@ def write_traces(client: Any, gate: Gate, arm: OpenArm, evidence: Evidence, plan
             list(pool.map(traces.start_trace, infos))
         traces.log_spans(gate.experiment_id, [_span(gate, cases[r.id], r) for r in part])
     for part in _parts(answers):
-        client.link_traces_to_run([trace_id(gate, r) for r in part], gate.run_id)
+        client.link_traces_to_run([trace_id(gate.run_id, r) for r in part], gate.run_id)
 
 
 def request_id(prompt: Prompt, response: Response) -> str:
@@ -57,9 +57,9 @@ def request_id(prompt: Prompt, response: Response) -> str:
     return (case if len(case + tail) <= LONGEST_REQUEST_ID else prompt.digest[:24]) + tail
 
 
-def trace_id(gate: Gate, response: Response) -> str:
-    """The id of an answer's trace."""
-    name = json.dumps([gate.run_id, response.id, response.repeat, response.arm.value])
+def trace_id(run_id: str, response: Response) -> str:
+    """The id of an answer's trace in the gate of a run."""
+    name = json.dumps([run_id, response.id, response.repeat, response.arm.value])
     return f"tr-{hashlib.sha256(name.encode()).hexdigest()[:32]}"
 
 
@@ -101,7 +101,7 @@ def _info(gate: Gate, arm: OpenArm, prompt: Prompt, response: Response, assessme
         "gate.repeat": str(response.repeat),
     }
     return TraceInfo(
-        trace_id=trace_id(gate, response),
+        trace_id=trace_id(gate.run_id, response),
         trace_location=TraceLocation.from_experiment_id(gate.experiment_id),
         request_time=_start(gate, response),
         execution_duration=_duration(response),
@@ -136,9 +136,9 @@ def _assessments(
             source=AssessmentSource("LLM_JUDGE" if score.metric in judged else "CODE", "canary-gate"),
             rationale=text_for_mlflow(score.reason, 4000) or None,
             metadata={"stratum": text_for_mlflow(prompt.stratum, 200)},
-            trace_id=trace_id(gate, response),
+            trace_id=trace_id(gate.run_id, response),
         )
-        name = f"{trace_id(gate, response)}/{score.metric}"
+        name = f"{trace_id(gate.run_id, response)}/{score.metric}"
         feedback.assessment_id = f"a-{hashlib.sha256(name.encode('utf-8', 'replace')).hexdigest()[:32]}"
         made.append(feedback)
     return made
@@ -148,7 +148,7 @@ def _span(gate: Gate, prompt: Prompt, response: Response) -> Any:
     """The one span of an answer: what was asked, what came, how long it took."""
     from mlflow.entities import Span
 
-    id_ = trace_id(gate, response)
+    id_ = trace_id(gate.run_id, response)
     start = _start(gate, response) * 1_000_000
     error = response.error
     return Span.from_dict(

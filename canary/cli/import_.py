@@ -1,0 +1,36 @@
+"""`canary import`: bring in what was written elsewhere."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
+
+from canary.cli.options import add_command, add_tracking_option, uri_of
+from canary.cli.status import Exit
+
+if TYPE_CHECKING:
+    from canary.cli.options import Commands
+
+
+def add(commands: Commands) -> None:
+    """The command and its options."""
+    example = "canary import labels --from-mlflow runs/R --out labels.jsonl"
+    command = add_command(commands, "import", "bring in what was written elsewhere", example)
+    kinds = command.add_subparsers(metavar="what", required=True)
+    labels = add_command(kinds, "labels", "read what people said of a run's answers in MLflow", example)
+    labels.add_argument("--from-mlflow", type=Path, metavar="RUN", required=True, help="run directory, published")
+    labels.add_argument("--out", type=Path, metavar="FILE", required=True, help="a labels file, JSONL")
+    add_tracking_option(labels)
+    labels.add_argument("--experiment", help="default: the pipeline's, else canary-gate")
+    labels.set_defaults(command=_labels)
+
+
+def _labels(arguments: argparse.Namespace, out: TextIO, err: TextIO) -> int:
+    from canary.run.people import import_labels  # noqa: PLC0415
+
+    found = import_labels(arguments.from_mlflow, arguments.out, uri=uri_of(arguments), experiment=arguments.experiment)
+    for sentence in found.left_out:
+        print(f"canary: left out: {sentence}", file=err)
+    print(f"{len(found.rows)} labels written to {arguments.out}", file=out)
+    return Exit.OK
