@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
@@ -37,13 +38,14 @@ def compare_traffic_files(
     rules = Policy() if policy is None else load_policy(policy)
     responses = _shared((*read_traffic(baseline, Arm.BASELINE), *read_traffic(candidate, Arm.CANDIDATE)), share)
     evidence = Evidence(prompts=(), responses=responses, scores=tuple(recorded_scores(responses)))
-    plan = _plan(evidence, baseline.stem, candidate.stem, rules)
+    digests = evidence_digests(evidence)
+    plan = _plan(digests, baseline.stem, candidate.stem, rules)
     update = {
         "traffic": TrafficPlan(open=growing, by=by),
         "early_stopping": all(response.share is not None for response in responses),
     }
     plan = plan.model_copy(update=update)
-    return Judged(verdict=evaluate(evidence, plan), evidence=evidence, plan=plan)
+    return Judged(verdict=evaluate(evidence, plan, digests), evidence=evidence, plan=plan)
 
 
 def _shared(responses: tuple[Response, ...], share: float | None) -> tuple[Response, ...]:
@@ -64,8 +66,7 @@ def _shared(responses: tuple[Response, ...], share: float | None) -> tuple[Respo
     return responses
 
 
-def _plan(evidence: Evidence, baseline: str, candidate: str, policy: Policy) -> Plan:
-    digests = evidence_digests(evidence)
+def _plan(digests: Mapping[str, str], baseline: str, candidate: str, policy: Policy) -> Plan:
     names = {Arm.BASELINE: baseline, Arm.CANDIDATE: candidate}
     sides = {
         arm: ReleasePlan(name=name, digest=digests[f"{arm}_responses"], release={"engine": "replay"})

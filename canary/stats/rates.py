@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy import signal, special
+from scipy import special
 
 from canary.stats.results import Estimate, Finding, Test
 from canary.stats.vector import Floats, Ints, require_alpha, require_margin
@@ -142,7 +142,9 @@ def phased_p(x_base: ArrayLike, n_base: ArrayLike, x_cand: ArrayLike, n_cand: Ar
     for total, share in zip((x_b + x_c)[used], (n_c / (n_b + n_c))[used], strict=True):
         k = np.arange(total + 1)
         log = special.gammaln(total + 1) - special.gammaln(k + 1) - special.gammaln(total - k + 1)
-        mass = signal.fftconvolve(mass, np.exp(log + special.xlogy(k, share) + special.xlog1py(total - k, -share)))
+        own = np.exp(log + special.xlogy(k, share) + special.xlog1py(total - k, -share))
+        size = mass.size + own.size - 1
+        mass = np.fft.irfft(np.fft.rfft(mass, size) * np.fft.rfft(own, size), size)
     return float(np.clip(np.sum(mass[int(x_c.sum()) :]), 1e-13, 1.0))  # what a sum of rounded masses can tell
 
 
