@@ -66,7 +66,7 @@ def pipeline(tmp_path: Path, server: StandIn) -> Path:
         for arm, model in (("baseline", "good"), ("candidate", "worse"))
     )
     path = tmp_path / "pipeline.yaml"
-    path.write_text(f"suite: suite.yaml\npolicy: policy.yaml\n{arms}runner: local\nconcurrency: 4\n")
+    path.write_text(f"suite: suite.yaml\npolicy: policy.yaml\n{arms}runner: local\nconcurrency: 2\n")
     return path
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from statistics import fmean
 
 from canary.compare import compare
@@ -29,8 +30,8 @@ class Stop:
     """By signal, the most telling first."""
 
 
-def decided(watch: Watch, so_far: Evidence, plan: Plan) -> Stop | None:
-    """Whether the cases taken so far make the verdict certain; `so_far` is their evidence.
+def decided(watch: Watch, so_far: Callable[[], Evidence], plan: Plan) -> Stop | None:
+    """Whether the cases taken so far make the verdict certain; `so_far` gives their evidence.
 
     Nothing is certain of a signal whose evidence is missing: what an
     e-process says must be confirmed by the signal's own reading. A promotion
@@ -38,7 +39,7 @@ def decided(watch: Watch, so_far: Evidence, plan: Plan) -> Stop | None:
     floors never have one before the end.
     """
     if harmed := watch.harmed():
-        comparisons = [comparison for comparison in compare(so_far, plan) if comparison.name in harmed]
+        comparisons = [comparison for comparison in compare(so_far(), plan) if comparison.name in harmed]
         measured = {
             reading.name
             for reading in read_all(comparisons, plan)
@@ -47,7 +48,7 @@ def decided(watch: Watch, so_far: Evidence, plan: Plan) -> Stop | None:
         if proofs := {name: proof for name, proof in harmed.items() if name in measured}:
             return Stop(cases=watch.cases, status=Status.FAIL, proofs=proofs)
     elif safe := watch.safe():
-        blocking = [r for r in read_all(compare(so_far, plan), plan) if r.tier is Tier.BLOCKING]
+        blocking = [r for r in read_all(compare(so_far(), plan), plan) if r.tier is Tier.BLOCKING]
         if blocking and all(reading.is_measured and reading.name in safe for reading in blocking):
             return Stop(cases=watch.cases, status=Status.PASS, proofs=safe)
     return None
@@ -68,7 +69,7 @@ def first_stop(evidence: Evidence, plan: Plan) -> tuple[Stop | None, int]:
         if end > known:
             break
         watch.take(parts.of(order[watch.cases : end]))
-        if stop := decided(watch, parts.of(order[:end]), plan):
+        if stop := decided(watch, partial(parts.of, order[:end]), plan):
             return stop, watch.cases
     return None, watch.cases
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 import numpy as np
 
@@ -17,8 +18,8 @@ from canary.run.scoring import Scoring
 from canary.signals.wording import points
 from canary.stats.confidence_sequence import mean_sequence
 
-WAVES = 4
-"""Between two pauses every place in flight is filled at least so often: a pause waits for the slowest."""
+WAVES = 12
+"""Between two pauses every place in flight is filled so often: a pause waits for the slowest, one filling or so."""
 
 
 class Lookout:
@@ -65,7 +66,7 @@ class Lookout:
         for end in checkpoints(total):
             if self._watch.cases < end <= len(self._done):
                 self._watch.take(self._evidence.of(self._done[self._watch.cases : end]))
-                if decided(self._watch, self._evidence.of(self._done[:end]), plan):
+                if decided(self._watch, partial(self._evidence.of, self._done[:end]), plan):
                     return True
         self._say(f"{len(self._done)}/{total} cases: {self._standing()}")
         return False

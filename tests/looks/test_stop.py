@@ -126,7 +126,7 @@ def test_a_lost_stratum_ends_the_run() -> None:
     assert looks.e_value is not None
     assert looks.e_value >= 100
     assert culprit.status is Status.FAIL
-    assert culprit.method.startswith("betting e-process")
+    assert culprit.method.startswith("e-process")
     assert verdict.reason.startswith("quality/a/pass: 100.0% -> ")
     assert ">= 100, and a drop of 10 points is not excluded" in verdict.reason
     assert find(verdict, "quality/b/pass").n == 37
@@ -263,7 +263,7 @@ def test_promotion_before_the_end_takes_a_proof_of_every_signal() -> None:
     assert verdict.verdict is Decision.PROMOTE
     assert looks.stopped_at is not None
     assert 600 <= looks.stopped_at < 800
-    assert {s.method.split(";")[0] for s in verdict.signals} == {"betting e-process, valid at every look"}
+    assert {s.method.split(";")[0] for s in verdict.signals} == {"e-process, valid at every look"}
 
 
 @pytest.mark.parametrize(
