@@ -195,6 +195,16 @@ def test_looking_promotes_where_everything_is_proven(bench: Bench) -> None:
     assert ran.status == 0, ran.verdict["reason"]
 
 
+def test_a_look_along_a_ramp_subtracts_no_mixed_rates(bench: Bench) -> None:
+    """Where the split changed, both rates are told with their sequences, and no interval contradicts the estimate."""
+    signal = bench.take(traffic(4_000, share=(0.1, 0.5), errors=(0.02, 0.02))).compare("--look").signal("errors/server")
+    assert (signal["low"], signal["high"]) == (None, None)
+    assert any("the split changed" in warning for warning in signal["warnings"])
+
+    signal = bench.take(traffic(4_000, errors=(0.02, 0.02))).compare("--look").signal("errors/server")
+    assert signal["low"] < signal["estimate"] < signal["high"]
+
+
 def test_a_look_without_shares_decides_nothing(bench: Bench) -> None:
     """Nothing is known of the routing, so no e-process; the report says so; --share supplies it."""
     bench.take(traffic(2_000, errors=(0.01, 0.2)))

@@ -12,7 +12,7 @@ from canary.plan import Plan
 from canary.records import Contrast, Status, Stream
 from canary.signals.levels import look_levels
 from canary.signals.reading import Proof
-from canary.signals.wording import SEQUENCES
+from canary.signals.wording import SEQUENCES, percent
 from canary.stats.confidence_sequence import bernoulli_sequence, log_mixture
 from canary.stats.rates import compare_event_rates, weighed_rates
 from canary.stats.results import Estimate, Finding, Test
@@ -103,19 +103,26 @@ def compare_events(events: Events, margin: float, plan: Plan, alpha: float) -> F
 
 
 def _shown(events: Events, margin: float, alpha: float) -> Finding:
-    """Both rates with the difference of their confidence sequences; decides nothing."""
+    """Both rates with the difference of their confidence sequences; decides nothing.
+
+    Where the split changed the arms' own rates are of different mixes, so their
+    sequences are told apart instead of subtracted.
+    """
     base, cand = (
         bernoulli_sequence(bad, keys, alpha=alpha, t_opt=T_OPT)
         for bad, keys in zip(events.bad, events.keys, strict=True)
     )
     rates = weighed_rates(*events.counts)
     n, how = min(events.keys), SEQUENCES
+    alike = events.counts[1].tolist() == [events.keys[0]] and events.counts[3].tolist() == [events.keys[1]]
+    texts = [f"{percent(end.center)} [{percent(end.low)}, {percent(end.high)}]" for end in (base, cand)]
+    told = f"the split changed; as served, each with its own mix: {' -> '.join(texts)} at every look"
     nothing = Test(p=1.0, n=n, method="none")
     return Finding(
         estimate=Estimate(
             center=rates[1] - rates[0],
-            low=cand.low - base.high,
-            high=cand.high - base.low,
+            low=cand.low - base.high if alike else -math.inf,
+            high=cand.high - base.low if alike else math.inf,
             confidence=1 - 2 * alpha,
             n=n,
             method=how,
@@ -127,6 +134,7 @@ def _shown(events: Events, margin: float, alpha: float) -> Finding:
         candidate=rates[1],
         margin=margin,
         method=how,
+        warnings=() if alike or not any(events.bad) else (told,),
     )
 
 
