@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint examples schemas bench clean
+.PHONY: help demo test lint examples docs schemas bench clean
 
 help:  ## show this
 	@awk -F ':.*##' '/^[a-z]+:.*##/ { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -24,6 +24,9 @@ lint: $(STAMP)  ## ruff, its formatter, and mypy
 
 examples: $(STAMP)  ## run every command shown in README.md and docs/, and compare what it prints
 	$(BIN)/python -m pytest -q tests/test_readme.py
+
+docs: $(STAMP)  ## build the documentation as a site into build/site; a dead link fails
+	$(BIN)/python -m mkdocs build --strict
 
 schemas: $(STAMP)  ## rewrite evals/schemas after a model of what users write has changed
 	$(BIN)/python -c 'from pathlib import Path; from canary.config import write_schemas; write_schemas(Path("evals/schemas"))'

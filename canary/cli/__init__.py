@@ -22,6 +22,7 @@ COMMANDS = (
     "plan",
     "run",
     "replay",
+    "report",
     "verify",
     "calibrate",
     "submit",

@@ -7,9 +7,11 @@ import json
 import math
 from typing import Any
 
+from pydantic import TypeAdapter
+
 from canary.errors import GateError
 from canary.plan import Plan
-from canary.records import Composite, Evidence, Looks, Side, Signal, Verdict
+from canary.records import VERDICT_SCHEMA, Composite, Evidence, Looks, Side, Signal, Status, Verdict
 
 
 def to_document(verdict: Verdict) -> dict[str, Any]:
@@ -38,6 +40,19 @@ def to_document(verdict: Verdict) -> dict[str, Any]:
 def render(verdict: Verdict, evidence: Evidence, plan: Plan) -> str:  # noqa: ARG001 - a Reporter
     """The document's bytes: equal verdicts give equal text."""
     return dump(to_document(verdict))
+
+
+def read(text: bytes | str) -> Verdict:
+    """The verdict of a document; raises ValueError where it is none of ours."""
+    try:
+        document = json.loads(text)
+        if document["schema"] != VERDICT_SCHEMA:
+            raise ValueError(f"'schema' must be {VERDICT_SCHEMA} (got {document['schema']})")
+        for part in (*document["signals"], *document["composites"]):
+            part["status"] = Status[part["status"].upper()]
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"is no verdict: {error!r}") from None
+    return TypeAdapter(Verdict).validate_python(document)
 
 
 def dump(document: dict[str, Any]) -> str:

@@ -8,7 +8,7 @@ from canary.plan import Plan
 from canary.records import Evidence, Looks, Signal, Tier, Verdict
 from canary.reporters.quantity import effect, interval, margin, units_of, value
 from canary.reporters.ranking import ranked
-from canary.signals.wording import percent, significant
+from canary.signals.wording import MISSING, percent, significant
 
 _SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 
@@ -55,10 +55,16 @@ def tabulate(verdict: Verdict, evidence: Evidence, plan: Plan) -> Sheet:
                 margin=margin(signal, unit),
                 n=f"{signal.n:,}",
                 status=signal.status.label + (" (advisory)" if signal.tier is Tier.ADVISORY else ""),
-                marks=" ".join(mark(notes.setdefault(warning, len(notes))) for warning in signal.warnings),
+                marks=" ".join(mark(notes.setdefault(note, len(notes))) for note in _notes(signal)),
             )
         )
     return Sheet(rows=tuple(rows), notes=tuple(notes))
+
+
+def _notes(signal: Signal) -> tuple[str, ...]:
+    """Its warnings, and why nothing was measured where no other part of a report says so."""
+    is_unsaid = signal.tier is Tier.ADVISORY and signal.reason.startswith(MISSING)
+    return (*signal.warnings, signal.reason) if is_unsaid else signal.warnings
 
 
 def mark(number: int) -> str:

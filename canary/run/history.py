@@ -31,8 +31,12 @@ class Past:
 
     run: str
     verdict: str
+    sealed_at: str
+    """When it was, in UTC; empty where the record does not say."""
+    reason: str
     baseline_name: str
     baseline: str
+    candidate_name: str
     golden: str
     metric: str
     """Of the pooled quality; empty where the run has none."""
@@ -96,6 +100,9 @@ def _past(path: Path) -> Iterator[Past]:
     yield Past(
         run=path.name,
         verdict=verdict["verdict"],
+        sealed_at=(sealed and sealed.sealed_at) or "",
+        reason=verdict["reason"],
+        candidate_name=verdict["candidate"]["name"],
         baseline_name=verdict["baseline"]["name"],
         baseline=verdict["baseline"]["digest"],
         golden=plan["golden_sha256"],
@@ -111,12 +118,17 @@ def _pooled(signals: Sequence[dict[str, Any]]) -> dict[str, Any]:
     return next((s for s in pooled if s["metric"] == PASS), pooled[0] if pooled else {})
 
 
+def by_question(runs: Iterable[Past]) -> tuple[tuple[Past, ...], ...]:
+    """The runs that belong on one chart together, in their order."""
+    groups: dict[tuple[str, str, str], list[Past]] = {}
+    for run in runs:
+        groups.setdefault(run.question, []).append(run)
+    return tuple(map(tuple, groups.values()))
+
+
 def render_history(history: History) -> str:
     """A table for each baseline and golden set, each run against those before it."""
-    groups: dict[tuple[str, str, str], list[Past]] = {}
-    for run in history.runs:
-        groups.setdefault(run.question, []).append(run)
-    tables = ["\n".join(_table(runs)) for runs in groups.values()] or ["no finished run"]
+    tables = ["\n".join(_table(runs)) for runs in by_question(history.runs)] or ["no finished run"]
     return "\n\n".join([*tables, *(["\n".join(map(_move, history.moves))] if history.moves else [])])
 
 

@@ -12,7 +12,7 @@ import pytest
 from canary.errors import GateError
 from canary.plan import Plan
 from canary.records import Composite, Decision, Evidence, Signal, Status, Verdict
-from canary.reporters.document import dump, render, to_document
+from canary.reporters.document import dump, read, render, to_document
 
 MakeVerdict = Callable[..., Verdict]
 
@@ -100,6 +100,16 @@ def test_hostile_text_stays_ascii(make_verdict: MakeVerdict, lost_lookup: Signal
     assert text.replace("\n", "").isascii()
     assert text.replace("\n", "").isprintable()
     assert hostile == json.loads(text)["signals"][0]["name"]
+
+
+def test_reads_back(verdict: Verdict) -> None:
+    """A document gives the verdict it was written from, and what is none of ours is refused."""
+    text = dump(to_document(verdict))
+
+    assert dump(to_document(read(text))) == text
+    for broken in ("", "[]", "{}", text.replace("verdict/1", "verdict/9"), text.replace('"fail"', '"maybe"')):
+        with pytest.raises(ValueError, match=r"."):
+            read(broken)
 
 
 def test_golden(verdict: Verdict, golden: Callable[[str, str], None]) -> None:

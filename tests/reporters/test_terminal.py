@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 from collections.abc import Callable
 
@@ -180,3 +181,15 @@ def test_empty_verdict(make_verdict: MakeVerdict, plan: Plan) -> None:
 def console(columns: int) -> Console:
     """A terminal of that width with eight colours."""
     return Console(file=io.StringIO(), width=columns, force_terminal=True, color_system="standard", _environ={})
+
+
+def test_a_row_without_evidence_says_why(
+    rollback: Verdict, measured: tuple[Signal, ...], make_evidence: MakeEvidence, plan: Plan, make_verdict: MakeVerdict
+) -> None:
+    """An advisory signal that could not be measured has its reason as a footnote, as nothing else tells it."""
+    reason = "evidence is missing: no pair carries it in both arms"
+    empty = dataclasses.replace(measured[2], n=0, status=Status.INCONCLUSIVE, reason=reason, warnings=())
+    lines = render(make_verdict(Decision.HOLD, empty), make_evidence(), plan).splitlines()
+
+    assert next(line for line in lines if line.startswith("latency/total")).endswith("inconclusive (advisory) ¹")
+    assert f"¹ {reason}" in "\n".join(lines)
