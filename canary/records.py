@@ -251,6 +251,8 @@ class Comparison:
     """A test that was done already, where only its result is evidence."""
     recorded: bool
     """The scores came with the responses instead of from assertions."""
+    unsettled: tuple[NDArray[np.int64], NDArray[np.int64]] | None = None
+    """Clusters and strata of pairs that a judge left open: each counts against whatever is claimed."""
     missing: tuple[str, ...]
     """Why evidence is missing, one sentence per reason; any makes it so."""
     warnings: tuple[str, ...] = ()
@@ -309,6 +311,8 @@ class Contrast:
     """Whether some routing key has several requests."""
     minutes: float
     """How long both arms were served."""
+    unsettled: tuple[NDArray[np.int64], NDArray[np.int64]] | None = None
+    """Clusters and strata of pairs that a judge left open: each counts against whatever is claimed."""
     missing: tuple[str, ...]
     """Why evidence is missing, one sentence per reason; any makes it so."""
     warnings: tuple[str, ...] = ()

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from canary.compare.judged import left_to_judges
+from canary.compare.judged import left_to_judges, tolerable
 from canary.compare.people import People, people_of
 from canary.compare.table import Table, absences, slug
 from canary.plan import Plan
@@ -120,6 +120,11 @@ def _comparison(
     complete = np.isfinite(means[Arm.BASELINE]) & np.isfinite(means[Arm.CANDIDATE])
     used = chosen & complete
     blind = blindness(means[Arm.BASELINE][used])
+    open_ = (
+        tolerable(table, column.asked & chosen, complete, plan, stratum)
+        if metric in plan.judges and not people
+        else None
+    )
     return Comparison(
         name=f"quality/{slug(stratum)}/{metric}",
         kind="quality",
@@ -135,11 +140,12 @@ def _comparison(
         recorded=table.recorded,
         missing=(
             *absences(table, chosen),
-            *_gaps(table, column, chosen, complete),
+            *(() if open_ is not None else _gaps(table, column, chosen, complete)),
             *(blind if stratum == POOLED else ()),
             *(people.missing(chosen) if people else ()),
         ),
         human=people.values[:, used] if people else None,
+        unsettled=None if open_ is None else (table.clusters[open_], table.strata[open_]),
         warnings=(*(() if stratum == POOLED else blind), *_outage(table, used, plan.policy.quality, stratum)),
     )
 

@@ -14,6 +14,7 @@ from canary.records import MINIMUM_PAIRS, PASS, POOLED, Comparison, Scale, Tier
 from canary.signals.judged import standing
 from canary.signals.levels import final_levels
 from canary.signals.reading import Reading, dense, read, seed_of
+from canary.signals.unsettled import between, settled
 from canary.signals.wording import Unit
 from canary.stats.floor import check_floor
 from canary.stats.judge import compare_judged, ppi_mean
@@ -75,6 +76,15 @@ def _test(comparison: Comparison, plan: Plan, margin: float) -> Finding:
     """The declared scale and the design name the test; the method says both."""
     if comparison.human is not None:
         return _confirmed(comparison, comparison.human, plan, margin)
+    finding = _compared(comparison, plan, margin)
+    if comparison.unsettled is None:
+        return finding
+    lost = _compared(settled(comparison, baseline=1.0, candidate=0.0), plan, margin)
+    won = _compared(settled(comparison, baseline=0.0, candidate=1.0), plan, margin)
+    return between(finding, lost, won, comparison.unsettled[0].size)
+
+
+def _compared(comparison: Comparison, plan: Plan, margin: float) -> Finding:
     is_ordinal = comparison.scale is Scale.ORDINAL
     arms = (comparison.baseline, comparison.candidate)
     finding = compare_pooled(
