@@ -23,7 +23,7 @@ def decode(text: str) -> Any:
     Strict: no fence is stripped, NaN and Infinity are no JSON.
     """
     try:
-        return _DECODER.decode(text)
+        return DECODER.decode(text)
     except json.JSONDecodeError as error:
         raise ValueError(f"is not JSON: {error.msg} at line {error.lineno} column {error.colno}") from error
     except RecursionError as error:
@@ -34,7 +34,7 @@ def _refuse(constant: str) -> NoReturn:
     raise ValueError(f"is not JSON: {constant} is no JSON number")
 
 
-_DECODER = json.JSONDecoder(parse_constant=_refuse)
+DECODER = json.JSONDecoder(parse_constant=_refuse)
 
 
 def is_same(left: Any, right: Any) -> bool:

@@ -8,7 +8,7 @@ Python's syntax and stops after a while, which `re` cannot.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 from typing import Annotated, Any, ClassVar
 
@@ -42,6 +42,20 @@ def search(pattern: str, text: str) -> str | None:
     except TimeoutError as error:
         raise TimeoutError(f"{excerpt(pattern)} searched {len(text)} characters for {LIMIT_S:g} s") from error
     return None if found is None else str(found[0])
+
+
+def spans(pattern: str, text: str) -> Iterator[dict[str, str | None]]:
+    """The named groups of each match in turn; TimeoutError after LIMIT_S in all."""
+    try:
+        for found in compiled(pattern).finditer(text, timeout=LIMIT_S):
+            yield found.groupdict()
+    except TimeoutError as error:
+        raise TimeoutError(f"{excerpt(pattern)} read {len(text)} characters for {LIMIT_S:g} s") from error
+
+
+def count(pattern: str, text: str) -> int:
+    """How often the pattern occurs, occurrences apart; TimeoutError after LIMIT_S in all."""
+    return sum(1 for _ in spans(pattern, text))
 
 
 def _as_pattern(value: Any) -> str:

@@ -44,7 +44,7 @@ def parse(spec: Mapping[str, Any], plugins: Mapping[str, type] = _NO_PLUGINS, wh
     kind = name.removeprefix(NOT) if isinstance(name, str) else ""
     if kind not in table:
         raise ConfigError(_unknown_type(name, table, where))
-    keys = {"metric": name} | {key: value for key, value in spec.items() if key != "type"}
+    keys = {"metric": str(name).replace(":", ".")} | {key: value for key, value in spec.items() if key != "type"}
     assertion = _built(table[kind], keys, where)
     return assertion if kind == name else _negated(assertion, kind, where)
 

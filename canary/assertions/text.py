@@ -137,3 +137,30 @@ class StartsWith(Referenced):
 def _search(text: str, output: str, *, found: bool) -> Grade:
     said = "contains" if found else "lacks"
     return yes_or_no(f"{said} {excerpt(text)} (got {excerpt(output)})", passed=found)
+
+
+class IContainsAny(ContainsAny):
+    """Passes iff at least one of the listed texts is in the output when case is folded."""
+
+    metric: Metric = "icontains-any"
+
+    def grade(self, prompt: Prompt, response: Response) -> Grade:
+        """As `contains-any`, both sides folded."""
+        texts, folded = self.reference(prompt), response.output.casefold()
+        found = next((text for text in texts if text.casefold() in folded), None)
+        if found is None:
+            return yes_or_no(f"lacks every one of {excerpt(texts)} (got {excerpt(response.output)})", passed=False)
+        return _search(found, response.output, found=True)
+
+
+class IContainsAll(ContainsAll):
+    """Passes iff every listed text is in the output when case is folded."""
+
+    metric: Metric = "icontains-all"
+
+    def grade(self, prompt: Prompt, response: Response) -> Grade:
+        """As `contains-all`, both sides folded."""
+        texts, folded = self.reference(prompt), response.output.casefold()
+        missing = [text for text in texts if text.casefold() not in folded]
+        said = f"lacks {excerpt(missing)} of {len(texts)} texts" if missing else f"contains all of {excerpt(texts)}"
+        return yes_or_no(f"{said} (got {excerpt(response.output)})", passed=not missing)
