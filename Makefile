@@ -43,5 +43,5 @@ $(STAMP): pyproject.toml constraints.txt
 	  || { echo "canary-gate needs Python 3.11 or newer: make PYTHON=python3.12 ..." >&2; exit 2; }
 	@echo "setting up $(VENV), once; this takes some minutes and 2 GB"
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[ray,embeddings,mlflow,sign,github,dev]'
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[assertions,ray,embeddings,mlflow,sign,github,dev]'
 	@touch $@

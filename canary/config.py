@@ -19,6 +19,7 @@ from pydantic.json_schema import GenerateJsonSchema
 
 from canary.agreement import JudgeCalibration, JudgeFile
 from canary.assertions import load_plugins, parse
+from canary.assertions.anchor import anchored
 from canary.calibration import Calibration
 from canary.case import Case, Manifest
 from canary.document import MOST_BYTES, Document, M, display, read, unreadable, unusable
@@ -59,7 +60,7 @@ def load_policy(path: Path | str) -> Policy:
 def load_suite(path: Path | str) -> Suite:
     """The suite in a file, its assertions and plugins included."""
     document = _document(path, Suite)
-    return _sound(document, _assertion_flaws(document))
+    return _sound(document, _assertion_flaws(document, Path(path).resolve().parent))
 
 
 def load_pipeline(path: Path | str) -> Pipeline:
@@ -128,6 +129,7 @@ def _context(folder: Path) -> dict[str, Callable[[Any], Any]]:
     """How the fields of `plan` are completed in a file of this folder."""
     return {
         "suite": partial(_text_file, folder),
+        "assertion": lambda spec: anchored(spec, folder),
         "policy": partial(_text_file, folder, remedy=_USE_DEFAULTS),
         "golden_set": partial(_existing, folder),
         "responses": partial(_existing, folder),
@@ -206,7 +208,7 @@ def _variable(match: re.Match[str]) -> str:
     return value
 
 
-def _assertion_flaws(document: Document[Suite]) -> list[Flaw]:
+def _assertion_flaws(document: Document[Suite], folder: Path) -> list[Flaw]:
     """What is wrong with the assertions and plugins, whatever else is wrong."""
     raw: Mapping[str, Any] = document.raw if isinstance(document.raw, dict) else {}
     modules, specs = raw.get("plugins"), raw.get("assert")
@@ -219,7 +221,7 @@ def _assertion_flaws(document: Document[Suite]) -> list[Flaw]:
     for index, spec in enumerate(specs if isinstance(specs, list) else []):
         try:
             if isinstance(spec, dict):  # where it is none, the model has said so
-                parse(spec, plugins, f"assert[{index}]")
+                parse(anchored(spec, folder), plugins, f"assert[{index}]")
         except UsageError as error:
             found += [document.at(f"assert[{index}]", problem) for problem in error.problems]
     return found

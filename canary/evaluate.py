@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from canary.codec import evidence_digests
 from canary.compare import compare, compare_traffic
 from canary.gate import decide
 from canary.looks.stop import described, first_stop, upto
 from canary.looks.traffic import described_traffic
-from canary.plan import Plan, digest_of
+from canary.plan import PLUGIN, Plan, digest_of
 from canary.records import Evidence, Verdict
 from canary.signals import measure, measure_traffic
 
@@ -23,13 +24,15 @@ def evaluate(evidence: Evidence, plan: Plan, digests: Mapping[str, str] | None =
     early is judged by the cases it was stopped after. Raises EvidenceError when
     responses are ambiguous or belong to no prompt.
     """
-    record = {
+    record: dict[str, Any] = {
         "plan": plan.digest(),
         "policy": digest_of(plan.policy.model_dump(mode="json", by_alias=True)),
         "golden": plan.golden_sha256,
         **{f"judge/{metric}": judge.digest for metric, judge in sorted(plan.judges.items())},
         **(evidence_digests(evidence) if digests is None else digests),
     }
+    plugins = {name.removeprefix(PLUGIN): of for name, of in plan.versions.items() if name.startswith(PLUGIN)}
+    record |= {"plugins": plugins} if plugins else {}
     if plan.traffic is not None:
         contrasts, floors, warnings = compare_traffic(evidence, plan)
         told = plan.model_copy(update={"warnings": (*plan.warnings, *warnings)})

@@ -32,6 +32,9 @@ from canary.policy import Policy, Written
 
 PLAN_SCHEMA = "canary-gate/plan/1"
 
+PLUGIN = "plugin "
+"""Before a plugin's name among the versions."""
+
 
 def _completed(kind: str) -> AfterValidator:
     """Completed by `config` when it reads a file, through the context; else kept as given."""
@@ -47,6 +50,7 @@ PolicyPath = Annotated[str, Field(min_length=1), _completed("policy")]
 GoldenSetPath = Annotated[str, Field(min_length=1), _completed("golden_set")]
 CalibrationPath = Annotated[str, Field(min_length=1), _completed("calibration")]
 ResponsesPath = Annotated[str, Field(min_length=1), _completed("responses")]
+AssertionSpec = Annotated[dict[str, Any], _completed("assertion")]
 Model = Annotated[str, Field(min_length=1), _completed("model")]
 Template = Annotated[str, _completed("template")]
 Secret = Annotated[SecretStr, _completed("secret")]
@@ -237,7 +241,7 @@ class Suite(Written):
     """What is asked and how answers are scored."""
 
     golden_sets: tuple[GoldenSetPath, ...] = Field(min_length=1, description="folders, or prompts.jsonl files")
-    assertions: tuple[dict[str, Any], ...] = Field((), alias="assert", description="added to each case's own")
+    assertions: tuple[AssertionSpec, ...] = Field((), alias="assert", description="added to each case's own")
     strata: StrataRule = StrataRule()
     cluster: CasePath = Field("metadata.cluster", description="cases that share a source are not independent")
     repeat: Annotated[int, Field(ge=1, le=MOST_REPEATS)] = 1

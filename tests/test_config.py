@@ -190,7 +190,8 @@ assert:
 - 7
 asserts: []
 """
-    kinds = ", ".join(ASSERTIONS)
+    known = [kind for kind in ASSERTIONS if not kind.startswith("ifeval:")]
+    kinds = ", ".join([*known, "assert-set", "ifeval:<group>:<name>"])
     assert problems(load_suite, text) == [
         "f.yaml:1: 'golden_sets' must not be empty",
         "f.yaml:2: 'strata.by' must be a path into a case, like 'metadata.stratum' or 'vars.topic' (got 'stratum')",
@@ -199,7 +200,7 @@ asserts: []
             "f.yaml:5: 'assert[0].type' is no assertion we know: 'equal'; did you mean 'equals'? "
             f"(valid: {kinds}, each also with 'not-' before it)"
         ),
-        "f.yaml:8: 'assert[1].threshold' is not a known key (valid: type, metric, value)",
+        "f.yaml:8: 'assert[1].threshold' is not a known key (valid: type, transform, weight, metric, value)",
         "f.yaml:9: 'assert[2]' must be a mapping (got 7)",
         (
             "f.yaml:10: 'asserts' is not a known key; did you mean 'assert'? "

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Protocol, runtime_checkable
 
-from canary.assertions.negation import Negated
+from canary.assertions.leaf import leaves
 from canary.protocols import Assertion, Judge, Opinion, Question
 from canary.records import Prompt, Response
 
@@ -35,7 +35,7 @@ def judge_once(judge: Judge, work: Sequence[Work]) -> Judge:
 
 def foreseen(work: Sequence[Work]) -> list[Question]:
     """Everything that grading will ask a judge."""
-    positives = [(a.positive if isinstance(a, Negated) else a, pairs) for a, pairs in work]
+    positives = [found for assertion, pairs in work for found in leaves(assertion, pairs)]
     return [
         question for asking, pairs in positives if isinstance(asking, Asking) for question in asking.questions(pairs)
     ]

@@ -8,8 +8,9 @@ from functools import partial
 from typing import Any, TypeGuard
 
 from canary.assertions.attempt import attempt
+from canary.assertions.group import weight_of
+from canary.assertions.leaf import leaves
 from canary.assertions.lift import Referenced
-from canary.assertions.negation import Negated
 from canary.assertions.spec import asks_judge, is_structural, parse
 from canary.errors import ConfigError, GoldenSetError, UsageError
 from canary.protocols import Assertion
@@ -30,8 +31,8 @@ class Bound:
     metrics: Mapping[str, tuple[Scale, tuple[int, ...]]]
     templated: tuple[Referenced, ...]
     """Those whose reference must be filled from the case."""
-    judged: frozenset[int]
-    """Places of those that a judge decides."""
+    left_out: frozenset[int]
+    """Places of those that are no part of `pass`: a judge decides them, or their weight is 0."""
     by_judge_alone: bool
     """Whether nothing else grades the case, drawn for judging or not."""
 
@@ -90,6 +91,8 @@ class _Binder:
             self.problems.append(f"{owner}nothing grades it: it has neither assertions nor 'expected'")
         elif not keys:
             keys = self.read([BY_EXPECTED], owner)
+        if keys and not any(weight_of(item) for key in keys if (item := self._parsed.get(key)) is not None):
+            self.problems.append(f"{owner}nothing grades it: every assertion has weight 0")
         if (judged, keys) not in self._bound:
             self._bound[judged, keys] = self._combined(keys, judged=judged)
         self._require_filled(prompt, self._bound[judged, keys], owner)
@@ -115,8 +118,8 @@ class _Binder:
         return Bound(
             assertions=used,
             metrics=metrics,
-            templated=tuple(filter(_is_templated, map(_positive, used))),
-            judged=frozenset(place for place, item in enumerate(used) if asks_judge(item)),
+            templated=tuple(leaf for item in used for leaf, _ in leaves(item) if _is_templated(leaf)),
+            left_out=frozenset(place for place, item in enumerate(used) if asks_judge(item) or not weight_of(item)),
             by_judge_alone=bool(applied) and all(map(asks_judge, applied)),
         )
 
@@ -128,10 +131,6 @@ class _Binder:
             problem = attempt(partial(_fill, assertion, prompt), str)
             if problem:
                 self.problems.append(f"{owner}the value of {assertion.metric!r}: {problem}")
-
-
-def _positive(assertion: Assertion) -> Assertion:
-    return assertion.positive if isinstance(assertion, Negated) else assertion
 
 
 def _is_templated(assertion: Assertion) -> TypeGuard[Referenced]:

@@ -7,6 +7,7 @@ OpenAI's chat and responses formats, Anthropic's blocks, Google's parts, a bare
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -68,10 +69,8 @@ def _of_object(document: Mapping[str, Any]) -> Iterator[Call]:
 
 
 def _call(document: Mapping[str, Any]) -> Call:
-    arguments = next((document[key] for key in _ARGUMENTS if key in document), {})
+    arguments: Any = next((document[key] for key in _ARGUMENTS if key in document), {})
     if isinstance(arguments, str):
-        try:
+        with suppress(ValueError):
             arguments = decode(arguments) if arguments.strip() else {}
-        except ValueError:
-            pass
     return Call(name=document["name"], arguments=arguments)

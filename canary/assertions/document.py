@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from json import JSONDecodeError
 from time import process_time
 from typing import Any, ClassVar
@@ -86,7 +87,8 @@ class _Xml:
         self._whole = whole
         self._deepest = max((path.count(".") + 1 for path in required), default=0)
         self._path: list[str] = []
-        self._depth = 0
+        self._depth = self.read_to = 0
+        self._data = b""
         self._parser = expat.ParserCreate()
         self._parser.StartElementHandler = self._start
         self._parser.EndElementHandler = self._end
@@ -94,10 +96,9 @@ class _Xml:
 
     def read(self, text: str) -> None:
         """Raises ExpatError or ValueError where it is no document."""
-        try:
-            self._parser.Parse(text.encode("utf-8", "replace"), True)  # noqa: FBT003 - expat's own signature
-        except _Complete:
-            pass
+        with suppress(_Complete):
+            self._data = text.encode("utf-8", "replace")
+            self._parser.Parse(self._data, True)  # noqa: FBT003 - expat's own signature
 
     def _start(self, name: str, attributes: Any) -> None:  # noqa: ARG002 - expat's signature
         self._depth += 1
@@ -110,6 +111,7 @@ class _Xml:
             self._path.pop()
         self._depth -= 1
         if self._depth == 0 and not self._whole:
+            self.read_to = len(self._data[: self._parser.CurrentByteIndex].decode("utf-8", "replace"))
             raise _Complete
 
     def _doctype(self, name: str, system: Any, public: Any, has_subset: int) -> None:  # noqa: ARG002
@@ -117,14 +119,15 @@ class _Xml:
             raise ValueError("a DTD inside a document is refused: its entities may grow without end")
 
 
-def xml_problem(text: str, required: tuple[str, ...], *, whole: bool) -> str | None:
-    """What is wrong with the XML at the start of a text, or with all of it."""
+def _xml(text: str, required: tuple[str, ...], *, whole: bool) -> tuple[str | None, int]:
+    """What is wrong, and how many characters were well-formed."""
     reading = _Xml(required, whole=whole)
     try:
         reading.read(text)
     except (expat.ExpatError, ValueError) as error:
-        return f"is not well-formed XML: {error}"
-    return f"lacks the elements {excerpt(sorted(reading.lacking))}" if reading.lacking else None
+        return f"is not well-formed XML: {error}", 0
+    problem = f"lacks the elements {excerpt(sorted(reading.lacking))}" if reading.lacking else None
+    return problem, reading.read_to
 
 
 class IsXml(Lifted):
@@ -146,7 +149,7 @@ class IsXml(Lifted):
 
     def problem(self, output: str) -> str | None:
         """None where all is well."""
-        return xml_problem(output.strip(), self.required, whole=True)
+        return _xml(output.strip(), self.required, whole=True)[0]
 
 
 class ContainsXml(IsXml):
@@ -157,10 +160,11 @@ class ContainsXml(IsXml):
     def problem(self, output: str) -> str | None:
         """That of the last element tried; None as soon as one is right."""
         clock, said = Clock(), "contains no XML element"
-        for found in _ELEMENT.finditer(output):
+        position = 0
+        while found := _ELEMENT.search(output, position):
             clock.check("looking for XML")
-            problem = xml_problem(output[found.start() :], self.required, whole=False)
+            problem, read_to = _xml(output[found.start() :], self.required, whole=False)
             if problem is None:
                 return None
-            said = problem
+            said, position = problem, found.start() + max(1, read_to)
         return said

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from canary.assertions.negation import Negated
+from canary.assertions.leaf import leaves
 from canary.assertions.similar import Similar
 from canary.protocols import Assertion, Embedder
 from canary.records import Prompt, Response
@@ -56,6 +56,6 @@ class AskOnce:
         self._vectors.update(zip(texts, vectors, strict=True))
 
 
-def _texts(assertion: Any, pairs: Sequence[tuple[Prompt, Response]]) -> list[str]:
-    positive = assertion.positive if isinstance(assertion, Negated) else assertion
-    return positive.texts(pairs) if isinstance(positive, Similar) else []
+def _texts(assertion: Assertion, pairs: Sequence[tuple[Prompt, Response]]) -> list[str]:
+    found = leaves(assertion, pairs)
+    return [text for leaf, seen in found if isinstance(leaf, Similar) for text in leaf.texts(seen)]

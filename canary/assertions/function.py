@@ -15,6 +15,7 @@ import importlib
 import re
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import redirect_stdout
 from functools import cache
 from hashlib import sha256
 from importlib.machinery import SourceFileLoader
@@ -32,11 +33,11 @@ from canary.errors import PluginError
 from canary.protocols import Grade
 from canary.records import Prompt, Response, Scale
 
-_TARGET = re.compile(r"(file://.+\.py|(?!.*\.py:)[A-Za-z_]\w*(\.[A-Za-z_]\w*)*):[A-Za-z_]\w*")
+TARGET = re.compile(r"(file://.+\.py|(?!.*\.py:)[A-Za-z_]\w*(\.[A-Za-z_]\w*)*):[A-Za-z_]\w*")
 
 
 def _target(value: str) -> str:
-    if not _TARGET.fullmatch(value):
+    if not TARGET.fullmatch(value):
         raise ValueError("must be 'module:function' or 'file://path.py:function'")
     return value
 
@@ -53,7 +54,8 @@ def imported(load: Callable[[], ModuleType], what: str) -> ModuleType:
     def refuse(cause: str) -> ModuleType:
         raise PluginError(f"cannot import {what}: {cause}")
 
-    return attempt(load, refuse)
+    with redirect_stdout(sys.stderr):  # standard output is the gate's own
+        return attempt(load, refuse)
 
 
 @cache
@@ -104,7 +106,8 @@ class Function(Lifted):
 
     def grade(self, prompt: Prompt, response: Response) -> Grade:
         """Call it and read its answer."""
-        answer = function_at(self.value)(response.output, prompt)
+        with redirect_stdout(sys.stderr):  # standard output is the gate's own
+            answer = function_at(self.value)(response.output, prompt)
         said = answer if isinstance(answer, Mapping) else {"score": answer}
         own = said.get("pass")
         score = said.get("score", own)

@@ -45,7 +45,8 @@ class ContainsHtml(Lifted):
 
     def grade(self, prompt: Prompt, response: Response) -> Grade:  # noqa: ARG002 - the answer alone
         """Add the signs up until they suffice."""
-        found, strength = [], 0
+        found: list[str] = []
+        strength = 0
         for name, (pattern, weight) in INDICATORS.items():
             if search(pattern, response.output) is not None:
                 found, strength = [*found, name], strength + weight

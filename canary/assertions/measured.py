@@ -85,7 +85,7 @@ class Cost(Lifted):
 
 
 def perplexity(response: Response) -> float | None:
-    """exp of the mean negative log-probability; None where none is recorded."""
+    """Exp of the mean negative log-probability; None where none is recorded."""
     return math.exp(min(700.0, -fmean(response.logprobs))) if response.logprobs else None
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from canary.assertions.leaf import Pairs
 from canary.protocols import Assertion, Grade, Tools
-from canary.records import Prompt, Response, Scale
+from canary.records import Scale
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,7 +25,11 @@ class Negated:
         """That of the other; `parse` sees to it that it lies in 0..1."""
         return self.positive.scale
 
-    def __call__(self, pairs: Sequence[tuple[Prompt, Response]], tools: Tools) -> list[Grade]:
+    def inner(self, pairs: Pairs) -> Iterator[tuple[Assertion, Pairs]]:
+        """The other, on the same answers."""
+        yield self.positive, pairs
+
+    def __call__(self, pairs: Pairs, tools: Tools) -> list[Grade]:
         """One grade per pair, in order."""
         return [opposite(grade) for grade in self.positive(pairs, tools)]
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 import importlib
 import re
 from collections.abc import Mapping, Sequence
+from hashlib import sha256
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any
 
 from canary.assertions.excerpt import excerpt
@@ -29,6 +32,19 @@ def load_plugins(modules: Sequence[str]) -> dict[str, type]:
                 raise PluginError(f"assertion {name!r} is defined twice: in {owner[name]} and in {module}")
             table[name], owner[name] = cls, module
     return table
+
+
+def plugin_version(module: str) -> str:
+    """What tells this plugin from another of its name: its version, else a digest of its file."""
+    found = importlib.import_module(module)
+    own = getattr(found, "__version__", None)
+    if isinstance(own, str):
+        return own
+    try:
+        return version(module.partition(".")[0])
+    except PackageNotFoundError:
+        source = getattr(found, "__file__", None)
+        return f"sha256:{sha256(Path(source).read_bytes()).hexdigest()[:16]}" if source else "unknown"
 
 
 def _table_of(module: str) -> Mapping[str, type]:

@@ -193,7 +193,7 @@ def _merged(grades: Sequence[Grade], scale: Scale) -> Grade:
 
 def _conjunction(bound: Bound, grades: Sequence[Grade]) -> Grade:
     """The case as a whole, judges aside; a fail outweighs an abstention."""
-    counted = {index: grade for index, grade in enumerate(grades) if index not in bound.judged}
+    counted = {index: grade for index, grade in enumerate(grades) if index not in bound.left_out}
     failed = [index for index, grade in counted.items() if grade.passed is False]
     if failed:
         return Grade(value=0.0, passed=False, reason=_named(bound, grades, failed))

@@ -43,9 +43,7 @@ class ContainsEntity(Referenced):
     def grade(self, prompt: Prompt, response: Response) -> Grade:
         """Look for each under all of its names."""
         entities, output = self.reference(prompt), response.output
-        missing = [
-            names[0] for names in entities if not any(search(phrase_pattern(name), output) for name in names)
-        ]
+        missing = [names[0] for names in entities if not any(search(phrase_pattern(name), output) for name in names)]
         said = f"does not name {excerpt(missing)}" if missing else f"names all {len(entities)}"
         return yes_or_no(f"{said} (got {excerpt(output)})", passed=not missing)
 

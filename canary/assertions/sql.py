@@ -37,8 +37,9 @@ DIALECTS = {
 """promptfoo's names, in lower case, and sqlglot's."""
 
 STATEMENTS = (
-    "Query DML Create Drop Alter Show Describe Set Use Transaction Commit Rollback TruncateTable Grant Merge"
-).split()
+    *("Query", "DML", "Create", "Drop", "Alter", "Show", "Describe", "Set", "Use"),
+    *("Transaction", "Commit", "Rollback", "TruncateTable", "Grant", "Merge"),
+)
 """What sqlglot calls a statement; anything else, a bare word say, is none."""
 
 

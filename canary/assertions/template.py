@@ -9,6 +9,7 @@ string without `{{` is never touched.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Mapping
 from functools import cache, lru_cache
@@ -56,6 +57,11 @@ def scope(prompt: Prompt) -> dict[str, Any]:
     return names if prompt.expected is None else {**names, "expected": prompt.expected}
 
 
+def transformed(text: str, prompt: Prompt, output: str) -> str:
+    """A transform's text: the case's names and `output`, filter `fromjson` for JSON."""
+    return compiled(text).render({**scope(prompt), "output": output})
+
+
 def _walk(value: Any, fill: Callable[[str], Any]) -> Any:
     if isinstance(value, str):
         return fill(value) if "{{" in value else value
@@ -90,4 +96,6 @@ def _environment() -> SandboxedEnvironment:
     from jinja2 import StrictUndefined  # noqa: PLC0415 - only templates pay for it
     from jinja2.sandbox import SandboxedEnvironment  # noqa: PLC0415
 
-    return SandboxedEnvironment(undefined=StrictUndefined, keep_trailing_newline=True, autoescape=False)
+    environment = SandboxedEnvironment(undefined=StrictUndefined, keep_trailing_newline=True, autoescape=False)
+    environment.filters["fromjson"] = json.loads
+    return environment

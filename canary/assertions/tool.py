@@ -9,7 +9,7 @@ from __future__ import annotations
 import fnmatch
 from collections.abc import Callable, Mapping, Sequence
 from itertools import zip_longest
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AliasChoices, Field, model_validator
 
@@ -65,6 +65,10 @@ class ValidFunctionCall(ValidToolsCall):
         if len(calls) > 1:
             return yes_or_no(f"makes {len(calls)} calls, not one (got {excerpt(output)})", passed=False)
         return super().judged(calls, schemas, output)
+
+
+Name = Annotated[str, Field(min_length=1)]
+Names = Annotated[tuple[Name, ...], Field(min_length=1)]
 
 
 def schemas_of(tools: Sequence[Mapping[str, Any]]) -> dict[str, str]:
@@ -125,7 +129,7 @@ class ToolUsed(Lifted):
 
     scale: ClassVar[Scale] = Scale.PASS_FAIL
     metric: Metric = "trajectory:tool-used"
-    value: str | tuple[str, ...] | Wanted = Field(min_length=1)
+    value: Name | Names | Wanted
 
     def grade(self, prompt: Prompt, response: Response) -> Grade:  # noqa: ARG002 - the answer alone
         """Count the calls of each."""
@@ -154,7 +158,7 @@ class ToolSequence(Lifted):
 
     scale: ClassVar[Scale] = Scale.PASS_FAIL
     metric: Metric = "trajectory:tool-sequence"
-    value: tuple[str, ...] | Sequenced = Field(min_length=1)
+    value: Names | Sequenced
 
     def grade(self, prompt: Prompt, response: Response) -> Grade:  # noqa: ARG002 - the answer alone
         """Walk through the calls once."""
@@ -179,7 +183,7 @@ class Arguments(Written):
     pattern: str | None = None
     args: dict[str, Any] = Field(validation_alias=AliasChoices("args", "arguments"))
     mode: Literal["partial", "exact"] = "partial"
-    defaults: dict[str, Any] = {}
+    defaults: dict[str, Any] = Field(default_factory=dict)
     ignore: str | tuple[str, ...] = ()
 
     @model_validator(mode="after")

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from canary.assertions import load_plugins, parse
+from canary.assertions.anchor import anchored
 from canary.collector import uncollected
 from canary.document import display, unreadable
 from canary.errors import GoldenSetError, UsageError
@@ -76,13 +77,14 @@ def _part(file: Path, problems: list[str]) -> Part | None:
 
 def _check_asserts(parts: Sequence[Part], plugins: Mapping[str, type]) -> None:
     """Parse each distinct spec once."""
-    known: dict[str, tuple[str, ...]] = {}
     for part in parts:
+        known: dict[str, tuple[str, ...]] = {}
+        folder = Path(part.name).parent
         for row in part.rows:
             for index, spec in enumerate(row.case.assertions):
                 key = f"{index}{spec!r}"
                 if key not in known:
-                    known[key] = tuple(_spec_problems(spec, plugins, f"assert[{index}]"))
+                    known[key] = tuple(_spec_problems(anchored(spec, folder), plugins, f"assert[{index}]"))
                 for problem in known[key]:
                     part.faults.add(row.line, problem)
 
@@ -107,8 +109,8 @@ def _check_ids(parts: Sequence[Part]) -> None:
 
 
 def _prompts(parts: Sequence[Part], groups: Groups) -> Iterator[Prompt]:
-    rows = (row for part in parts for row in part.rows)
-    for row, stratum, cluster in zip(rows, groups.strata, groups.clusters, strict=True):
+    rows = ((row, Path(part.name).parent) for part in parts for row in part.rows)
+    for (row, folder), stratum, cluster in zip(rows, groups.strata, groups.clusters, strict=True):
         yield Prompt(
             id=row.case.id,
             digest=row.digest,
@@ -117,7 +119,7 @@ def _prompts(parts: Sequence[Part], groups: Groups) -> Iterator[Prompt]:
             vars=row.case.vars,
             messages=row.messages,
             expected=row.case.expected,
-            asserts=tuple(row.case.assertions),
+            asserts=tuple(anchored(spec, folder) for spec in row.case.assertions),
             metadata=row.case.metadata,
         )
 

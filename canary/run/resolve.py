@@ -7,12 +7,14 @@ import platform
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from canary.assertions import plugin_version
 from canary.calibration import Calibration
 from canary.codec import golden_digest
 from canary.destination import Registry, Tracking
 from canary.document import display
 from canary.golden import GoldenSet, Source
 from canary.plan import (
+    PLUGIN,
     GoldenSetPlan,
     LiveRelease,
     Pipeline,
@@ -53,7 +55,7 @@ def make_plan(
         golden_sha256=golden_digest(golden.prompts),
         golden_sets=tuple(map(_golden_set, golden.sources)),
         seed=pipeline.seed if pipeline else 0,
-        versions=versions(),
+        versions=versions(suite),
         pipeline=None if source is None else str(source),
         runner={} if pipeline is None else pipeline.runner.model_dump(mode="json"),
         concurrency=1 if pipeline is None else pipeline.concurrency,
@@ -107,15 +109,15 @@ def _digest_file(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def versions() -> dict[str, str]:
-    """What computed the verdict."""
+def versions(suite: Suite) -> dict[str, str]:
+    """What computed the verdict, plugins included."""
     found = {"python": platform.python_version()}
     for name in ("canary-gate", "numpy", "scipy", "torch", "transformers", "ray"):
         try:
             found[name] = version(name)
         except PackageNotFoundError:
             continue
-    return found
+    return found | {f"{PLUGIN}{name}": plugin_version(name) for name in suite.plugins}
 
 
 def with_noise(plan: Plan, calibration: Calibration, name: str) -> Plan:

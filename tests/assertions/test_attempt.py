@@ -9,7 +9,6 @@ import pytest
 
 from canary.assertions.attempt import abstain, attempt
 from canary.errors import MissingExtra
-from canary.protocols import Grade
 
 
 def failing(error: BaseException) -> Callable[[], NoReturn]:
@@ -36,8 +35,10 @@ def test_result() -> None:
     ],
 )
 def test_failure(error: BaseException, reason: str) -> None:
-    """The reason has the type and the message, printable."""
-    assert attempt(failing(error), abstain) == Grade(value=None, passed=None, reason=reason)
+    """The reason has the type, the message, printable, and where in the user's own code it was raised."""
+    given = attempt(failing(error), abstain)
+    assert (given.value, given.passed) == (None, None)
+    assert given.reason.startswith(f"{reason} (at test_attempt.py:")
 
 
 @pytest.mark.parametrize("error", [MissingExtra("x", "embeddings"), KeyboardInterrupt()])

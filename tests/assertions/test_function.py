@@ -113,7 +113,20 @@ class TestFunction:
     )
     def test_raises(self, grade: Give, name: str, reason: str) -> None:
         """A function that raises, recurses or exits abstains with the reason."""
-        assert grade(spec(name), "x") == Grade(value=None, passed=None, reason=reason)
+        given = grade(spec(name), "x")
+        assert (given.value, given.passed) == (None, None)
+        assert given.reason.startswith(reason)
+        assert " (at acme_function_checks.py:" in given.reason
+
+    def test_printing(self, grade: Give, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        """What a function prints, at import or later, stays out of standard output."""
+        (tmp_path / "talks.py").write_text(
+            "print('loading')\ndef polite(output, case):\n    print(output)\n    return True"
+        )
+        assert grade({"type": "python", "value": f"file://{tmp_path}/talks.py:polite"}, "hello").passed is True
+        said = capsys.readouterr()
+        assert said.out == ""
+        assert said.err == "loading\nhello\n"
 
     def test_hostile(self, grade: Give, hostile: str) -> None:
         """The function sees the output as it is; its reason is still one line."""

@@ -29,7 +29,7 @@ def test_one_response_at_a_time(case: Callable[..., Prompt], answer: Callable[..
     pairs = [(case(), answer(output)) for output in ("a", "1", "b")]
     grades = Picky(metric="picky")(pairs, Tools(embed=pytest.fail))
     assert [grade.value for grade in grades] == [1.0, None, 1.0]
-    assert grades[1].reason == "ArithmeticError: 1"
+    assert grades[1].reason.startswith("ArithmeticError: 1 (at test_lift.py:")
 
 
 def test_unfinished(case: Callable[..., Prompt], answer: Callable[..., Response]) -> None:

@@ -160,9 +160,10 @@ class TestAbstentions:
     def test_plugin(self, case: Case, answer: Answer, kind: str, gives: Any, reason: str) -> None:
         """Whatever a plugin gives that is no grade abstains, and says why."""
         first, conjunction = scored(case(vars={"gives": gives}), answer("x"), defaults=[{"type": kind}])
-        assert (first.value, first.passed, first.reason) == (None, None, reason)
+        assert (first.value, first.passed) == (None, None)
+        assert first.reason.startswith(reason)
         assert (conjunction.metric, conjunction.value, conjunction.passed) == ("pass", None, None)
-        assert conjunction.reason == f"{kind}: {reason}"
+        assert conjunction.reason.startswith(f"{kind}: {reason}")
 
     @pytest.mark.parametrize("gives", [good(value) for value in (True, 1, 1.0)])
     def test_numbers(self, case: Case, answer: Answer, gives: Grade) -> None:
@@ -184,7 +185,7 @@ class TestAbstentions:
         specs = [CONTAINS, {"type": "similar", "value": "x"}]
         scores = score([case()], [answer("x")], specs, Tools(embed=broken), {})
         assert brief(scores) == [("contains", 1.0, True), ("similar", None, None), ("pass", None, None)]
-        assert scores[1].reason == "RuntimeError: CUDA out of memory"
+        assert scores[1].reason.startswith("RuntimeError: CUDA out of memory (at test_scoring.py:")
 
     def test_missing_library(self, case: Case, answer: Answer) -> None:
         """A library that is not installed stops the run: no response is to blame."""

@@ -10,6 +10,8 @@ import pytest
 from pydantic import BaseModel
 
 from canary.assertions import ASSERTIONS, parse
+from canary.assertions.ifeval.arguments import Number
+from canary.assertions.ifeval.assertion import CHECKS
 from canary.errors import ConfigError, PluginError
 from canary.records import Scale
 
@@ -33,6 +35,48 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "select-best": {"value": "is clearer"},
     "g-eval": {"value": "is clear", "threshold": 0.7},
     "python": {"value": "os.path:join"},
+    "icontains-any": {"value": ["x"]},
+    "icontains-all": {"value": ["x"]},
+    "contains-json": {"value": {"type": "object"}},
+    "is-xml": {"value": {"requiredElements": ["a.b"]}},
+    "contains-xml": {},
+    "is-html": {},
+    "contains-html": {},
+    "is-sql": {"value": {"databaseType": "MySQL"}},
+    "contains-sql": {},
+    "is-valid-openai-tools-call": {},
+    "is-valid-function-call": {},
+    "is-valid-openai-function-call": {},
+    "tool-call-f1": {"value": ["x"]},
+    "trajectory:tool-used": {"value": "x"},
+    "trajectory:tool-args-match": {"value": {"name": "x", "args": {}}},
+    "trajectory:tool-sequence": {"value": ["x"]},
+    "contains-entity": {"value": ["x"]},
+    "forbidden-phrases": {"value": ["x"]},
+    "contains-pii": {},
+    "finish-reason": {"value": "stop"},
+    "latency": {"threshold": 500},
+    "cost": {"threshold": 0.01},
+    "perplexity": {"threshold": 5},
+    "perplexity-score": {},
+    "levenshtein": {"value": "x"},
+    "rouge-n": {"value": "x"},
+    "bleu": {"value": "x"},
+    "gleu": {"value": "x"},
+    "meteor": {"value": "x"},
+}
+_ARGUMENTS: dict[str, Any] = {
+    "relation": "at least",
+    "let_relation": "at least",
+    "capital_relation": "at least",
+    "keywords": ["x"],
+    "forbidden_words": ["x"],
+}
+EXAMPLES |= {
+    f"ifeval:{rule}": {
+        argument.name: _ARGUMENTS.get(argument.name, 3 if argument.kind is Number else "x") for argument in arguments
+    }
+    for rule, (_, arguments) in CHECKS.items()
 }
 
 
@@ -45,9 +89,9 @@ def test_every_type_has_an_example() -> None:
 def test_every_type(kind: str) -> None:
     """Each reads, is named after its type unless told otherwise, and travels to another process."""
     keys = EXAMPLES[kind]
-    assert parse({"type": kind, **keys}).metric == kind
+    assert parse({"type": kind, **keys}).metric == kind.replace(":", ".")
     if kind != "select-best":
-        assert parse({"type": f"not-{kind}", **keys}).metric == f"not-{kind}"
+        assert parse({"type": f"not-{kind}", **keys}).metric == f"not-{kind}".replace(":", ".")
     named = parse({"type": kind, "metric": "mine", **keys})
     assert named.metric == "mine"
     assert pickle.loads(pickle.dumps(named)) == named
@@ -55,9 +99,11 @@ def test_every_type(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", ASSERTIONS)
 def test_every_type_refuses_unknown_keys(kind: str) -> None:
-    """A key that means nothing is a mistake, weights among them."""
-    with pytest.raises(ConfigError, match=r"'assert\.weight' is not a known key \(valid: type, metric"):
-        parse({"type": kind, **EXAMPLES[kind], "weight": 0})
+    """A key that means nothing is a mistake."""
+    with pytest.raises(
+        ConfigError, match=r"'assert\.wait' is not a known key .*\(valid: type, transform, weight, metric"
+    ):
+        parse({"type": kind, **EXAMPLES[kind], "wait": 0})
 
 
 @pytest.mark.parametrize(
@@ -75,7 +121,7 @@ def test_every_type_refuses_unknown_keys(kind: str) -> None:
         ({"type": "equals"}, "'assert[0].value' is required"),
         (
             {"type": "f1", "value": "x", "treshold": 0.5},
-            "'assert[0].treshold' is not a known key; did you mean 'threshold'? (valid: type, metric, value, ",
+            "'assert[0].treshold' is not a known key; did you mean 'threshold'? (valid: type, transform, ",
         ),
         ({"type": "f1", "value": "x", "threshold": 7}, "'assert[0].threshold' must be at most 1 (got 7)"),
         ({"type": "f1", "value": "x", "threshold": "high"}, "'assert[0].threshold' must be a number (got 'high')"),
@@ -136,7 +182,7 @@ def test_plugin() -> None:
 
 def test_plugin_in_the_list() -> None:
     """Plugins are among the valid names."""
-    with pytest.raises(ConfigError, match=r"did you mean 'long'\? .*python, long"):
+    with pytest.raises(ConfigError, match=r"did you mean 'long'\? .*python, assert-set, long, "):
         parse({"type": "lon"}, {"long": Long})
 
 

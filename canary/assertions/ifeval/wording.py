@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from canary.assertions.pattern import count, search, spans
 
 _WORD = r"\w+"
-_TOKEN = r"(?P<token>[A-Za-z0-9]+(?:\.[A-Za-z0-9]+)+|[\w-]+(?=n['\u2019]t\b)|n['\u2019]t\b|['\u2019]\w+|[\w-]+)"
+_CAPITALS = r"(?P<token>[A-Za-z0-9]+(?:\.[A-Za-z0-9]+)+|[\w-]+(?=n['\u2019]t\b)|n['\u2019]t\b|['\u2019]\w+|[\w-]+)"
 _ABBREVIATIONS = (
     "mr|mrs|ms|dr|prof|sr|jr|st|vs|etc|inc|ltd|co|corp|dept|gen|col|lt|sgt|capt|rev|hon|gov|sen|rep|e\\.g|i\\.e|cf|al"
     "|jan|feb|mar|apr|jun|jul|aug|sep|sept|oct|nov|dec|no|vol|fig|p|pp|a\\.m|p\\.m|u\\.s|ph\\.d|approx|ave|blvd"
@@ -61,7 +61,7 @@ def sentences(text: str) -> int:
         after = last.strip()
         is_inner = found["before"] is not None and found["stop"] == "." and bool(after)
         number += not is_inner
-    return number + (1 if stripped and last.strip() or not number and stripped else 0)
+    return number + (1 if (stripped and last.strip()) or (not number and stripped) else 0)
 
 
 def repeats_prompt(text: str, *, prompt_to_repeat: str) -> bool:
@@ -82,7 +82,7 @@ def is_quoted(text: str) -> bool:
 
 def capital_words(text: str, *, capital_frequency: int, capital_relation: str) -> bool:
     """Words without a lower-case letter that have an upper-case one."""
-    number = sum((found["token"] or "").isupper() for found in spans(_TOKEN, text))
+    number = sum((found["token"] or "").isupper() for found in spans(_CAPITALS, text))
     return compares(number, capital_relation, capital_frequency)
 
 
