@@ -235,8 +235,10 @@ def test_an_assertion_of_a_case_is_checked_on_its_line() -> None:
     wrong = [{"type": "equals", "value": "x", "treshold": 1}]
     found = problems(write([case("a"), case("b", **{"assert": wrong}), case("c", **{"assert": wrong})]))
     assert found == [
-        "f.jsonl:2: 'assert[0].treshold' is not a known key (valid: type, transform, weight, metric, value) "
-        "(also on line 3)"
+        (
+            "f.jsonl:2: 'assert[0].treshold' is not a known key (valid: type, transform, weight, metric, value) "
+            "(also on line 3)"
+        )
     ]
 
 

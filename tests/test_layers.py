@@ -24,7 +24,7 @@ gate
 evaluate
 disk
 tracking
-golden evidence ledger signature journal config scaffold engines models reporters live registry
+golden evidence ledger signature journal config scaffold importers engines models reporters live registry
 runners
 run
 cli

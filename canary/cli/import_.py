@@ -24,6 +24,29 @@ def add(commands: Commands) -> None:
     add_tracking_option(labels)
     labels.add_argument("--experiment", help="default: the pipeline's, else canary-gate")
     labels.set_defaults(command=_labels)
+    _add_suites(kinds)
+
+
+def _add_suites(kinds: Commands) -> None:
+    for name, what in (("promptfoo", "a promptfooconfig.yaml"), ("ifeval", "IFEval's prompts, JSONL")):
+        example = f"canary import {name} FILE"
+        suite = add_command(kinds, name, f"read {what} into a suite and a golden set", example)
+        suite.add_argument("file", type=Path, help=what)
+        suite.add_argument("--out", type=Path, default=Path(), help="the workspace's folder (default: here)")
+        suite.set_defaults(command=_suite, format=name)
+
+
+def _suite(arguments: argparse.Namespace, out: TextIO, err: TextIO) -> int:
+    from canary.importers.ifeval import read_ifeval  # noqa: PLC0415
+    from canary.importers.promptfoo import read_promptfoo  # noqa: PLC0415
+    from canary.importers.workspace import write  # noqa: PLC0415
+
+    imported = {"promptfoo": read_promptfoo, "ifeval": read_ifeval}[arguments.format](arguments.file)
+    written = write(imported, arguments.out)
+    for sentence in imported.left_out:
+        print(f"canary: left out: {sentence}", file=err)
+    print(f"{len(imported.cases)} cases imported; written: {', '.join(map(str, written))}", file=out)
+    return Exit.HOLD if imported.left_out else Exit.OK
 
 
 def _labels(arguments: argparse.Namespace, out: TextIO, err: TextIO) -> int:

@@ -1,0 +1,1 @@
+"""What was written for other tools, read into a workspace."""

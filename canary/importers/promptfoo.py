@@ -1,0 +1,110 @@
+"""`promptfooconfig.yaml`: its tests as a golden set, its default assertions as a suite."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from canary.document import display, unreadable
+from canary.errors import ConfigError
+from canary.importers.promptfoo_assertion import Reader
+from canary.importers.promptfoo_release import pipeline_of
+from canary.importers.workspace import Imported
+from canary.located import Located, parse
+
+_KNOWN = {"description", "prompts", "providers", "targets", "tests", "defaultTest"}
+_TEST = {"description", "vars", "assert", "threshold", "metadata"}
+_DEFAULT = {"vars", "assert", "metadata"}
+
+
+def read_promptfoo(path: Path) -> Imported:
+    """What can be read of it; ConfigError where it is no YAML mapping."""
+    try:
+        located = parse(path.read_text(encoding="utf-8-sig"))
+    except (OSError, UnicodeDecodeError) as error:
+        said = unreadable(error) if isinstance(error, OSError) else "is not UTF-8 text"
+        raise ConfigError(f"{display(path)}: {said}") from None
+    if located.flaws or not isinstance(located.value, dict):
+        flaws = [f"{display(path)}:{flaw.line}: {flaw.text}" for flaw in located.flaws]
+        raise ConfigError(flaws or f"{display(path)}: must be a mapping, as promptfooconfig.yaml is")
+    return _Import(path, located).imported()
+
+
+class _Import:
+    """One file on its way: what is left out is noted with its line."""
+
+    def __init__(self, path: Path, located: Located) -> None:
+        self._path, self._located = path, located
+        self._document: dict[str, Any] = located.value
+        self._left_out: list[str] = []
+
+    def imported(self) -> Imported:
+        """Everything of the file."""
+        for key in sorted(self._document.keys() - _KNOWN):
+            self.note((key,), f"{key!r} has no counterpart")
+        default = self._default()
+        reader = Reader(self._path.parent, self.note)
+        assertions = list(reader.read(default.get("assert"), ("defaultTest", "assert")))
+        return Imported(
+            name=re.sub(r"[^A-Za-z0-9_.-]+", "-", self._path.stem),
+            source=self._path.name,
+            cases=list(self._cases(default, reader, graded=bool(assertions))),
+            assertions=assertions,
+            pipeline=pipeline_of(self._document, self._path.parent, self.note),
+            left_out=self._left_out,
+        )
+
+    def note(self, path: tuple[str | int, ...], text: str) -> None:
+        """One sentence for what is left out."""
+        self._left_out.append(f"{display(self._path)}:{self._located.line(path)}: {text}")
+
+    def _default(self) -> dict[str, Any]:
+        default = self._document.get("defaultTest", {})
+        if not isinstance(default, dict):
+            self.note(("defaultTest",), "'defaultTest' is no mapping")
+            return {}
+        for key in sorted(default.keys() - _DEFAULT):
+            self.note(("defaultTest", key), f"'defaultTest.{key}' has no counterpart")
+        return default
+
+    def _cases(self, default: Mapping[str, Any], reader: Reader, *, graded: bool) -> Iterator[dict[str, Any]]:
+        tests = self._document.get("tests", [])
+        if not isinstance(tests, list):
+            self.note(("tests",), "tests in another file: put them into this one")
+            return
+        for index, test in enumerate(tests):
+            if isinstance(test, dict):
+                yield from self._case(test, index, default, reader, graded=graded)
+            else:
+                self.note(("tests", index), "a test in another file: put it into this one")
+
+    def _case(
+        self, test: dict[str, Any], index: int, default: Mapping[str, Any], reader: Reader, *, graded: bool
+    ) -> Iterator[dict[str, Any]]:
+        for key in sorted(test.keys() - _TEST):
+            self.note(("tests", index, key), f"'tests[{index}].{key}' has no counterpart")
+        asserts = list(reader.read(test.get("assert"), ("tests", index, "assert")))
+        if "threshold" in test and asserts:
+            asserts = [{"type": "assert-set", "threshold": test["threshold"], "metric": "test", "assert": asserts}]
+        else:
+            asserts = [reader.alone(spec, ("tests", index)) for spec in asserts]
+        if not asserts and not graded:
+            self.note(("tests", index), f"tests[{index}]: no assertion of it is left")
+            return
+        metadata = {**(default.get("metadata") or {}), **(test.get("metadata") or {})}
+        if test.get("description"):
+            metadata["description"] = test["description"]
+        rows = list(_combinations({**(default.get("vars") or {}), **(test.get("vars") or {})}))
+        for number, variables in enumerate(rows):
+            case = {"id": f"{index + 1:04d}{f'-{number + 1}' if len(rows) > 1 else ''}", "vars": variables}
+            yield case | ({"metadata": metadata} if metadata else {}) | ({"assert": asserts} if asserts else {})
+
+
+def _combinations(variables: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """A variable that is a list stands for each of its values in turn, as in promptfoo."""
+    lists = [value if isinstance(value, list) else [value] for value in variables.values()]
+    for values in itertools.product(*lists):
+        yield dict(zip(variables, values, strict=True))

@@ -1,0 +1,99 @@
+"""One assertion of promptfoo as one of ours, or why not."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from canary.assertions import parse
+from canary.assertions.spec import asks_judge
+from canary.errors import UsageError
+
+Place = tuple[str | int, ...]
+Note = Callable[[Place, str], None]
+
+_LISTS = ("contains-any", "contains-all", "icontains-any", "icontains-all")
+_TRANSFORMS = {
+    "output.trim()": "{{ output | trim }}",
+    "output.toLowerCase()": "{{ output | lower }}",
+    "output.toUpperCase()": "{{ output | upper }}",
+}
+_FIELD = re.compile(r"JSON\.parse\(output\)((?:\.[A-Za-z_]\w*)+)")
+
+
+class Reader:
+    """Reads assertions; what it cannot read it notes."""
+
+    def __init__(self, folder: Path, note: Note) -> None:
+        self._folder, self._note = folder, note
+
+    def read(self, specs: Any, place: Place) -> Iterator[dict[str, Any]]:
+        """Those that mean the same here."""
+        for index, spec in enumerate(specs if isinstance(specs, list) else []):
+            where = (*place, index)
+            try:
+                found = self._spec(spec, where)
+                _require_known(found)
+            except UsageError as error:
+                self._note(where, f"{_kind(spec)}: {error.problems[0].replace('test.assert[0].', '')[:120]}")
+            except (ValueError, OSError, yaml.YAMLError) as error:
+                self._note(where, f"{_kind(spec)}: {error}")
+            else:
+                yield found
+
+    def alone(self, spec: dict[str, Any], place: Place) -> dict[str, Any]:
+        """Outside of a set only weight 0 means anything."""
+        if spec.get("weight", 1) in (0, 1):
+            return spec
+        self._note(place, f"{spec['type']}: 'weight: {spec['weight']}', which decides nothing outside of a set")
+        return {key: value for key, value in spec.items() if key != "weight"}
+
+    def _spec(self, spec: Any, place: Place) -> dict[str, Any]:
+        if not isinstance(spec, Mapping) or not isinstance(spec.get("type"), str):
+            raise ValueError("no mapping with a type")  # noqa: TRY004 - noted like any other
+        found = dict(spec)
+        kind = found["type"].removeprefix("not-")
+        if kind == "python":
+            raise ValueError("functions are called with other arguments here: (output, case)")
+        if isinstance(found.get("assert"), list):
+            found["assert"] = list(self.read(found["assert"], (*place, "assert")))
+        if "value" in found:
+            found["value"] = self._value(kind, found["value"])
+        if "transform" in found:
+            found["transform"] = _transform(found["transform"])
+        if "metric" in found:
+            found["metric"] = re.sub(r"[^A-Za-z0-9_.-]+", "-", str(found["metric"]))
+        return found
+
+    def _value(self, kind: str, value: Any) -> Any:
+        if isinstance(value, str) and value.startswith("file://"):
+            path = self._folder / value.removeprefix("file://")
+            text = path.read_text(encoding="utf-8")
+            return json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
+        if kind in _LISTS and isinstance(value, str) and "{{" not in value:
+            return [part.strip() for part in value.split(",")]
+        return value
+
+
+def _require_known(spec: Mapping[str, Any]) -> None:
+    """Raise UsageError or ValueError where it does not load, as a member of a set if need be."""
+    if asks_judge(parse(spec, where="test.assert[0]")):
+        raise ValueError("asks a judge: name one under 'judge' in the suite, then add it")
+
+
+def _kind(spec: Any) -> str:
+    return str(spec.get("type", "no type")) if isinstance(spec, Mapping) else "no assertion"
+
+
+def _transform(written: Any) -> str:
+    """The few expressions that have a counterpart."""
+    known = _TRANSFORMS.get(str(written).strip())
+    field = _FIELD.fullmatch(str(written).strip())
+    if known is None and field is None:
+        raise ValueError(f"'transform' is JavaScript that is not understood: {str(written)[:80]!r}")
+    return known or f"{{{{ (output | fromjson){field[1] if field else ''} }}}}"
