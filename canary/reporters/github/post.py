@@ -57,6 +57,7 @@ def _open(event: Event, token: str) -> Github:
         timeout=TIMEOUT_S,
         retry=None,
         per_page=100,
+        lazy=True,
         seconds_between_requests=None,
         seconds_between_writes=None,
     )
@@ -67,7 +68,7 @@ def _pull(github: Github, event: Event, number: int | None) -> int | None:
 
     An artifact may name any number, so what counts is whose head that commit is.
     """
-    repository = github.get_repo(event.repository, lazy=True)
+    repository = github.get_repo(event.repository)
     if number is not None:
         pulls: Any = [repository.get_pull(number)]
     else:
@@ -77,7 +78,7 @@ def _pull(github: Github, event: Event, number: int | None) -> int | None:
 
 
 def _upsert(github: Github, event: Event, number: int, first_line: str, text: str) -> str:
-    issue = github.get_repo(event.repository, lazy=True).get_issue(number)
+    issue = github.get_repo(event.repository).get_issue(number)
     is_own = _ownership(github)
     known = next(_own(issue, first_line, is_own), None)
     if known is None:

@@ -58,8 +58,10 @@ def comment(first_line: str, body: Callable[[Event], str], number: int | None = 
         if event.is_fork:
             return "no comment: a fork's workflow may not write here; the step's summary has everything"
         return post(event, token, first_line, body(event), number)
-    except (Refusal, CanaryError, OSError, ValueError) as error:
+    except (Refusal, CanaryError) as error:
         return f"no comment, the verdict stands: {show(str(error))}"
+    except Exception as error:  # noqa: BLE001 - a comment is never worth a verdict
+        return f"no comment, the verdict stands: {type(error).__name__}: {show(str(error))}"
 
 
 def marker_of(plan: Plan) -> str:
@@ -96,6 +98,7 @@ def _outputs(run: Path, verdict: Verdict) -> dict[str, str]:
     return {
         "verdict": verdict.verdict.value,
         "report-path": show(str(run.resolve()), 4000),
+        "run-name": show(run.name),
         "regressed-strata": json.dumps([str(signal.stratum) for signal in lost_strata(verdict)]),
         "record-sha256": _record(run),
     }
