@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 from scipy import optimize, special, stats
 
-from canary.stats.budget import burn_rate, hours_to_exhaust
 from canary.stats.cluster import fit_mean, gather
 from canary.stats.confidence_sequence import bernoulli_sequence
 from canary.stats.drift import similarity_threshold
@@ -260,8 +259,8 @@ def _conformal(i: Inputs) -> Answer:
 
 
 def _burn(i: Inputs) -> Answer:
-    burn = burn_rate(i["error_rate"], i["slo"])
-    return {"burn": burn, "hours_to_exhaust": hours_to_exhaust(burn, i["period_days"])}
+    burn = i["error_rate"] / (1 - i["slo"])
+    return {"burn": burn, "hours_to_exhaust": i["period_days"] * 24 / burn}
 
 
 ANSWERS: dict[str, Callable[[Inputs], Answer]] = {
