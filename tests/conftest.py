@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -67,7 +68,7 @@ def write_lines(tmp_path: Path) -> Callable[[str, list[Mapping[str, Any]]], Path
     return write
 
 
-CHROMIUM = Path("/usr/bin/chromium")
+CHROMIUM = Path(shutil.which("chromium") or shutil.which("google-chrome") or "/usr/bin/chromium")
 CHROMIUM_OPTIONS = (
     "--no-sandbox",
     "--disable-gpu",

@@ -60,6 +60,7 @@ def test_top_level_is_canary_alone(wheel: Path) -> None:
 
     assert {name.split("/")[0] for name in names if ".dist-info" not in name} == {"canary"}
     assert {"canary/py.typed", "canary/cli/__init__.py", "canary/_workspace/pipelines/recorded.yaml"} <= set(names)
+    assert {f"canary/reporters/html/templates/{name}" for name in ("report.html", "page.css", "cases.js")} <= set(names)
 
 
 @pytest.mark.slow

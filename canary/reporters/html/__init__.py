@@ -42,7 +42,6 @@ def render(verdict: Verdict, evidence: Evidence, plan: Plan) -> str:
         forest=forest(sheet, units_of(verdict, evidence, plan)),
         interval_name=interval_name(verdict),
         distributions=distributions(evidence),
-        flips=flips,
         cases=browse(evidence, plan, first=flips.lost, arms=(Arm.BASELINE.value, Arm.CANDIDATE.value)),
         saved=saving(verdict.looks),
         promises=promises(verdict),
