@@ -152,6 +152,41 @@ def test_a_suite_keeps_its_own_and_may_name_the_file(court: Court) -> None:
     assert court.plan().status == 0
 
 
+def test_a_plan_says_that_its_judge_may_not_decide(court: Court) -> None:
+    """Refused before a token is spent; after a calibration that finds it fit, no word of it."""
+    (court.folder / "policy.yaml").write_text(
+        "version: 1\nquality: {max_drop: 0.1, metrics: {polite: {tier: blocking}}}\n"
+    )
+    court.pipeline.write_text(court.pipeline.read_text() + "policy: policy.yaml\n")
+    before = court.canary("plan", court.pipeline)
+    court.calibrate(court.labels())
+    after = court.canary("plan", court.pipeline, "--allow-underpowered")
+
+    assert before.status != 0
+    assert "quality/all/polite: its judge was never compared with people" in before.out + before.err
+    assert "never compared" not in after.out + after.err
+
+
+def test_compare_finds_the_suite_s_calibration(court: Court) -> None:
+    """Beside the suite it is given; torn, it is refused as anywhere."""
+    files = [court.folder / name for name in ("v1.jsonl", "v2.jsonl")]
+    court.calibrate(court.labels(), court.suite)
+    kept = court.folder / "suite.judge.json"
+    ran = court.canary("compare", *files, "--suite", court.suite, "--json")
+    whole = kept.read_bytes()
+    kept.unlink()
+    without = court.canary("compare", *files, "--suite", court.suite, "--json")
+    kept.write_bytes(whole)
+    kept.write_text(kept.read_text()[:-200])
+    torn = court.canary("compare", *files, "--suite", court.suite, "--json")
+
+    unknown = "never compared with people"
+    assert not any(unknown in note for note in ran.signal("quality/all/polite")["warnings"])
+    assert any(unknown in note for note in without.signal("quality/all/polite")["warnings"])
+    assert torn.status == 2
+    assert "suite.judge.json" in torn.err
+
+
 def test_one_metric_s_labels_leave_another_s_calibration(court: Court) -> None:
     """A file holds every metric of its suite."""
     court.suite.write_text(

@@ -9,8 +9,10 @@ from pathlib import Path
 
 from canary.calibration import Calibration, Usage
 from canary.compare.errors import ALWAYS
+from canary.compare.table import slug
 from canary.document import display
 from canary.engines.vllm.arguments import check_arguments
+from canary.judging import is_blocking
 from canary.looks.stop import has_looks
 from canary.looks.watch import Watch
 from canary.order import checkpoints
@@ -19,6 +21,7 @@ from canary.records import MINIMUM_PAIRS, PASS, POOLED, Arm, Decision, Tier
 from canary.run.capacity import capacity
 from canary.run.judging import judging_lines
 from canary.run.load import Loaded, Overrides, load
+from canary.signals.judged import trust
 from canary.signals.levels import final_levels, look_levels
 from canary.stats.power import (
     OperatingCharacteristics,
@@ -172,7 +175,19 @@ def _lacking(plan: Plan, outlooks: tuple[Outlook, ...]) -> list[str]:
         for outlook in outlooks
         if outlook.cases < outlook.least and outlook.stratum not in optional
     ]
-    return _unknown_strata(plan) + lacking + _rates_lacking(plan, outlooks[0].cases)
+    strata = [outlook.stratum for outlook in outlooks if outlook.stratum not in optional]
+    return _unknown_strata(plan) + lacking + _rates_lacking(plan, outlooks[0].cases) + _judges_lacking(plan, strata)
+
+
+def _judges_lacking(plan: Plan, strata: Sequence[str]) -> list[str]:
+    """Judges that the policy lets decide and that may not: the run would hold for want of them."""
+    return [
+        f"quality/{slug(stratum)}/{metric}: {problem}"
+        for metric, judge in plan.judges.items()
+        if is_blocking(metric, plan.policy)
+        for stratum in strata
+        if (problem := trust(judge, stratum, plan)[0])
+    ]
 
 
 def _unknown_strata(plan: Plan) -> list[str]:

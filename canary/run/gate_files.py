@@ -61,6 +61,7 @@ def _named(rules: Mapping[str, Any], pipeline: Path, root: Path, places: Iterabl
         return
     suite = (folder / rules["suite"]).resolve()
     yield suite
+    yield from suite.parent.glob(f"{glob.escape(suite.stem)}.*.json")
     asked = _document(suite)
     yield from _files_named(asked, suite.parent)
     yield from _files_named(asked, root)  # a function's file is found from the working folder

@@ -19,6 +19,7 @@ from canary.plan import MOST_REPEATS, Plan, ReleasePlan, Suite, digest_of
 from canary.policy import Policy
 from canary.protocols import no_judge
 from canary.records import Arm, Evidence, Prompt, Response, Score, Verdict
+from canary.run.calibrate_judge import judge_file_of, with_agreement
 from canary.run.drift import Kept, measure_drift
 from canary.run.judge import Bench
 from canary.run.judged import judged_cases, judges_of
@@ -61,7 +62,8 @@ def compare_files(
     cases = cases or cases_of(responses)
     require_known(responses, cases)
     carried = any(response.scores for response in responses)
-    judges = {} if carried else judges_of(asked, cases, cases, stage="compare", seed=0)
+    known = None if suite is None else judge_file_of(asked, suite)
+    judges = {} if carried else with_agreement(judges_of(asked, cases, cases, stage="compare", seed=0), known)
     kept = Kept()
     judgements = Judgements.open(None, None)
     scores = _scored(cases, responses, asked, kept, judgements, err or sys.stderr)

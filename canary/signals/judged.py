@@ -49,7 +49,7 @@ def standing(comparison: Comparison, plan: Plan) -> Standing | None:
     judge = plan.judges.get(comparison.metric)
     if judge is None:
         return None
-    problem, fitness = _trust(judge, comparison, plan)
+    problem, fitness = trust(judge, comparison.stratum, plan)
     if problem:
         return Standing(fitness=None, missing=(problem,), notes=())
     if comparison.human is not None:
@@ -61,10 +61,10 @@ def standing(comparison: Comparison, plan: Plan) -> Standing | None:
     return Standing(fitness=fitness, missing=(), notes=tuple(_shrinking(comparison, fitness)) if fitness else ())
 
 
-def _trust(judge: JudgePlan, comparison: Comparison, plan: Plan) -> tuple[str, Fitness | None]:
-    """What keeps the judge from deciding here, or how good it is."""
+def trust(judge: JudgePlan, stratum: str, plan: Plan) -> tuple[str, Fitness | None]:
+    """What keeps a judge from deciding in a stratum, or over `all`; or how good it is there."""
     again = f"canary calibrate judge {plan.pipeline or 'PIPELINE'} --labels FILE"
-    stratum, state = comparison.stratum, judge.state(comparison.stratum)
+    state = judge.state(stratum)
     found = None if judge.calibration is None else judge.calibration.of(stratum)
     if state == "stale":
         return f"its judge was calibrated as another one, since its model, rubric or words changed: {again}", None
