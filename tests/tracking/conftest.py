@@ -53,6 +53,8 @@ class Server:
             with contextlib.suppress(httpx.HTTPError):
                 if httpx.get(f"{self.url}/health", timeout=2).status_code == 200:
                     return
+            if self.process.poll() is not None:
+                raise RuntimeError(f"the MLflow server ended with {self.process.returncode}: {self.store}")
             time.sleep(0.2)
         raise TimeoutError(f"no MLflow server after {START_S} s")
 

@@ -53,7 +53,8 @@ def open_gate(client: Any, run: Path, record: str, sealed_at: str | None, verdic
     timestamp = milliseconds(sealed_at)
     if found is None:
         tags = _gate_tags(run, record, verdict, plan)
-        found = client.create_run(experiment_id, run_name=text_for_mlflow(run.resolve().name, 200), tags=tags)
+        name = text_for_mlflow(run.resolve().name, 200)
+        found = client.create_run(experiment_id, start_time=timestamp or None, run_name=name, tags=tags)
     return Gate(
         client=client,
         experiment_id=experiment_id,
@@ -80,7 +81,8 @@ def open_arm(gate: Gate, arm: Arm, verdict: Verdict, plan: Plan) -> OpenArm:
     if found is None:
         name = text_for_mlflow(f"{arm.value}: {side.name}", 200)
         tags = own | {DIGEST: side.digest, "gate.release": text_for_mlflow(side.name, 500)}
-        found = gate.client.create_run(gate.experiment_id, run_name=name, tags=tags)
+        start = gate.timestamp or None
+        found = gate.client.create_run(gate.experiment_id, start_time=start, run_name=name, tags=tags)
     release = getattr(plan, arm.value).release
     model_id = logged_model(gate.client, gate.experiment_id, side.name, side.digest, release, found.info.run_id)
     return OpenArm(arm=arm, run_id=found.info.run_id, model_id=model_id)
