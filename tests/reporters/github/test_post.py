@@ -70,6 +70,14 @@ def test_an_older_run_does_not_overwrite_a_newer_one(act: Any, github: Any) -> N
     assert "new" in github.by_bot()[0]["body"]
 
 
+def test_two_runs_at_once_leave_one_comment(act: Any, github: Any) -> None:
+    """Whoever comes second takes its own comment back and updates the first."""
+    github.rival = f"{GATE}\n<!-- run:99 -->\nthe other's"
+
+    assert act(body="ours") == "updated the comment on pull request 7"
+    assert [c["body"] for c in github.by_bot()] == [f"{GATE}\n<!-- run:100 -->\nours"]
+
+
 @pytest.mark.parametrize("failure", [(502, {}), (503, {"Retry-After": "1"}), (429, {"Retry-After": "0"})])
 def test_short_trouble_is_waited_out(failure: tuple[int, dict[str, str]], act: Any, github: Any) -> None:
     """One failed request costs a second, not the comment, and never makes two."""
