@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Coroutine, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TextIO
+from typing import Any, TextIO
 
 from canary.assertions.excerpt import shorten
 from canary.assertions.question import hear, schema
@@ -78,7 +79,7 @@ class Bench:
         """Why each vote that was not cast was not, after all that could be were."""
         print(f"judging: {len(votes)} questions to {self.judge.release.name!r}", file=self.err, flush=True)
         session = _Session(self.judge, self.judgements)
-        asyncio.run(session.ask_all(votes))
+        _run(session.ask_all(votes))
         if session.refused:
             why = next(iter(session.refused.values()))
             print(f"canary: {len(session.refused)} of {len(votes)} questions were not judged: {why}", file=self.err)
@@ -204,6 +205,17 @@ class _Session:
             None if self.judge.max_usd is None else f"max_usd: {self.judge.max_usd:g}",
         )
         return f"the judge's budget of this run is spent ({', '.join(cap for cap in caps if cap)})"
+
+
+def _run(conversation: Coroutine[Any, Any, None]) -> None:
+    """To its end, in a loop of its own: a look asks in a pause of the run's."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        asyncio.run(conversation)
+        return
+    with ThreadPoolExecutor(1) as alone:
+        alone.submit(asyncio.run, conversation).result()
 
 
 def tokens_of(question: Question) -> int:

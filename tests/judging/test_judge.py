@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import io
 import json
 import time
 from collections import Counter
@@ -10,6 +12,10 @@ from typing import Any
 
 import pytest
 
+from canary.assertions.question import Ask, question
+from canary.plan import Judge
+from canary.run.judge import Bench
+from canary.run.judgements import Judgements
 from tests.judging.conftest import JudgeServer, Say, Workspace, answer_in, outside, verdict
 
 Start = Callable[[Say], JudgeServer]
@@ -346,6 +352,20 @@ def test_a_suite_that_asks_no_judge_but_needs_one_is_a_mistake(workspace: Make, 
 
     assert ran.status == 2
     assert "'judge' must be given in the suite" in ran.err
+
+
+def test_a_look_may_ask_while_the_run_has_a_loop(judge_server: Start) -> None:
+    """Answers are scored in pauses of the run, inside of its event loop."""
+    judge = judge_server(lambda _: verdict("yes"))
+    release = {"name": "strict", "engine": "openai", "model": "m", "base_url": judge.url}
+    bench = Bench(Judge.model_validate({"release": release}), Judgements.open(None, None), io.StringIO())
+    asked = question(Ask(task="Property: is short", verdicts=("yes", "no"), quoted=(("answer", "x"),), votes=2))
+
+    async def look() -> list[str | None]:
+        return [opinion.verdict for opinion in bench([asked])[asked.key]]
+
+    assert asyncio.run(look()) == ["yes", "yes"]
+    assert len(judge.asked) == 2
 
 
 def test_a_plan_says_what_judging_takes(judge_server: Start, workspace: Make, canary: Callable[..., Any]) -> None:
