@@ -168,7 +168,9 @@ def _remember(run: RunDirectory, judged: Judged, sealed: str, key: Any) -> Itera
 
 
 def _publish(run: RunDirectory, judged: Judged, loaded: Loaded) -> tuple[str, ...]:
-    return publish_all(loaded.pipeline.reporters, run.path, judged.verdict, judged.evidence, judged.plan)
+    """To wherever the pipeline says, and to the workflow that runs it: `github` is silent outside of one."""
+    names = dict.fromkeys((*loaded.pipeline.reporters, "github"))
+    return publish_all(names, run.path, judged.verdict, judged.evidence, judged.plan)
 
 
 def _require_recorded(plan: Plan, digests: Mapping[str, str]) -> None:

@@ -189,8 +189,10 @@ def test_trouble_at_github_changes_no_status(act: Act, github: Any) -> None:
     """A token that is refused, an hour's wait, a server that is down: the job's status is the verdict's."""
     github.failures = [(403, {"Retry-After": "3600"})] * 50
     runner = act("pull_request", lost=0)
+    (runner.workspace / "pipelines/p.yaml").write_text(PIPELINE + "reporters: [json]\n")
 
     assert runner.run(pipeline="pipelines/p.yaml") == 0
+    assert runner.steps["gate"]["verdict"] == "promote", "a workflow is told whatever reports are kept"
     assert "canary: no comment, the verdict stands: HTTP 403 no" in runner.log
 
 
