@@ -40,7 +40,9 @@ class Reader:
                 found = self._spec(spec, where)
                 _require_known(found)
             except UsageError as error:
-                self._note(where, f"{_kind(spec)}: {error.problems[0].replace('test.assert[0].', '')[:120]}")
+                self._note(
+                    where, f"{_kind(spec)}: {error.problems[0].partition(' (valid:')[0].replace('test.assert[0].', '')}"
+                )
             except (ValueError, OSError, yaml.YAMLError) as error:
                 self._note(where, f"{_kind(spec)}: {error}")
             else:

@@ -23,7 +23,12 @@ TABLE: list[tuple[str, dict[str, Any], str, str]] = [
     ("keywords:forbidden_words", {"forbidden_words": ["cat"]}, "cats", "a Cat."),
     ("keywords:letter_frequency", {"letter": "e", "let_frequency": 3, "let_relation": "at least"}, "eEe", "ee"),
     ("language:response_language", {"language": "de"}, "Das ist ein deutscher Satz.", "This is an English one."),
-    ("length_constraints:number_sentences", {"num_sentences": 2, "relation": "at least"}, "Dr. No is. So.", "Dr. No is."),
+    (
+        "length_constraints:number_sentences",
+        {"num_sentences": 2, "relation": "at least"},
+        "Dr. No is. So.",
+        "Dr. No is.",
+    ),
     ("length_constraints:number_words", {"num_words": 3, "relation": "at least"}, "don't go", "go now"),
     ("length_constraints:number_paragraphs", {"num_paragraphs": 2}, "a\n***\nb", "a\n***\n\n***\nb"),
     (
@@ -37,18 +42,28 @@ TABLE: list[tuple[str, dict[str, Any], str, str]] = [
     ("detectable_format:number_bullet_lists", {"num_bullets": 2}, "* a\n- b", "* a\n- b\n- c"),
     ("detectable_format:constrained_response", {}, "Well. My answer is no.", "no"),
     ("detectable_format:number_highlighted_sections", {"num_highlights": 2}, "*a* and **b**", "*a* ** **"),
-    ("detectable_format:multiple_sections", {"section_spliter": "SECTION", "num_sections": 2}, "SECTION 1\nSECTION 2", "SECTION 1"),
+    (
+        "detectable_format:multiple_sections",
+        {"section_spliter": "SECTION", "num_sections": 2},
+        "SECTION 1\nSECTION 2",
+        "SECTION 1",
+    ),
     ("detectable_format:json_format", {}, '```json\n{"a": 1}\n```', "{a: 1}"),
     ("detectable_format:title", {}, "<<A title>>\nx", "<< >>"),
     ("combination:two_responses", {}, "a\n******\nb", "a\n******\na"),
     ("combination:repeat_prompt", {"prompt_to_repeat": "Say it"}, "say it. Yes.", "I say it"),
     ("startend:end_checker", {"end_phrase": "That is all."}, '"x that is all."', "That is all. x"),
     ("startend:quotation", {}, '"x"', '"x'),
-    ("change_case:capital_word_frequency", {"capital_frequency": 2, "capital_relation": "at least"}, "GO NOW", "GO now"),
+    (
+        "change_case:capital_word_frequency",
+        {"capital_frequency": 2, "capital_relation": "at least"},
+        "GO NOW",
+        "GO now",
+    ),
     ("change_case:english_capital", {}, "THIS IS AN ENGLISH SENTENCE.", "This is one."),
     ("change_case:english_lowercase", {}, "this is an english sentence.", "dies ist ein deutscher satz, wirklich."),
     ("punctuation:no_comma", {}, "a b", "a, b"),
-]  # fmt: skip
+]
 
 
 def test_every_check_is_in_the_table() -> None:
