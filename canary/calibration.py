@@ -41,8 +41,12 @@ class Rhythm(Written):
     autocorrelation: Annotated[float, Field(ge=-1, le=1, allow_inf_nan=False)] = Field(description="at lag one")
 
 
+LIKENESS = "drift/likeness"
+"""The metric of how alike two answers of the baseline to one case are."""
+
+
 class Similarity(Written):
-    """How close the baseline's own answers come to their references."""
+    """How close the baseline's own answers come to their references, or to each other."""
 
     metric: str
     n: Count
@@ -78,6 +82,10 @@ class Calibration(Written):
     def of(self, metric: str, stratum: str) -> Noise | None:
         """The noise of one metric in one stratum, where it was measured."""
         return next((noise for noise in self.noise if (noise.metric, noise.stratum) == (metric, stratum)), None)
+
+    def likeness(self) -> Similarity | None:
+        """How alike the baseline's answers are to each other, where that was measured."""
+        return next((similar for similar in self.similar if similar.metric == LIKENESS), None)
 
     def differs(self, baseline: str, golden: str, scoring: str, repeat: int) -> tuple[str, ...]:
         """What was not measured of this baseline, these cases, these assertions, this many answers."""

@@ -10,7 +10,7 @@ from typing import TextIO
 
 import numpy as np
 
-from canary.calibration import NOISE_SCHEMA, Calibration, Noise, Rhythm, Similarity, Usage
+from canary.calibration import LIKENESS, NOISE_SCHEMA, Calibration, Noise, Rhythm, Similarity, Usage
 from canary.compare import compare
 from canary.compare.quality import columns_of
 from canary.compare.table import Table, tabulate
@@ -27,6 +27,7 @@ from canary.signals.latency import gaps_in_time
 from canary.stats.drift import similarity_threshold
 from canary.stats.noise import block_length, lag_one, split_variance
 
+_USE = " (`threshold` of the assertion)"
 LEAST_TIMED = 40
 """Fewer pairs show no autocorrelation."""
 
@@ -129,7 +130,7 @@ def _rhythms(comparisons: tuple[Comparison, ...]) -> Iterator[Rhythm]:
 
 
 def similarities(evidence: Evidence, plan: Plan) -> Iterator[Similarity]:
-    """A threshold for every metric of a `similar` assertion, where there are answers enough."""
+    """A threshold for every metric of a `similar` assertion and for the answers themselves, where there are enough."""
     specs = [*plan.suite.assertions, *(spec for prompt in evidence.prompts for spec in prompt.asserts)]
     alpha = plan.policy.alpha.rollback
     for metric in sorted({str(spec.get("metric", "similar")) for spec in specs if spec.get("type") == "similar"}):
@@ -138,6 +139,9 @@ def similarities(evidence: Evidence, plan: Plan) -> Iterator[Similarity]:
         if len(known) >= 1 / alpha - 1:
             threshold = min(1.0, max(0.0, similarity_threshold(known, alpha=alpha)))
             yield Similarity(metric=metric, n=len(known), alpha=alpha, threshold=threshold)
+    for found in evidence.telemetry:
+        if found.id == LIKENESS:
+            yield Similarity(metric=LIKENESS, n=found.n, alpha=alpha, threshold=found.value)
 
 
 def _usage(evidence: Evidence) -> Usage:
@@ -161,7 +165,7 @@ def render_calibration(calibrated: Calibrated) -> str:
     ]
     lines += [
         f"{printable(similar.metric)}: an unchanged answer falls below {similar.threshold:.3f} "
-        f"at most {similar.alpha:.0%} of the time (`threshold` of the assertion)"
+        f"at most {similar.alpha:.0%} of the time{'' if similar.metric == LIKENESS else _USE}"
         for similar in calibration.similar
     ]
     if calibration.verdict is Decision.ROLLBACK:

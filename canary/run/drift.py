@@ -8,12 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from canary.assertions.similar import speakable
+from canary.calibration import LIKENESS, Similarity
 from canary.models import open_embedder
 from canary.plan import Plan
 from canary.protocols import Embedder
 from canary.records import MINIMUM_PAIRS, Arm, Measurement, Response
 from canary.signals.reading import seed_of
-from canary.stats.drift import swap_test
+from canary.stats.drift import count_below, similarity_threshold, swap_test
 
 NAME = "drift/embedding"
 
@@ -41,7 +42,12 @@ class Kept:
 
 
 def measure_drift(kept: Kept, responses: Sequence[Response], plan: Plan) -> Iterator[Measurement]:
-    """The energy distance between the arms' first answers that were embedded anyway, if any."""
+    """How far the arms' first answers that were embedded anyway lie apart, if there are any.
+
+    Where the baseline's likeness to itself was measured, the share of cases
+    less alike than that; else their energy distance. The likeness that this
+    run would be a measure of goes with it, for `canary calibrate noise`.
+    """
     arms: dict[Arm, dict[str, NDArray[np.float32]]] = {arm: {} for arm in Arm}
     for response in responses:
         vector = kept.vectors.get(speakable(response.output)) if response.error is None else None
@@ -50,6 +56,11 @@ def measure_drift(kept: Kept, responses: Sequence[Response], plan: Plan) -> Iter
     pairs = sorted(arms[Arm.BASELINE].keys() & arms[Arm.CANDIDATE].keys())
     rows = [np.array([arms[arm][id_] for id_ in pairs], dtype=np.float64) for arm in Arm]
     if len(pairs) < MINIMUM_PAIRS or not all(np.isfinite(of_arm).all() for of_arm in rows):
+        return
+    alike = np.sum(rows[0] * rows[1], axis=1)
+    known = None if plan.calibration is None else plan.calibration.likeness()
+    if known is not None:
+        yield _less_alike(np.round(alike, 6), known, kept.name)
         return
     drift = swap_test(*rows, seed=seed_of(plan, NAME))
     yield Measurement(
@@ -60,3 +71,23 @@ def measure_drift(kept: Kept, responses: Sequence[Response], plan: Plan) -> Iter
         method=f"{drift.test.method}, {kept.name}",
         warnings=drift.test.warnings,
     )
+    yield from _likeness(alike, plan.policy.alpha.rollback, kept.name)
+
+
+def _less_alike(alike: NDArray[np.float64], known: Similarity, embedder: str) -> Measurement:
+    """One-sided: more answers than the share alpha are less alike than the baseline is to itself."""
+    estimate, test = count_below(alike, known.threshold, alpha=known.alpha)
+    return Measurement(
+        id=NAME,
+        n=test.n,
+        value=estimate.center,
+        p=test.p,
+        method=f"{test.method} {known.threshold:.3f} of {known.n} answers to itself, {embedder}",
+    )
+
+
+def _likeness(alike: NDArray[np.float64], alpha: float, embedder: str) -> Iterator[Measurement]:
+    """What `canary calibrate noise` keeps, where there are answers enough."""
+    if alike.size >= 1 / alpha - 1:
+        value = min(1.0, max(0.0, round(similarity_threshold(alike, alpha=alpha), 6)))
+        yield Measurement(id=LIKENESS, n=alike.size, value=value, p=1.0, method=f"conformal, {embedder}")

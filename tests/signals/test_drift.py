@@ -10,7 +10,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.stats import binom
 
+from canary.calibration import NOISE_SCHEMA, Calibration, Similarity, Usage
 from canary.codec import evidence_digests, line_digests
 from canary.errors import EvidenceError
 from canary.evidence import read_records, write_records
@@ -83,7 +85,9 @@ def answers(arm: Arm, words: list[str]) -> list[Response]:
     return [Response(id=f"c{i:05d}", arm=arm, output=word) for i, word in enumerate(words)]
 
 
-def measure(baseline: list[str], candidate: list[str], embedder: Any = Words) -> tuple[Measurement, ...]:
+def measure(
+    baseline: list[str], candidate: list[str], embedder: Any = Words, calibration: Calibration | None = None
+) -> tuple[Measurement, ...]:
     """What the edge stores of two lists of answers that an assertion embedded."""
     responses = [*answers(Arm.BASELINE, baseline), *answers(Arm.CANDIDATE, candidate)]
     kept = Kept(embedder)
@@ -99,6 +103,7 @@ def measure(baseline: list[str], candidate: list[str], embedder: Any = Words) ->
         golden_sha256="0" * 64,
         seed=0,
         versions={},
+        calibration=calibration,
     )
     return tuple(measure_drift(kept, responses, plan))
 
@@ -116,6 +121,25 @@ def test_answers_that_moved_are_found(judge: Judge, find: Find) -> None:
     assert verdict.verdict is Decision.PROMOTE
     assert "telemetry" in verdict.record
     assert "telemetry" not in judge(np.ones(120), np.ones(120)).record
+
+
+def test_answers_are_held_against_the_baseline_itself() -> None:
+    """With the baseline's likeness to itself known, the share of answers below it is tested, one-sided."""
+    itself = measure(["apple"] * 60, ["apple"] * 60)[1]
+    assert (itself.id, itself.n, itself.value) == ("drift/likeness", 60, 1.0)
+    kept = Calibration(
+        schema=NOISE_SCHEMA, baseline="0" * 64, golden="0" * 64, scoring="0" * 64, repeat=1, verdict=Decision.HOLD,
+        reason="", noise=(), latency=(), usage=Usage(input_tokens=None, output_tokens=None, total_s=None),
+        similar=(Similarity(metric=itself.id, n=60, alpha=0.05, threshold=itself.value),),
+    )  # fmt: skip
+
+    [moved] = measure(["apple"] * 60, ["apple"] * 50 + ["pear"] * 10, calibration=kept)
+    [still] = measure(["apple"] * 60, ["apple"] * 60, calibration=kept)
+
+    assert (moved.id, moved.n) == ("drift/embedding", 60)
+    assert moved.value == pytest.approx(1 / 6)
+    assert moved.p == pytest.approx(binom.sf(9, 60, 0.05))
+    assert (still.value, still.p) == (0.0, 1.0)
 
 
 def test_answers_that_did_not_move_prove_nothing(judge: Judge, find: Find) -> None:
