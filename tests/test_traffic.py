@@ -295,6 +295,53 @@ def test_everything_failing_never_promotes(bench: Bench) -> None:
     assert bench.compare().status == 3
 
 
+@pytest.mark.parametrize("options", [(), ("--look",)], ids=["closed", "look"])
+def test_a_baseline_that_only_failed_is_nothing_to_compare_with(bench: Bench, options: tuple[str, ...]) -> None:
+    """Any candidate is as good as a baseline that is down, with no score or time to say otherwise."""
+    keys = ("id", "started_at", "share")
+    for arm in ("baseline", "candidate"):
+        rows = [{key: row[key] for key in keys} for row in getattr(bench, arm)]
+        setattr(bench, arm, [row | {"error": {"kind": "server"}} for row in rows])
+
+    assert_holds(bench.compare(*options), "nothing to compare with")
+
+
+@pytest.mark.parametrize("options", [(), ("--look",)], ids=["closed", "look"])
+def test_grades_that_are_called_pass_or_fail_hold(bench: Bench, tmp_path: Path, options: tuple[str, ...]) -> None:
+    """0.9 and 0.1 are not both failures: nothing that is not 0 or 1 is counted as one."""
+    policy = tmp_path / "policy.yaml"
+    policy.write_text("version: 1\nquality: {metrics: {helpful: {scale: pass_fail}}}\n", encoding="utf-8")
+    for rows, grade in ((bench.baseline, 0.9), (bench.candidate, 0.1)):
+        for row in rows:
+            row["scores"] = {"helpful": grade}
+
+    assert_holds(bench.compare("--policy", policy, *options), "every score must be 0 or 1")
+
+
+@pytest.mark.parametrize("named", ["cache: {hit_rate: {max_drop: 0.05}}", "goodput: {e2el_s: 0.5}"])
+def test_serving_named_and_not_measured_holds(bench: Bench, tmp_path: Path, named: str) -> None:
+    """What the policy names of cache and objectives is missing evidence, not left aside."""
+    policy = tmp_path / "policy.yaml"
+    policy.write_text(f"version: 1\n{named}\n", encoding="utf-8")
+
+    assert_holds(bench.compare("--policy", policy), "baseline responses")
+
+
+def test_a_lost_cache_and_lost_objectives_roll_back(bench: Bench, tmp_path: Path) -> None:
+    """Both are shares of streams as well; a small share has a colder cache, so only who asks is judged by it."""
+    policy = tmp_path / "policy.yaml"
+    policy.write_text("version: 1\ncache: {}\ngoodput: {e2el_s: 1.0}\n", encoding="utf-8")
+    for rows, cached in ((bench.baseline, 800), (bench.candidate, 100)):
+        for number, row in enumerate(rows):
+            late = cached == 100 and number % 4 == 0
+            row |= {"input_tokens": 1_000, "cached_tokens": cached, "total_s": 1.5 if late else 0.5}
+    ran = bench.compare("--policy", policy)
+
+    assert ran.status == 1
+    assert ran.signal("cache/hit_rate")["status"] == ran.signal("goodput/requests")["status"] == "fail"
+    assert "cache/hit_rate" not in {signal["name"] for signal in bench.compare().verdict["signals"]}
+
+
 def test_a_named_policy_that_is_not_measured_holds(bench: Bench, tmp_path: Path) -> None:
     """What the policy asks for by name is missing evidence where no line carries it."""
     policy = tmp_path / "policy.yaml"
@@ -387,6 +434,7 @@ def test_files_that_do_not_belong_together_are_refused(bench: Bench) -> None:
     [
         (("--golden", "g.jsonl"), "'--golden' must not stand beside --traffic"),
         (("--suite", "s.yaml"), "'--suite' must not stand beside --traffic"),
+        (("--calibration", "n.json"), "'--calibration' must not stand beside --traffic"),
         (("--share", "0.5"), "must not be given where lines carry their own"),
     ],
 )

@@ -63,7 +63,8 @@ def _compare(arguments: argparse.Namespace, out: TextIO, err: TextIO) -> int:
 def _compare_traffic(arguments: argparse.Namespace, out: TextIO, err: TextIO) -> int:
     from canary.run.traffic import compare_traffic_files  # noqa: PLC0415
 
-    _require_absent(arguments, ("golden", "suite"), "must not stand beside --traffic, where nobody chose the prompts")
+    beside = "must not stand beside --traffic, where nobody chose the prompts"
+    _require_absent(arguments, ("golden", "suite", "calibration"), beside)
     judged = compare_traffic_files(
         arguments.baseline,
         arguments.candidate,

@@ -113,7 +113,7 @@ def tabulate_traffic(evidence: Evidence) -> Traffic:
         },
         sticky=rows > keys,
         minutes=max(0.0, min(high for _, high in spans) - max(low for low, _ in spans)) / 60 if spans else 0.0,
-        missing=(*_empty(bare), *_apart(bare), *_mismatched(bare), *_switched(switched, keys)),
+        missing=(*_empty(bare), *_failed(bare), *_apart(bare), *_mismatched(bare), *_switched(switched, keys)),
         warnings=(*_unknown_shares(bare), *_few_switched(switched, keys)),
     )
 
@@ -196,6 +196,14 @@ def _stretches(starts: Mapping[Arm, Floats], count: int) -> dict[Arm, Ints]:
 
 def _empty(arms: Mapping[Arm, _Bare]) -> tuple[str, ...]:
     return tuple(f"the {arm} has no request of its own" for arm, side in arms.items() if side.times.size == 0)
+
+
+def _failed(arms: Mapping[Arm, _Bare]) -> tuple[str, ...]:
+    """Any candidate is better than nothing, which does not make it fit to replace the release."""
+    responses = arms[Arm.BASELINE].responses
+    if not responses or any(response.error is None for response in responses):
+        return ()
+    return (f"every one of {len(responses)} baseline responses errored: nothing to compare with",)
 
 
 def _apart(arms: Mapping[Arm, _Bare]) -> tuple[str, ...]:

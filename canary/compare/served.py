@@ -11,27 +11,33 @@ from canary.plan import Plan
 from canary.policy import GoodputRule
 from canary.records import POOLED, Arm, Comparison, Response, Scale
 
+CACHE_UNSAID = "do not say how much of the prompt was cached: give 'cached_tokens' and 'input_tokens'"
+
 
 def served_comparisons(table: Table, plan: Plan) -> Iterator[Comparison]:
     """The prefix cache where one was hit or the policy asks for it; goodput where it has objectives."""
     answers = [answer for arm in Arm for answer in table.answers(arm) if answer is not None]
     if any(answer.cached_tokens for answer in answers) or "cache/hit_rate" in plan.required:
-        unsaid = "do not say how much of the prompt was cached: give 'cached_tokens' and 'input_tokens'"
-        yield _comparison(table, _cached, Scale.BOUNDED, ("cache", "hit_rate"), unsaid)
+        yield _comparison(table, cached_share, Scale.BOUNDED, ("cache", "hit_rate"), CACHE_UNSAID)
     rule = plan.policy.goodput
     if rule is not None:
-        unsaid = f"lack a time that the objective needs ({', '.join(rule.objectives())})"
-        yield _comparison(table, lambda answer: _good(answer, rule), Scale.PASS_FAIL, ("goodput", "requests"), unsaid)
+        name = ("goodput", "requests")
+        yield _comparison(table, lambda answer: keeps_objectives(answer, rule), Scale.PASS_FAIL, name, unsaid_of(rule))
 
 
-def _cached(answer: Response) -> float:
+def unsaid_of(rule: GoodputRule) -> str:
+    """What answers lack that goodput needs."""
+    return f"lack a time that the objective needs ({', '.join(rule.objectives())})"
+
+
+def cached_share(answer: Response) -> float:
     """Share of the prompt read from the cache; NaN where nobody said."""
     if answer.cached_tokens is None or not answer.input_tokens:
         return np.nan
     return min(1.0, answer.cached_tokens / answer.input_tokens)
 
 
-def _good(answer: Response, rule: GoodputRule) -> float:
+def keeps_objectives(answer: Response, rule: GoodputRule) -> float:
     """Whether every objective was kept, as vLLM counts: an answer of one token has no time between tokens."""
     if answer.error is not None and answer.error.kind in SERVER_FAULTS:
         return 0.0

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from canary.compare.errors import ALWAYS, SIGNAL_OF
 from canary.compare.latency import FAILED, Times, choose_gaps, flatten, read_mean_gap, read_total, read_ttft, times_of
 from canary.compare.routed import Ints, Side, Traffic
+from canary.compare.served import CACHE_UNSAID, cached_share, keeps_objectives, unsaid_of
 from canary.plan import Plan
 from canary.records import POOLED, Arm, Contrast, ErrorKind, Response, Scale, Stream
 from canary.stats.rates import phased_p
@@ -22,13 +23,14 @@ Row = tuple[float, float]
 
 
 def traffic_contrasts(traffic: Traffic, plan: Plan) -> Iterator[Contrast]:
-    """Errors, latency and cost of two streams.
+    """Errors, latency and cost of two streams, prefix cache and goodput where the policy asks for them.
 
     Lack of evidence is a contrast that says what is missing.
     """
     yield from _errors(traffic)
     yield from _latencies(traffic, plan)
     yield from _costs(traffic, plan)
+    yield from _served(traffic, plan)
 
 
 def contrast(
@@ -183,3 +185,24 @@ def _first_of(units: Ints) -> NDArray[np.float64]:
     sizes = np.zeros(units.size)
     sizes[np.unique(units, return_index=True)[1]] = 1.0
     return sizes
+
+
+def _served(traffic: Traffic, plan: Plan) -> Iterator[Contrast]:
+    """A release with a small share has a colder cache, so nobody is judged by it who did not ask."""
+    if "cache/hit_rate" in plan.required:
+        yield _share(traffic, "cache/hit_rate", cached_share, CACHE_UNSAID)
+    if (rule := plan.policy.goodput) is not None:
+        yield _share(traffic, "goodput/requests", lambda answer: keeps_objectives(answer, rule), unsaid_of(rule))
+
+
+def _share(traffic: Traffic, name: str, read: Callable[[Response], float], unsaid: str) -> Contrast:
+    """One share of every response; an answer that lacks it is missing evidence."""
+    streams, missing = {}, []
+    for arm, side in traffic.sides.items():
+        values = np.array([read(response) for response in side.responses], dtype=np.float64)
+        served = np.array([response.error is None for response in side.responses], dtype=bool)
+        rows, lacking = np.flatnonzero(np.isfinite(values)), int((served & ~np.isfinite(values)).sum())
+        if lacking:
+            missing.append(f"{lacking} of {int(served.sum())} {arm} responses {unsaid}")
+        streams[arm] = side.stream(rows, values[rows])
+    return contrast(traffic, name, streams, scale=Scale.BOUNDED, missing=tuple(missing))

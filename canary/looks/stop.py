@@ -9,11 +9,12 @@ from functools import partial
 from statistics import fmean
 
 from canary.compare import compare
+from canary.judging import is_blocking
 from canary.looks.watch import Watch
 from canary.order import checkpoints, visiting_order
 from canary.plan import Plan
 from canary.records import Arm, Evidence, Looks, Prompt, Response, Score, Status, Tier
-from canary.signals import read_all
+from canary.signals import measure, read_all
 from canary.signals.levels import final_levels, look_levels
 from canary.signals.reading import Proof
 
@@ -36,7 +37,7 @@ def decided(watch: Watch, so_far: Callable[[], Evidence], plan: Plan) -> Stop | 
     Nothing is certain of a signal whose evidence is missing: what an
     e-process says must be confirmed by the signal's own reading. A promotion
     needs a proof of every blocking signal there is, and latency, cost and
-    floors never have one before the end.
+    floors never have one before the end. Where a person must sign off, it waits.
     """
     if harmed := watch.harmed():
         comparisons = [comparison for comparison in compare(so_far(), plan) if comparison.name in harmed]
@@ -48,8 +49,8 @@ def decided(watch: Watch, so_far: Callable[[], Evidence], plan: Plan) -> Stop | 
         if proofs := {name: proof for name, proof in harmed.items() if name in measured}:
             return Stop(cases=watch.cases, status=Status.FAIL, proofs=proofs)
     elif safe := watch.safe():
-        blocking = [r for r in read_all(compare(so_far(), plan), plan) if r.tier is Tier.BLOCKING]
-        if blocking and all(reading.is_measured and reading.name in safe for reading in blocking):
+        blocking = [s for s in measure(compare(so_far(), plan), plan, safe) if s.tier is Tier.BLOCKING]
+        if blocking and all(signal.status is Status.PASS and signal.name in safe for signal in blocking):
             return Stop(cases=watch.cases, status=Status.PASS, proofs=safe)
     return None
 
@@ -58,9 +59,10 @@ def first_stop(evidence: Evidence, plan: Plan) -> tuple[Stop | None, int]:
     """The first look at which it was certain, and how many cases the last look saw.
 
     Only cases whose predecessors in the order are all answered count, so that
-    no answer that came early is looked at before its turn.
+    no answer that came early is looked at before its turn. Where cases share
+    clusters one says what the next will be, so nothing is looked at.
     """
-    if not has_looks(plan):
+    if not has_looks(plan) or len({prompt.cluster for prompt in evidence.prompts}) < len(evidence.prompts):
         return None, 0
     order = visiting_order(evidence.prompts, plan.seed)
     parts, watch = Parts(evidence.responses, evidence.scores), Watch(plan)
@@ -76,9 +78,12 @@ def first_stop(evidence: Evidence, plan: Plan) -> tuple[Stop | None, int]:
 
 def upto(evidence: Evidence, cases: int, plan: Plan) -> Evidence:
     """The evidence of so many cases of the order, as if no other had been asked for."""
+    taken = visiting_order(evidence.prompts, plan.seed)[:cases]
+    known = {prompt.id for prompt in taken}
     return replace(
-        Parts(evidence.responses, evidence.scores).of(visiting_order(evidence.prompts, plan.seed)[:cases]),
+        Parts(evidence.responses, evidence.scores).of(taken),
         telemetry=evidence.telemetry,
+        labels=tuple(label for label in evidence.labels if label.id in known),
     )
 
 
@@ -136,5 +141,10 @@ def described(stop: Stop | None, seen: int, evidence: Evidence, plan: Plan) -> L
 
 
 def has_looks(plan: Plan) -> bool:
-    """Whether a plan is looked at before its end; with one arm there is nothing to look at."""
-    return plan.early_stopping and plan.stage != "build"
+    """Whether a plan is looked at before its end.
+
+    With one arm there is nothing to look at, and a judge's errors and people's
+    labels are reckoned with at the end only.
+    """
+    judged = any(is_blocking(metric, plan.policy) for metric in plan.judges)
+    return plan.early_stopping and plan.stage != "build" and not judged

@@ -62,6 +62,8 @@ def _signal(reading: Reading, adjusted: float | None, policy: Policy, alpha: Alp
     if proof is not None and proof.status is Status.FAIL:
         adjusted = min(1.0, math.exp(-proof.log_e))
     finding, harm = reading.finding, _harm(reading, adjusted)
+    if proof is not None and proof.status is Status.PASS and harm <= alpha.rollback and _beyond(reading):
+        proof = None  # certain to be inside its margin, which is not all it takes
     status, reason = _answer(reading, harm, alpha) if proof is None else (proof.status, _proven(reading, proof))
     need = pairs_needed(reading, adjusted, alpha) if status is Status.INCONCLUSIVE else None
     estimate = finding.estimate if finding else None
@@ -145,7 +147,7 @@ def _status(reading: Reading, harm: float, alpha: Alpha) -> tuple[Status, str]:
         return Status.FAIL, f"{numbers}: harm {p_value(harm)} <= {alpha.rollback:g}, and {_bound(reading)} not excluded"
     if not inside:
         return Status.INCONCLUSIVE, f"{numbers}: {_bound(reading)} not excluded"
-    if harmed and _beyond(reading, finding):
+    if harmed and _beyond(reading):
         return Status.INCONCLUSIVE, (
             f"{numbers}: inside its margin, but a proven loss ({p_value(harm)} <= {alpha.rollback:g}) beyond the "
             f"pooled margin of {100 * (reading.sign_off or 0):g} points needs a person's sign-off"
@@ -161,8 +163,11 @@ def _drift(finding: Finding, harm: float, alpha: Alpha) -> tuple[Status, str]:
     return Status.INCONCLUSIVE, f"{found}: no drift found, {p} > {alpha.rollback:g}, and none excluded"
 
 
-def _beyond(reading: Reading, finding: Finding) -> bool:
-    return reading.sign_off is not None and reading.worse * finding.estimate.center > reading.sign_off
+def _beyond(reading: Reading) -> bool:
+    """Whether the loss, if it is one, needs a person's sign-off."""
+    if reading.finding is None or reading.sign_off is None:
+        return False
+    return reading.worse * reading.finding.estimate.center > reading.sign_off
 
 
 def _change(reading: Reading) -> str:

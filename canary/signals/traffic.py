@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from canary.plan import Plan
-from canary.policy import CostRule, ErrorRule, SlowRule
+from canary.policy import CostRule, ErrorRule, GoodputRule, HitRateRule, SlowRule
 from canary.records import POOLED, Comparison, Contrast, Scale, Signal, Status, Stream, Tier
 from canary.signals.events import Events, compare_events, count_events, harm_of, safety_of
 from canary.signals.levels import final_levels, look_levels
@@ -126,7 +126,7 @@ def _slow(contrast: Contrast, plan: Plan, rule: SlowRule, name: str) -> Watched:
     if rule.threshold_s is None and served.size == 0:
         why = "no baseline request was served, so there is no median to call slow by"
         contrast = replace(contrast, missing=(*contrast.missing, why))
-    threshold = rule.threshold_s or SLOW_FACTOR * float(np.median(served)) if served.size else math.inf
+    threshold = rule.threshold_s or (SLOW_FACTOR * float(np.median(served)) if served.size else math.inf)
     return _share(contrast, plan, _slower(contrast, threshold), _looked_slow(contrast, rule), name, rule)
 
 
@@ -173,9 +173,7 @@ def _quality(contrast: Contrast, plan: Plan) -> Iterator[Watched]:
     single = not _is_sticky(contrast.baseline) and not _is_sticky(contrast.candidate)
     reading = read_contrast(
         contrast,
-        (lambda: _passes(failed, margin, plan))
-        if counted and single
-        else lambda: compare_quality(contrast, margin, plan),
+        lambda: _passes(contrast, failed, margin, plan) if counted else compare_quality(contrast, margin, plan),
         name=contrast.name,
         metric=contrast.metric,
         tier=tier_of(contrast.stratum, contrast.metric, contrast.n, plan, recorded=True),
@@ -188,8 +186,37 @@ def _quality(contrast: Contrast, plan: Plan) -> Iterator[Watched]:
     yield Watched(reading=reading, events=failed if counted else None, may_be_safe=single)
 
 
-def _passes(failed: Events, margin: float, plan: Plan) -> Finding:
+def _passes(contrast: Contrast, failed: Events, margin: float, plan: Plan) -> Finding:
+    """Keys that failed, or a mean where a key was asked several times; ValueError for grades called pass/fail."""
+    arms = contrast.baseline, contrast.candidate
+    if not all(np.isin(stream.values, (0, 1)).all() for stream in arms):
+        raise ValueError("every score must be 0 or 1, as the policy declares it pass/fail")
+    if any(map(_is_sticky, arms)):
+        return compare_quality(contrast, margin, plan)
     return as_rate_of_harm(compare_events(failed, margin, plan, final_levels(plan).promote))
+
+
+def _served(contrast: Contrast, plan: Plan) -> Iterator[Watched]:
+    """Prefix cache and goodput as shares; a fall is harm."""
+    rule: HitRateRule | GoodputRule | None = plan.policy.cache.hit_rate
+    if contrast.kind == "goodput":
+        rule = plan.policy.goodput
+    if rule is None:
+        return
+    margin = rule.max_drop
+    yield Watched(
+        reading=read_contrast(
+            contrast,
+            lambda: compare_quality(contrast, margin, plan),
+            name=contrast.name,
+            metric=contrast.metric,
+            tier=rule.tier,
+            effect="difference",
+            unit=Unit.SHARE,
+            worse=-1,
+            margin=margin,
+        )
+    )
 
 
 def _is_sticky(stream: Stream) -> bool:
@@ -201,5 +228,7 @@ READ: Mapping[str, Callable[[Contrast, Plan], Iterator[Watched]]] = {
     "latency": _latency,
     "cost": _cost,
     "quality": _quality,
+    "cache": _served,
+    "goodput": _served,
 }
 """Kind of contrast to the signals read from it."""

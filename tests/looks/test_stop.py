@@ -13,6 +13,8 @@ import pytest
 
 from canary.calibration import Calibration, Usage
 from canary.evaluate import evaluate
+from canary.judging import JudgePlan
+from canary.looks.stop import upto
 from canary.order import checkpoints, visiting_order
 from canary.plan import Plan
 from canary.records import (
@@ -21,6 +23,7 @@ from canary.records import (
     ErrorKind,
     Evidence,
     Failure,
+    Label,
     Looks,
     Prompt,
     Response,
@@ -31,7 +34,7 @@ from canary.records import (
     Verdict,
 )
 from canary.reporters.document import dump, to_document
-from tests.signals.conftest import make_plan, make_prompts
+from tests.signals.conftest import make_plan, make_prompts, make_scores
 
 Passes = Callable[[int, Prompt], float | None]
 """The score of the n-th case asked; None abstains."""
@@ -264,6 +267,67 @@ def test_promotion_before_the_end_takes_a_proof_of_every_signal() -> None:
     assert looks.stopped_at is not None
     assert 600 <= looks.stopped_at < 800
     assert {s.method.split(";")[0] for s in verdict.signals} == {"e-process, valid at every look"}
+
+
+def test_what_needs_a_signature_is_not_promoted_early() -> None:
+    """A stratum's proven loss beyond the pooled margin waits for a person, however sure its own margin is."""
+    prompts = make_prompts([f"s{i}" for i in range(8)] * 100, None)
+    policy = {"quality": {"max_drop": 0.15, "stratum": {"max_drop": 0.4}}}
+    plan = make_plan(prompts, policy, 1, early_stopping=True)
+    mine = [prompt.id for prompt in visiting_order(prompts, plan.seed) if prompt.stratum == "s0"]
+    lost = np.array([float(prompt.id not in mine[1::6]) for prompt in prompts])
+    evidence = Evidence(
+        prompts=prompts,
+        responses=tuple(Response(id=prompt.id, arm=arm, output="") for arm in Arm for prompt in prompts),
+        scores=(
+            *make_scores(prompts, Arm.BASELINE, np.ones(len(prompts)), Scale.PASS_FAIL),
+            *make_scores(prompts, Arm.CANDIDATE, lost, Scale.PASS_FAIL),
+        ),
+    )
+
+    verdict = evaluate(evidence, plan)
+
+    assert verdict.verdict is Decision.HOLD
+    assert find(verdict, "quality/s0/pass").reason.endswith("needs a person's sign-off")
+
+
+def test_a_judge_whom_another_policy_lets_decide_has_one_look() -> None:
+    """Its errors and people's labels are reckoned with at the end only, whatever the run was looked at for."""
+    judge = JudgePlan(digest="d" * 64, cases=800)
+    shown = {"quality": {"metrics": {"pass": {}, "polite": {"tier": "advisory"}}}}
+    decides: dict[str, Any] = {"quality": {"metrics": {"pass": {}, "polite": {}}}}
+
+    run = Run(candidate=loses("a", every=2), more={"judges": {"polite": judge}}, policy=shown)
+
+    assert looks_of(run.verdict()).stopped_at == 75
+    assert replace(run, policy=decides).verdict().looks is None
+
+
+def test_a_judged_margin_is_never_proven_unshrunk() -> None:
+    """As the only metric, too: 800 cases alike prove the policy's 3 points early, but not what a judge blurs."""
+    run = Run(cases=800, policy={"quality": {"metrics": {"pass": {}}}})
+    judge = JudgePlan(digest="d" * 64, cases=800)
+
+    assert looks_of(run.verdict()).stopped_at is not None
+    assert replace(run, more={"judges": {"pass": judge}}).verdict().looks is None
+
+
+def test_cases_that_share_clusters_are_not_looked_at() -> None:
+    """One tells of the next, so that bets on them are unfair; a plan that says otherwise is not believed."""
+    evidence = LOST.evidence()
+    twins = tuple(replace(prompt, cluster=f"c{int(prompt.id[1:]) // 2}") for prompt in evidence.prompts)
+    assert looks_of(evaluate(evidence, LOST.plan)).stopped_at == 75
+
+    assert looks_of(evaluate(replace(evidence, prompts=twins), LOST.plan)).stopped_at is None
+
+
+def test_a_stopped_run_keeps_the_labels_of_its_cases() -> None:
+    """What people said of the cases it rests on is shown with them; of later ones it is not."""
+    labels = tuple(
+        Label(id=LOST.order[number].id, arm=Arm.BASELINE, repeat=0, metric="pass", passed=True) for number in (3, 200)
+    )
+
+    assert upto(replace(LOST.evidence(), labels=labels), 75, LOST.plan).labels == labels[:1]
 
 
 @pytest.mark.parametrize(
