@@ -25,10 +25,10 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from canary.collector import uncollected
 from canary.errors import EvidenceError
 from canary.plan import digest_of
-from canary.records import Arm, Attempt, Evidence, Failure, Label, Measurement, Prompt, Response, Score
+from canary.records import Arm, Attempt, Evidence, Failure, Label, Measurement, Observation, Prompt, Response, Score
 
-Record = TypeVar("Record", Prompt, Response, Score, Measurement, Label)
-AnyRecord: TypeAlias = Prompt | Response | Score | Measurement | Label
+Record = TypeVar("Record", Prompt, Response, Score, Measurement, Label, Observation)
+AnyRecord: TypeAlias = Prompt | Response | Score | Measurement | Label | Observation
 
 CHUNK = 1 << 20
 """Bytes of lines decoded in one call; about 1,000 everyday responses."""
@@ -41,8 +41,13 @@ def encode(record: AnyRecord) -> bytes:
     try:
         return _WRITERS[type(record)](record).encode()
     except (ValueError, TypeError, OverflowError, RecursionError) as error:
-        arm = f" of the {record.arm}" if isinstance(record, Response | Score) else ""
-        raise EvidenceError(f"{type(record).__name__.lower()} '{record.id}'{arm} cannot be written: {error}") from None
+        raise EvidenceError(f"{_named(record)} cannot be written: {error}") from None
+
+
+def _named(record: AnyRecord) -> str:
+    name = "" if isinstance(record, Observation) else f" '{record.id}'"
+    arm = f" of the {record.arm}" if isinstance(record, Response | Score | Observation) else ""
+    return f"{type(record).__name__.lower()}{name}{arm}"
 
 
 def decode(kind: type[Record], stream: BinaryIO, name: str) -> Iterator[list[Record]]:
@@ -70,7 +75,8 @@ def evidence_digests(evidence: Evidence) -> dict[str, str]:
         digests[f"{arm}_responses"] = _sorted_digest(r for r in evidence.responses if r.arm == arm)
     telemetry = {"telemetry": _sorted_digest(evidence.telemetry)} if evidence.telemetry else {}
     labels = {"labels": _sorted_digest(evidence.labels)} if evidence.labels else {}
-    return digests | {"scores": _sorted_digest(evidence.scores)} | telemetry | labels
+    seen = {"observations": _sorted_digest(evidence.observations)} if evidence.observations else {}
+    return digests | {"scores": _sorted_digest(evidence.scores)} | telemetry | labels | seen
 
 
 def line_digests(
@@ -79,13 +85,14 @@ def line_digests(
     scores: Iterable[bytes],
     telemetry: Iterable[bytes] = (),
     labels: Iterable[bytes] = (),
+    observations: Iterable[bytes] = (),
 ) -> dict[str, str]:
     """`evidence_digests` of lines that `encode` wrote, without reading them."""
     of_arm: dict[bool, list[bytes]] = {True: [], False: []}
     for line in responses:
         of_arm[b'"arm":"baseline"' in line].append(line)
     parts = {"prompts": prompts, "baseline_responses": of_arm[True], "candidate_responses": of_arm[False]}
-    several = {"telemetry": list(telemetry), "labels": list(labels)}
+    several = {"telemetry": list(telemetry), "labels": list(labels), "observations": list(observations)}
     more = {name: lines for name, lines in several.items() if lines}
     return {name: _digest(part) for name, part in (parts | {"scores": scores} | more).items()}
 
@@ -219,12 +226,18 @@ def _label(label: Label) -> str:
     )
 
 
+def _observation(seen: Observation) -> str:
+    values = ",".join(f"{_text(name)}:{_number(seen.values[name])}" for name in sorted(seen.values))
+    return f'{{"arm":"{seen.arm}","replica":{seen.replica:d},"at":{_number(seen.at)},"values":{{{values}}}}}\n'
+
+
 _WRITERS: dict[type, Callable[[Any], str]] = {
     Prompt: _prompt,
     Response: _response,
     Score: _score,
     Measurement: _measurement,
     Label: _label,
+    Observation: _observation,
 }
 
 
@@ -234,7 +247,7 @@ _WRITERS: dict[type, Callable[[Any], str]] = {
 @functools.cache
 def _adapters(*, strict: bool) -> dict[type, TypeAdapter[Any]]:
     config = ConfigDict(extra="forbid", allow_inf_nan=False, strict=strict)
-    kinds = (Prompt, Response, Score, Measurement, Label)
+    kinds = (Prompt, Response, Score, Measurement, Label, Observation)
     return {kind: TypeAdapter(list[kind], config=config) for kind in kinds}  # type: ignore[valid-type]
 
 

@@ -7,12 +7,14 @@ from typing import Any
 
 from canary.codec import evidence_digests
 from canary.compare import compare, compare_traffic
+from canary.compare.observed import observe
 from canary.gate import decide
 from canary.looks.stop import described, first_stop, upto
 from canary.looks.traffic import described_traffic
 from canary.plan import PLUGIN, Plan, digest_of
 from canary.records import Evidence, Verdict
 from canary.signals import measure, measure_traffic
+from canary.signals.saturation import saturation_signals
 
 
 def evaluate(evidence: Evidence, plan: Plan, digests: Mapping[str, str] | None = None) -> Verdict:
@@ -40,4 +42,5 @@ def evaluate(evidence: Evidence, plan: Plan, digests: Mapping[str, str] | None =
     stop, seen = first_stop(evidence, plan)
     judged = evidence if stop is None else upto(evidence, stop.cases, plan)
     signals = measure(compare(judged, plan), plan, None if stop is None else stop.proofs)
+    signals += saturation_signals(observe(judged), plan)
     return decide(signals, plan, record, described(stop, seen, evidence, plan))

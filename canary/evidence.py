@@ -27,11 +27,12 @@ from canary.disk import write_whole
 from canary.errors import EvidenceError
 from canary.manifest import File, Manifest
 from canary.plan import PLAN_SCHEMA, Plan
-from canary.records import Evidence, Label, Measurement, Prompt, Response, Score
+from canary.records import Evidence, Label, Measurement, Observation, Prompt, Response, Score
 
 EVIDENCE = ("plan.json", "prompts.jsonl", "responses.jsonl", "scores.jsonl")
 TELEMETRY = "telemetry.jsonl"
 LABELS = "labels.jsonl"
+OBSERVATIONS = "observations.jsonl"
 SIGNATURE = "signature.json"
 """Made over the seal, so it is the one visible file that is not sealed."""
 SURROUNDINGS = ("runner", "concurrency", "warmup", "versions")
@@ -78,6 +79,11 @@ class RunDirectory:
     def labels(self) -> Path:
         """What people said of the answers; absent where nobody was asked."""
         return self.path / LABELS
+
+    @property
+    def observations(self) -> Path:
+        """What the servers said of themselves; absent where none did."""
+        return self.path / OBSERVATIONS
 
     @property
     def verdict(self) -> Path:
@@ -161,7 +167,7 @@ def load_run(path: Path) -> tuple[Plan, Evidence]:
     """
     run = RunDirectory(path)
     sealed = read_seal(run)
-    names = (*EVIDENCE, TELEMETRY, LABELS)
+    names = (*EVIDENCE, TELEMETRY, LABELS, OBSERVATIONS)
     expected = {name: sealed.files[name] for name in names if name in sealed.files}
     found = {name: _hashed(path / name) for name in names if (path / name).is_file()}
     problems = [f"{path}: {problem}" for problem in manifest.compare_files(expected, found)]
@@ -175,11 +181,11 @@ def stored_digests(path: Path) -> dict[str, str]:
     """`codec.evidence_digests` of a run, from its files as they are."""
     run = RunDirectory(path)
     with run.prompts.open("rb") as prompts, run.responses.open("rb") as responses, run.scores.open("rb") as scores:
-        telemetry, labels = (
+        telemetry, labels, observations = (
             path.read_bytes().splitlines(keepends=True) if path.is_file() else ()
-            for path in (run.telemetry, run.labels)
+            for path in (run.telemetry, run.labels, run.observations)
         )
-        return line_digests(prompts, responses, scores, telemetry, labels)
+        return line_digests(prompts, responses, scores, telemetry, labels, observations)
 
 
 def load_plan(run: RunDirectory) -> Plan:
@@ -211,6 +217,7 @@ def load_evidence(run: RunDirectory, plan: Plan) -> Evidence:
     scores = read_records(Score, run.scores)
     telemetry = read_records(Measurement, run.telemetry) if run.telemetry.is_file() else ()
     labels = read_records(Label, run.labels) if run.labels.is_file() else ()
+    observations = read_records(Observation, run.observations) if run.observations.is_file() else ()
     problems = [
         *_misplaced_responses(run, None if plan.traffic else prompts, responses),
         *_misplaced_scores(run.scores, "score", responses, scores),
@@ -219,7 +226,14 @@ def load_evidence(run: RunDirectory, plan: Plan) -> Evidence:
     ]
     if problems:
         raise EvidenceError(problems)
-    return Evidence(prompts=prompts, responses=responses, scores=scores, telemetry=telemetry, labels=labels)
+    return Evidence(
+        prompts=prompts,
+        responses=responses,
+        scores=scores,
+        telemetry=telemetry,
+        labels=labels,
+        observations=observations,
+    )
 
 
 def load_prompts(run: RunDirectory, plan: Plan) -> tuple[Prompt, ...]:

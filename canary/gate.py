@@ -54,7 +54,10 @@ def _decide(blocking: Sequence[Signal], rollback: Composite, looks: Looks | None
 
 def _telling(signal: Signal) -> tuple[bool, float]:
     """What failed, the category before the pool that it pulled down, the surest first."""
-    return signal.stratum == POOLED and signal.kind == "quality", signal.p_harm_adjusted or 0.0
+    return (
+        signal.stratum == POOLED and signal.kind == "quality",
+        1.0 if signal.p_harm_adjusted is None else signal.p_harm_adjusted,
+    )
 
 
 def _because(signals: Sequence[Signal], otherwise: str) -> str:

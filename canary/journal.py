@@ -73,7 +73,7 @@ class Journal:
         if not answers:
             return
         key = self._key(baseline, candidate)
-        self._write(b"".join(map(encode, answers)))
+        append_whole(self._file, b"".join(map(encode, answers)))
         self.completed.add(key)
         self._unsynced += 1
         if self._unsynced >= SYNC_PAIRS or time.monotonic() - self._synced_at >= SYNC_SECONDS:
@@ -114,16 +114,17 @@ class Journal:
             raise EvidenceError(f"{self.path}: the pair {_named(key)} is already there; it must not be asked twice")
         return key
 
-    def _write(self, line: bytes) -> None:
-        """Appends all or nothing: what a full disk cut off is taken back."""
-        size = os.fstat(self._file).st_size
-        try:
-            written = os.write(self._file, line)
-            while written < len(line):
-                written += os.write(self._file, line[written:])
-        except BaseException:
-            os.ftruncate(self._file, size)
-            raise
+
+def append_whole(file: int, lines: bytes) -> None:
+    """Appends all or nothing: what a full disk cut off is taken back."""
+    size = os.fstat(file).st_size
+    try:
+        written = os.write(file, lines)
+        while written < len(lines):
+            written += os.write(file, lines[written:])
+    except BaseException:
+        os.ftruncate(file, size)
+        raise
 
 
 def _recover(path: Path) -> tuple[set[Key], tuple[str, ...]]:

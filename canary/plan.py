@@ -28,7 +28,7 @@ from canary.calibration import Calibration
 from canary.destination import Registry, Tracking
 from canary.gate_change import GateChange
 from canary.judging import JudgePlan
-from canary.policy import Policy, Written
+from canary.policy import Policy, SaturationRules, Written
 
 PLAN_SCHEMA = "canary-gate/plan/1"
 
@@ -409,6 +409,8 @@ class Plan(BaseModel):
         for place in ("golden_sets", "judge"):
             document["suite"].pop(place)
         document["policy"].pop("promotion")  # what becomes of a verdict is no part of the question
+        if self.policy.saturation == SaturationRules():
+            document["policy"].pop("saturation")  # so that older runs keep their seeds
         arms = {"baseline": self.baseline.digest, "candidate": self.candidate.digest}
         noise = {} if self.calibration is None else {"calibration": self.calibration.model_dump(mode="json")}
         judges = {"judges": {name: judge.model_dump() for name, judge in self.judges.items()}} if self.judges else {}

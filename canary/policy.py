@@ -267,6 +267,34 @@ class GoodputRule(Written):
         return self
 
 
+class SaturationRule(Written):
+    """How full the candidate's servers may be, as a share; the 95th percentile of a run's samples."""
+
+    warning: Fraction = 0.70
+    critical: Fraction = 0.90
+    tier: Tier = Tier.BLOCKING
+
+    @model_validator(mode="after")
+    def _is_ordered(self) -> SaturationRule:
+        if self.warning >= self.critical:
+            raise ValueError(f"'warning' must be below 'critical' (got {self.warning:g} and {self.critical:g})")
+        return self
+
+
+class KvCacheRule(SaturationRule):
+    """How much of the cache for keys and values may be in use."""
+
+    warning: Fraction = 0.80
+
+
+class SaturationRules(Written):
+    """What a server runs out of first; measured where the run owns its servers."""
+
+    kv_cache: KvCacheRule = KvCacheRule()
+    cpu: SaturationRule = SaturationRule()
+    memory: SaturationRule = SaturationRule()
+
+
 class PerplexityRule(Written):
     """How much less expected the candidate's own words may be to it; shown only."""
 
@@ -369,6 +397,7 @@ class Policy(Written):
     cost: CostRules = CostRules()
     cache: CacheRules = CacheRules()
     goodput: GoodputRule | None = Field(None, description="null: no objectives for whole requests")
+    saturation: SaturationRules = SaturationRules()
     drift: DriftRules = DriftRules()
     traffic: TrafficRules = Field(TrafficRules(), description="in place of `errors` for two streams of routed traffic")
     promotion: PromotionRule = PromotionRule()

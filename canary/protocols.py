@@ -6,10 +6,10 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from canary.plan import LiveRelease, Pipeline, Plan, ReplayRelease
-from canary.records import Arm, Evidence, Prompt, Response, Scale, Verdict
+from canary.records import Arm, Evidence, Observation, Prompt, Response, Scale, Verdict
 
 if TYPE_CHECKING:
     import numpy as np
@@ -117,6 +117,19 @@ Generate = Callable[[Request], Awaitable[Response | None]]
 """Answers one request; a fault is `Response.error`, None is "nothing recorded"."""
 
 
+@runtime_checkable
+class Observable(Protocol):
+    """A `Generate` whose servers also say how they are."""
+
+    def __call__(self, request: Request) -> Awaitable[Response | None]:
+        """See `Generate`."""
+        ...
+
+    async def observe(self) -> Mapping[int, Mapping[str, float]]:
+        """By replica, the `values` of an `Observation`, empty where it did not answer; may fail as it likes."""
+        ...
+
+
 class Engine(Protocol):
     """Opens a release: `async with engine(release, arm) as generate`."""
 
@@ -139,13 +152,24 @@ Answers = tuple[Response | None, Response | None]
 """Baseline's and candidate's answer to one pair."""
 
 
+Note = Callable[[Sequence[Observation]], None]
+"""Takes what was seen at one moment, both arms' together."""
+
+
+def unnoted(seen: Sequence[Observation]) -> None:
+    """For those who do not care how the servers are."""
+
+
 class Runner(Protocol):
     """Drives both arms over the pairs, interleaved in time."""
 
     def __call__(
-        self, pipeline: Pipeline, pairs: Iterable[Pair | None], write: Callable[[Pair, Answers], None]
+        self, pipeline: Pipeline, pairs: Iterable[Pair | None], write: Callable[[Pair, Answers], None], note: Note
     ) -> None:
         """Calls `write` once per pair, from one thread, when both arms are done.
+
+        Meanwhile `note` is called about once a second, from that thread too,
+        where an arm has servers that can be observed.
 
         None among the pairs is a pause: what follows is not drawn before every
         pair that came before it is written.

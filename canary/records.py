@@ -197,6 +197,20 @@ class Measurement:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Observation:
+    """What one server said of itself at one moment; nothing where it did not answer."""
+
+    arm: Arm
+    replica: int
+    """Counted from zero."""
+    at: float
+    """Seconds since the epoch; the same for everything that was asked together."""
+    values: Mapping[str, float]
+    """Levels `kv_cache`, `cpu`, `memory` (0 to 1), `running`, `waiting`; counters `preemptions`, `prompt_tokens`,
+    `generation_tokens`, `prefix_queries`, `prefix_hits`; `started_s`, once for each start of a server."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Label:
     """What people say of one metric of one response."""
 
@@ -216,6 +230,7 @@ class Evidence:
     scores: tuple[Score, ...]
     telemetry: tuple[Measurement, ...] = ()
     labels: tuple[Label, ...] = ()
+    observations: tuple[Observation, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -27,8 +27,8 @@ SHIPPED = sorted(
 )
 
 POLICY_KEYS = (
-    "version, alpha, quality, latency, errors, cost, cache, goodput, drift, traffic, promotion, composites, "
-    "false_alarm_rates, runbooks"
+    "version, alpha, quality, latency, errors, cost, cache, goodput, saturation, drift, traffic, promotion, "
+    "composites, false_alarm_rates, runbooks"
 )
 
 

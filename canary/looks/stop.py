@@ -84,6 +84,7 @@ def upto(evidence: Evidence, cases: int, plan: Plan) -> Evidence:
         Parts(evidence.responses, evidence.scores).of(taken),
         telemetry=evidence.telemetry,
         labels=tuple(label for label in evidence.labels if label.id in known),
+        observations=evidence.observations,
     )
 
 

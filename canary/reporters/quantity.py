@@ -13,6 +13,7 @@ SAME = "~"
 """No change can be told from none."""
 
 _SHARES = frozenset({"errors", "guardrail", "cache", "goodput", "saturation"})
+_COUNTS = frozenset({"saturation/queue", "saturation/preemptions", "throughput/prefill", "throughput/decode"})
 _NO_SHARE = {Scale.BOUNDED}
 
 
@@ -69,8 +70,8 @@ def nothing(signal: Signal) -> float:
 
 
 def direction(signal: Signal) -> int:
-    """-1 where a fall is harm (quality, floors, cache hits, goodput), else 1."""
-    return -1 if signal.kind in {"quality", "floor", "cache", "goodput"} else 1
+    """-1 where a fall is harm (quality, floors, cache hits, goodput, throughput), else 1."""
+    return -1 if signal.kind in {"quality", "floor", "cache", "goodput", "throughput"} else 1
 
 
 def _unit(signal: Signal, scales: Mapping[str, set[Scale]]) -> Unit:
@@ -78,6 +79,8 @@ def _unit(signal: Signal, scales: Mapping[str, set[Scale]]) -> Unit:
         return Unit.SHARE if signal.metric == "slow" else Unit.SECONDS
     if signal.kind == "cost":
         return Unit.DOLLARS
+    if signal.name in _COUNTS:
+        return Unit.SCORE
     counted = {Scale.PASS_FAIL, Scale.ORDINAL} if signal.kind == "quality" else {Scale.PASS_FAIL}
     if signal.kind in _SHARES or scales.get(signal.metric, _NO_SHARE) <= counted:
         return Unit.SHARE

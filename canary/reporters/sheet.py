@@ -95,6 +95,19 @@ def saving(looks: Looks | None) -> str:
     )
 
 
+def starts(evidence: Evidence) -> str:
+    """`servers were up after: baseline 24.6 s, candidate 25.1 s`, or "" where none said."""
+    told = sorted(
+        (one for one in evidence.observations if "started_s" in one.values), key=lambda one: (one.arm, one.at)
+    )
+    each = [f"{one.arm}{_which(one.replica)} {one.values['started_s']:.1f} s" for one in told]
+    return f"servers were up after: {', '.join(each)}" if each else ""
+
+
+def _which(replica: int) -> str:
+    return f" (replica {replica + 1})" if replica else ""
+
+
 def interval_name(verdict: Verdict) -> str:
     """`90% interval`: two-sided, the inverse of the test that promotes."""
     levels = verdict.alpha if verdict.looks is None else verdict.looks.final

@@ -30,7 +30,7 @@ from canary.ledger import append
 from canary.looks.stop import has_looks
 from canary.order import visiting_order
 from canary.plan import Plan
-from canary.protocols import Answers, Pair, Runner, no_judge
+from canary.protocols import Answers, Note, Pair, Runner, no_judge
 from canary.protocols import Judge as AskJudge
 from canary.records import Arm, Prompt, Response
 from canary.reporters import publish_all
@@ -42,6 +42,7 @@ from canary.run.judgements import CACHE, Judgements
 from canary.run.labels import labels_for
 from canary.run.load import Loaded, Overrides, load
 from canary.run.lookout import Lookout
+from canary.run.observe import observing
 from canary.run.progress import Progress
 from canary.run.recorded import Judged, require_known
 from canary.run.render import render
@@ -122,7 +123,8 @@ def _finish(run: RunDirectory, loaded: Loaded, err: TextIO, key: Any = None) -> 
             judge=_judge(run, loaded, err),
             judged=judged_cases(loaded.suite, loaded.golden, loaded.plan.seed),
         )
-        _answer(journal, loaded, scoring, err)
+        with observing(run.observations, err) as note:
+            _answer(journal, loaded, scoring, note, err)
     responses = read_records(Response, run.responses)
     require_known(responses, loaded.golden)
     scores = scoring.of(loaded.golden.prompts, responses)
@@ -183,7 +185,7 @@ def _require_recorded(plan: Plan, digests: Mapping[str, str]) -> None:
             )
 
 
-def _answer(journal: Journal, loaded: Loaded, scoring: Scoring, err: TextIO) -> None:
+def _answer(journal: Journal, loaded: Loaded, scoring: Scoring, note: Note, err: TextIO) -> None:
     total = len(loaded.golden.prompts) * loaded.suite.repeat
     open_ = total - len(journal.completed)
     if not open_:
@@ -194,7 +196,7 @@ def _answer(journal: Journal, loaded: Loaded, scoring: Scoring, err: TextIO) -> 
         lookout = Lookout(loaded, scoring, progress.say) if has_looks(loaded.plan) else None
         if lookout is not None:
             lookout.add(*read_records(Response, journal.path))
-        runner(loaded.pipeline, _pairs(loaded, journal.completed, lookout), _writer(journal, progress, lookout))
+        runner(loaded.pipeline, _pairs(loaded, journal.completed, lookout), _writer(journal, progress, lookout), note)
 
 
 def _writer(journal: Journal, progress: Progress, lookout: Lookout | None) -> Callable[[Pair, Answers], None]:

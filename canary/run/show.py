@@ -50,5 +50,7 @@ def keep(judged: Judged, path: Path) -> str:
         judged.judgements.write_to(run.judgements)
     if judged.evidence.labels:
         write_records(run.labels, judged.evidence.labels)
+    if judged.evidence.observations:
+        write_records(run.observations, judged.evidence.observations)
     write_reports(judged, run.path)
     return seal(run)

@@ -14,8 +14,9 @@ from dataclasses import dataclass
 
 from canary.errors import CanaryError, EngineError
 from canary.plan import LiveRelease, Pipeline, Release
-from canary.protocols import Answers, Generate, Pair, Request
+from canary.protocols import Answers, Generate, Note, Pair, Request, unnoted
 from canary.records import Arm, ErrorKind, Failure, Response
+from canary.runners.sample import sampled
 
 Open = Callable[[Release, Arm], AbstractAsyncContextManager[Generate]]
 """Brings up one arm: an engine here, or a process that holds one."""
@@ -26,7 +27,7 @@ class ArmLostError(Exception):
     """The process of an arm died under a request; a new one is in its place."""
 
 
-def drive(open_arm: Open, pipeline: Pipeline, pairs: Iterable[Pair | None], write: Write) -> None:
+def drive(open_arm: Open, pipeline: Pipeline, pairs: Iterable[Pair | None], write: Write, note: Note = unnoted) -> None:
     """Answers every pair; the contract is `protocols.Runner`."""
     source = iter(pairs)
     ahead = list(itertools.islice(source, max(1, pipeline.warmup)))
@@ -34,7 +35,7 @@ def drive(open_arm: Open, pipeline: Pipeline, pairs: Iterable[Pair | None], writ
     if not warmup:
         return
     try:
-        asyncio.run(_drive(open_arm, pipeline, warmup, itertools.chain(ahead, source), write))
+        asyncio.run(_drive(open_arm, pipeline, warmup, itertools.chain(ahead, source), write, note))
     except ExceptionGroup as group:
         raise _first(group) from None
 
@@ -50,7 +51,7 @@ async def ask(generate: Generate, request: Request) -> Response | None:
 
 
 async def _drive(
-    open_arm: Open, pipeline: Pipeline, warmup: list[Pair], source: Iterator[Pair | None], write: Write
+    open_arm: Open, pipeline: Pipeline, warmup: list[Pair], source: Iterator[Pair | None], write: Write, note: Note
 ) -> None:
     releases: dict[Arm, Release] = {Arm.CANDIDATE: pipeline.candidate}
     if warmup[0].baseline is not None:
@@ -64,10 +65,11 @@ async def _drive(
         arms = _Arms(releases, {arm: task.result() for arm, task in opening.items()}, asyncio.Lock())
         for pair in itertools.islice(itertools.cycle(warmup), pipeline.warmup):
             await arms.answer(pair)
-        for part in _parts(source):
-            async with asyncio.TaskGroup() as group:
-                for _ in range(pipeline.concurrency):
-                    group.create_task(_work(arms, part, write))
+        async with sampled(arms.generates, note):
+            for part in _parts(source):
+                async with asyncio.TaskGroup() as group:
+                    for _ in range(pipeline.concurrency):
+                        group.create_task(_work(arms, part, write))
 
 
 def _parts(source: Iterator[Pair | None]) -> Iterator[Iterator[Pair]]:

@@ -7,7 +7,7 @@ work spreads evenly over equals and drains away from a slow or dead one.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Coroutine, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,6 +18,7 @@ from canary.protocols import Generate, Request
 from canary.records import Arm, Response
 from canary.runners.drive import ArmLostError
 from canary.runners.host import Host
+from canary.runners.sample import PATIENCE_S
 
 ROOM_S = 120.0
 """How long a replaced replica may wait for room, such as a node that comes up again."""
@@ -35,7 +36,7 @@ async def hosted(runner: RayRunner, group: Any, release: Release, arm: Arm) -> A
         async with asyncio.TaskGroup() as opening:
             for replica in fleet.replicas:
                 opening.create_task(replica.open())
-        yield fleet.generate
+        yield fleet
     finally:
         await fleet.close()
 
@@ -103,6 +104,16 @@ class Replica:
             self.flight -= 1
         return response
 
+    async def observe(self) -> Mapping[str, float] | None:
+        """How its server is: nothing where it does not say in time, None where it has no server that could."""
+        if self.moving.locked() or self.fate is not None:
+            return {}
+        try:
+            seen: Mapping[str, float] | None = await asyncio.wait_for(_result(self.host.observe.remote()), PATIENCE_S)
+        except Exception:  # noqa: BLE001 - whatever it is, it is not worth a run
+            return {}
+        return seen
+
     async def move(self, dead: Any) -> None:
         """A new actor in the place of a dead one; once, however many miss it."""
         async with self.moving:
@@ -156,7 +167,7 @@ class Fleet:
     """Actors that were missed."""
     moves: set[asyncio.Task[None]] = field(default_factory=set)
 
-    async def generate(self, request: Request) -> Response | None:
+    async def __call__(self, request: Request) -> Response | None:
         """One answer of the replica that has the least to do.
 
         Raises ArmLostError when it died under the request: the pair moves to
@@ -167,6 +178,13 @@ class Fleet:
         except ReplicaLostError as lost:
             self._replace(lost)
             raise
+
+    async def observe(self) -> Mapping[int, Mapping[str, float]]:
+        """See `protocols.Observable`."""
+        seen = await asyncio.gather(*(replica.observe() for replica in self.replicas))
+        return {
+            replica.number: values for replica, values in zip(self.replicas, seen, strict=True) if values is not None
+        }
 
     def _choose(self) -> Replica:
         """The least busy replica that is up, else one that will be."""

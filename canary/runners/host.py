@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from typing import Any
 
 from canary.engines import open_engine
 from canary.errors import EngineError, GateError, MissingExtra
 from canary.plan import Release
-from canary.protocols import Generate, Request
+from canary.protocols import Generate, Observable, Request
 from canary.records import Arm, Response
 from canary.runners.drive import ask
 
@@ -46,6 +47,12 @@ class Host:
             return await ask(self._generate, request)
         finally:
             self._answering.discard(task)
+
+    async def observe(self) -> Mapping[str, float] | None:
+        """How the engine's server is; None where it has none that says."""
+        if not isinstance(self._generate, Observable):
+            return None
+        return (await self._generate.observe()).get(0, {})
 
     async def close(self) -> None:
         """Ends what the engine started, and answers that nobody waits for any more."""

@@ -6,10 +6,15 @@ from collections.abc import Callable, Iterable
 
 from canary.engines import open_engine
 from canary.plan import Pipeline
-from canary.protocols import Answers, Pair
+from canary.protocols import Answers, Note, Pair, unnoted
 from canary.runners.drive import drive
 
 
-def run(pipeline: Pipeline, pairs: Iterable[Pair | None], write: Callable[[Pair, Answers], None]) -> None:
+def run(
+    pipeline: Pipeline,
+    pairs: Iterable[Pair | None],
+    write: Callable[[Pair, Answers], None],
+    note: Note = unnoted,
+) -> None:
     """See `protocols.Runner`."""
-    drive(open_engine, pipeline, pairs, write)
+    drive(open_engine, pipeline, pairs, write, note)

@@ -17,7 +17,7 @@ from typing import Any
 
 from canary.errors import EngineError, MissingExtra
 from canary.plan import Pipeline, RayRunner
-from canary.protocols import Answers, Pair
+from canary.protocols import Answers, Note, Pair, unnoted
 from canary.records import Arm
 from canary.runners.drive import drive
 from canary.runners.fleet import hosted
@@ -30,11 +30,16 @@ PLACED_S = 60.0
 """How long a busy cluster may take to find room for both arms."""
 
 
-def run(pipeline: Pipeline, pairs: Iterable[Pair | None], write: Callable[[Pair, Answers], None]) -> None:
+def run(
+    pipeline: Pipeline,
+    pairs: Iterable[Pair | None],
+    write: Callable[[Pair, Answers], None],
+    note: Note = unnoted,
+) -> None:
     """See `protocols.Runner`."""
     runner = pipeline.runner if isinstance(pipeline.runner, RayRunner) else RayRunner(type="ray")
     with _cluster(runner), _placed(runner) as group:
-        drive(partial(hosted, runner, group), pipeline, pairs, write)
+        drive(partial(hosted, runner, group), pipeline, pairs, write, note)
 
 
 @contextmanager

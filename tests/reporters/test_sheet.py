@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from canary.plan import Plan
-from canary.records import Decision, Evidence, Looks, Signal, Verdict
+from canary.records import Arm, Decision, Evidence, Looks, Observation, Signal, Verdict
 from canary.reporters import html, markdown, terminal
-from canary.reporters.sheet import interval_name, saving
+from canary.reporters.sheet import interval_name, saving, starts
 
 MakeVerdict = Callable[..., Verdict]
 
@@ -37,6 +37,16 @@ def test_what_stopping_saved() -> None:
     assert saving(STOPPED) == SENTENCE
     assert saving(replace(STOPPED, saved_s=None)) == SENTENCE.split(", about", maxsplit=1)[0]
     assert "every blocking signal is inside its margin after 304" in saving(replace(STOPPED, signal=None))
+
+
+def test_how_long_servers_took_to_come_up() -> None:
+    """By arm, replica and start; nothing where no server said so."""
+    told = [(Arm.CANDIDATE, 1, 9.0), (Arm.CANDIDATE, 0, 8.04), (Arm.BASELINE, 0, 7.0)]
+    seen = [Observation(arm=arm, replica=k, at=s, values={"started_s": s, "cpu": 0.5}) for arm, k, s in told]
+    evidence = Evidence(prompts=(), responses=(), scores=(), observations=tuple(seen))
+
+    assert starts(evidence) == "servers were up after: baseline 7.0 s, candidate 8.0 s, candidate (replica 2) 9.0 s"
+    assert starts(Evidence(prompts=(), responses=(), scores=())) == ""
 
 
 @pytest.mark.parametrize("looks", [None, replace(STOPPED, stopped_at=None, saved=None), replace(STOPPED, saved=0.0)])

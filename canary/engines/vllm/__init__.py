@@ -5,19 +5,23 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import httpx
+
 from canary.engines import openai
 from canary.engines.vllm.arguments import requested_model
+from canary.engines.vllm.observe import Observed
 from canary.engines.vllm.server import serving
 from canary.plan import OpenAIRelease, VllmRelease
 from canary.protocols import Generate
 from canary.records import Arm
 
+SCRAPE_S = 2.0
 _SHARED = ("name", "prompt", "sampling", "price", "timeout_s", "api", "extra_body")
 
 
 @asynccontextmanager
 async def open_release(release: VllmRelease, arm: Arm) -> AsyncIterator[Generate]:
-    """Yields the function that asks the server.
+    """Yields the function that asks the server, and how the server is.
 
     Raises EngineError with the server's last words when it does not come up.
     """
@@ -26,5 +30,8 @@ async def open_release(release: VllmRelease, arm: Arm) -> AsyncIterator[Generate
         remote = OpenAIRelease(
             engine="openai", model=requested_model(release), base_url=f"{server.origin}/v1", **shared
         )
-        async with openai.open_release(remote, arm) as generate:
-            yield generate
+        async with (
+            openai.open_release(remote, arm) as generate,
+            httpx.AsyncClient(trust_env=False, timeout=SCRAPE_S) as client,
+        ):
+            yield Observed(generate=generate, server=server, client=client)

@@ -1,0 +1,68 @@
+"""What was observed of each arm's servers over a run: levels as samples, counters as what they rose by."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from canary.records import Arm, Evidence, Observation
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Observed:
+    """One arm's servers."""
+
+    seen: tuple[tuple[Observation, ...], ...]
+    """Of each replica, in the order of time."""
+    requests: int
+    """How many the arm was sent."""
+
+    def levels(self, name: str) -> NDArray[np.float64]:
+        """Every sample of one value, of all replicas."""
+        return np.array([one.values[name] for replica in self.seen for one in replica if name in one.values])
+
+    def rise(self, name: str) -> float | None:
+        """How much a counter rose over the run, all replicas together; None where it was never seen twice.
+
+        A server that starts anew counts from zero: from its first sample
+        where it says so, else, where the counter fell, from zero itself.
+        """
+        steps = list(self._steps(name))
+        return sum(rise for rise, _ in steps) if steps else None
+
+    def rate(self, name: str) -> float | None:
+        """By how much a counter rose in a second of one replica that went on; None where none did."""
+        going_on = [(rise, seconds) for rise, seconds in self._steps(name) if seconds > 0]
+        seconds = sum(each for _, each in going_on)
+        return sum(rise for rise, _ in going_on) / seconds if seconds else None
+
+    def _steps(self, name: str) -> Iterator[tuple[float, float]]:
+        """By how much it rose between two samples, and in how many seconds; zero where a server started between."""
+        for replica in self.seen:
+            told = [one for one in replica if name in one.values]
+            for before, after in pairwise(told):
+                risen = after.values[name] - before.values[name]
+                if "started_s" in after.values:
+                    continue
+                yield (risen, after.at - before.at) if risen >= 0 else (after.values[name], 0.0)
+
+
+def observe(evidence: Evidence) -> dict[Arm, Observed]:
+    """By arm; an arm of which nothing was noted is left out."""
+    sent = {arm: sum(response.arm is arm for response in evidence.responses) for arm in Arm}
+    return {
+        arm: Observed(seen=replicas, requests=sent[arm])
+        for arm in Arm
+        if (replicas := _replicas([one for one in evidence.observations if one.arm is arm]))
+    }
+
+
+def _replicas(seen: Sequence[Observation]) -> tuple[tuple[Observation, ...], ...]:
+    numbers = sorted({one.replica for one in seen})
+    return tuple(
+        tuple(sorted((one for one in seen if one.replica == number), key=lambda one: one.at)) for number in numbers
+    )

@@ -1,0 +1,60 @@
+"""How both arms' servers are, at the same moments, beside the work."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, suppress
+
+from canary.protocols import Generate, Note, Observable
+from canary.records import Arm, Observation
+
+EVERY_S = 1.0
+PATIENCE_S = 2.0
+"""How long a server may take to say how it is."""
+
+
+@asynccontextmanager
+async def sampled(generates: Mapping[Arm, Generate], note: Note) -> AsyncIterator[None]:
+    """Asks at the beginning, about once a second, and at the end; not at all where no arm can be observed.
+
+    A server that does not answer is noted with nothing, and stops nobody.
+    """
+    observable = {arm: one for arm in Arm if isinstance(one := generates.get(arm), Observable)}
+    if not observable:
+        yield
+        return
+    watching = asyncio.create_task(_watch(observable, note))
+    try:
+        yield
+    finally:
+        watching.cancel()
+        with suppress(asyncio.CancelledError):
+            await watching
+    if seen := await _moment(observable):
+        note(seen)
+
+
+async def _watch(observable: Mapping[Arm, Observable], note: Note) -> None:
+    while True:
+        if seen := await _moment(observable):
+            note(seen)
+        await asyncio.sleep(EVERY_S)
+
+
+async def _moment(observable: Mapping[Arm, Observable]) -> list[Observation]:
+    at = time.time()
+    said = await asyncio.gather(*(_observed(generate) for generate in observable.values()))
+    return [
+        Observation(arm=arm, replica=replica, at=at, values=values)
+        for arm, replicas in zip(observable, said, strict=True)
+        for replica, values in sorted(replicas.items())
+    ]
+
+
+async def _observed(generate: Observable) -> Mapping[int, Mapping[str, float]]:
+    try:
+        return await asyncio.wait_for(generate.observe(), 2 * PATIENCE_S)
+    except Exception:  # noqa: BLE001 - whatever it is, it is not worth a run
+        return {0: {}}

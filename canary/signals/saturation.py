@@ -1,0 +1,151 @@
+"""Are the candidate's servers fuller than they may be? What they did is shown beside it.
+
+None of these has a p-value: they stand outside of the family of tests, and
+no look at a run that goes on asks them (docs/policy.md, "Saturation").
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from fnmatch import fnmatchcase
+
+import numpy as np
+
+from canary.compare.observed import Observed
+from canary.plan import Plan
+from canary.policy import SaturationRule
+from canary.records import Arm, Signal, Status, Tier
+from canary.signals.wording import MISSING, percent, significant
+
+LEAST = 10
+"""Fewer samples are no run to speak of."""
+QUANTILE = 0.95
+METHOD = "95th percentile of samples"
+
+
+def saturation_signals(observed: Mapping[Arm, Observed], plan: Plan) -> tuple[Signal, ...]:
+    """Levels against their bounds, then what is only shown; nothing where an arm was not observed."""
+    if plan.stage == "build" or len(observed) < len(Arm):
+        return ()
+    arms = (observed[Arm.BASELINE], observed[Arm.CANDIDATE])
+    found = [_level(name, rule, arms) for name, rule in plan.policy.saturation]
+    signals = [*filter(None, found), *_shown(arms)]
+    return tuple(_with_runbook(signal, plan) for signal in signals)
+
+
+def judge_level(baseline: float, candidate: float, rule: SaturationRule) -> tuple[Status, str, tuple[str, ...]]:
+    """Status, reason and warnings of one level.
+
+    Only a candidate that fills what the baseline leaves free fails: an
+    unchanged one on the same bench never does.
+    """
+    change = f"{percent(baseline)} -> {percent(candidate)}"
+    warning, critical = f"{rule.warning:.0%}", f"{rule.critical:.0%}"
+    if candidate < rule.warning:
+        return Status.PASS, f"{change}: below {warning}", ()
+    if candidate < rule.critical:
+        said = f"{change}: from {warning} on little is left, {critical} would be too much"
+        return Status.PASS, said, (said,)
+    if baseline >= rule.critical:
+        said = f"{change}: the bench itself is saturated, both arms at or above {critical}"
+        return Status.PASS, said, (said,)
+    if baseline >= rule.warning:
+        said = f"{change}: at or above {critical}, but the baseline was at or above {warning} already"
+        return Status.INCONCLUSIVE, said, ()
+    return Status.FAIL, f"{change}: at or above {critical}, and the baseline below {warning}", ()
+
+
+def _level(name: str, rule: SaturationRule, arms: tuple[Observed, Observed]) -> Signal | None:
+    """None where neither arm said it often enough, or both stopped just short of that."""
+    samples = [arm.levels(name) for arm in arms]
+    counts = [int(each.size) for each in samples]
+    few, many = min(counts), max(counts)
+    if many < LEAST or many / 2 <= few < LEAST:
+        return None
+    if few < many / 2:
+        said = f"{MISSING}: {counts[0]} samples of the baseline's servers, {counts[1]} of the candidate's"
+        return _signal(f"saturation/{name}", rule.tier, (None, None), few, Status.INCONCLUSIVE, said)
+    baseline, candidate = (float(np.quantile(each, QUANTILE)) for each in samples)
+    status, reason, warnings = judge_level(baseline, candidate, rule)
+    return _signal(f"saturation/{name}", rule.tier, (baseline, candidate), few, status, reason, warnings)
+
+
+def _shown(arms: tuple[Observed, Observed]) -> Iterator[Signal]:
+    """Each with both values; they never decide."""
+    waiting = [arm.levels("waiting") for arm in arms]
+    n = min(int(each.size) for each in waiting)
+    if n < LEAST:
+        return
+    yield _told("saturation/queue", [float(np.quantile(each, QUANTILE)) for each in waiting], n, "requests waiting")
+    preempted = [_per_thousand(arm.rise("preemptions"), arm.requests) for arm in arms]
+    yield from _told_if("saturation/preemptions", preempted, n, "preemptions per 1,000 requests")
+    for name, counter in (("prefill", "prompt_tokens"), ("decode", "generation_tokens")):
+        rates = [arm.rate(counter) for arm in arms]
+        yield from _told_if(f"throughput/{name}", rates, n, "tokens/s of one replica")
+
+
+def _per_thousand(count: float | None, requests: int) -> float | None:
+    return None if count is None or not requests else 1000 * count / requests
+
+
+def _told_if(name: str, values: Sequence[float | None], n: int, what: str) -> Iterator[Signal]:
+    known = [value for value in values if value is not None]
+    if len(known) == len(Arm):
+        yield _told(name, known, n, what)
+
+
+def _told(name: str, values: Sequence[float], n: int, what: str) -> Signal:
+    baseline, candidate = values
+    reason = f"{significant(baseline)} -> {significant(candidate)} {what}: shown only"
+    return _signal(name, Tier.ADVISORY, (baseline, candidate), n, Status.INCONCLUSIVE, reason)
+
+
+def _signal(
+    name: str,
+    tier: Tier,
+    values: tuple[float | None, ...],
+    n: int,
+    status: Status,
+    reason: str,
+    warnings: tuple[str, ...] = (),
+) -> Signal:
+    kind, _, metric = name.partition("/")
+    effect = "ratio" if kind == "throughput" else "difference"
+    return Signal(
+        name=name,
+        kind=kind,
+        stratum=None,
+        metric=metric,
+        tier=tier,
+        status=status,
+        baseline=values[0],
+        candidate=values[1],
+        effect=effect,
+        estimate=_estimate(effect, *values),
+        low=None,
+        high=None,
+        margin=None,
+        n=n,
+        method=METHOD if kind == "saturation" and metric != "preemptions" else "counter",
+        p_harm=None,
+        p_harm_adjusted=None,
+        p_noninferior=None,
+        need=None,
+        reason=reason,
+        warnings=warnings,
+        runbook=None,
+    )
+
+
+def _estimate(effect: str, baseline: float | None, candidate: float | None) -> float | None:
+    if baseline is None or candidate is None:
+        return None
+    if effect == "ratio":
+        return candidate / baseline if baseline else None
+    return candidate - baseline
+
+
+def _with_runbook(signal: Signal, plan: Plan) -> Signal:
+    told = (text for glob, text in plan.policy.runbooks.items() if fnmatchcase(signal.name, glob))
+    return replace(signal, runbook=next(told, None))

@@ -1,0 +1,92 @@
+"""Two real vLLM servers under a real local Ray, judged by `canary run`."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from canary.evidence import load_run
+from canary.records import Arm
+from canary.runners import sample
+from tests.engines.test_vllm import CHECKPOINTS, ROOT, release, servers, vllm
+
+__all__ = ["vllm"]  # the fixture, with its skip
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::ResourceWarning"),
+]
+
+SIGNALS = {
+    "saturation/cpu", "saturation/kv_cache", "saturation/memory", "saturation/preemptions", "saturation/queue",
+    "throughput/decode", "throughput/prefill",
+}  # fmt: skip
+
+
+def asked() -> list[str]:
+    """60 cases of the stratum that was lost, ten of each other."""
+    path = ROOT / "golden_sets" / "quickstart" / "prompts.jsonl"
+    strata: dict[str, list[str]] = defaultdict(list)
+    for line in path.read_text(encoding="utf-8").splitlines(keepends=True):
+        strata[json.loads(line)["metadata"]["stratum"]].append(line)
+    return [line for name, own in strata.items() for line in own[: 60 if name == "tool_call" else 10]]
+
+
+def written(folder: Path, python: str) -> Path:
+    """A pipeline over 100 cases, with wide margins for time: two servers share few cores."""
+    arms = {
+        arm.value: release(python, name=name, model=str(CHECKPOINTS / name), sampling={"max_tokens": 24})
+        for arm, name in zip(Arm, ("baseline", "candidate-bad"), strict=True)
+    }
+    wide = {"tm95": {"floor_s": 5}, "tm99": {"floor_s": 5}, "slow": {"threshold_s": 9}}
+    documents: dict[str, Any] = {
+        "suite": {"golden_sets": ["prompts.jsonl"], "strata": {"by": "metadata.stratum"}},
+        "policy": {"version": 1, "latency": {"ttft": wide, "itl": wide}},
+        "pipeline": {
+            "suite": "suite.yaml",
+            "policy": "policy.yaml",
+            "runner": {"type": "ray", "cpus_per_arm": 1},
+            "concurrency": 4,
+        }
+        | {arm: one.model_dump(mode="json", exclude_unset=True) for arm, one in arms.items()},
+    }
+    for name, document in documents.items():
+        (folder / f"{name}.yaml").write_text(json.dumps(document))
+    (folder / "prompts.jsonl").write_text("".join(asked()), encoding="utf-8")
+    return folder / "pipeline.yaml"
+
+
+def test_a_lost_stratum_is_found_and_the_servers_are_observed(
+    vllm: str, tmp_path: Path, canary: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is rolled back for what it lost; both arms are asked and observed together; no server stays."""
+    monkeypatch.setattr(sample, "EVERY_S", 0.2)
+
+    ran = canary("run", written(tmp_path, vllm), "--runs", tmp_path / "runs", "--no-early-stop")
+
+    assert ran.status == 1, ran.out + ran.err
+    _, evidence = load_run(next((tmp_path / "runs").glob("2*")))
+    document = json.loads(next((tmp_path / "runs").glob("2*/verdict.json")).read_text())
+    assert document["verdict"] == "rollback"
+    assert document["reason"].startswith("quality/tool_call/pass: ")
+    assert {signal["name"] for signal in document["signals"]} >= SIGNALS
+    assert not [s["name"] for s in document["signals"] if s["kind"] == "saturation" and s["status"] == "fail"]
+    assert "observations" in document["record"]
+
+    started = {arm: [r.started_at or 0.0 for r in evidence.responses if r.arm is arm] for arm in Arm}
+    ranks = np.argsort(np.argsort(np.concatenate([started[arm] for arm in Arm])))
+    assert len(started[Arm.BASELINE]) == len(started[Arm.CANDIDATE]) == 100
+    assert abs(ranks[:100].mean() - ranks[100:].mean()) < 2
+
+    moments = {arm: [one.at for one in evidence.observations if one.arm is arm] for arm in Arm}
+    assert moments[Arm.BASELINE] == moments[Arm.CANDIDATE]
+    assert all(sum("started_s" in one.values for one in evidence.observations if one.arm is arm) == 1 for arm in Arm)
+    assert "baseline, replica 1: up after" in ran.err
+    assert "servers were up after: baseline" in ran.out
+    assert servers() == []

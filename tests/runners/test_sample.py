@@ -1,0 +1,105 @@
+"""Both arms' servers are asked how they are, together and beside the work."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import pytest
+
+from canary.plan import Release
+from canary.protocols import Generate, Request
+from canary.records import Arm, Observation, Response
+from canary.runners import sample
+from canary.runners.drive import drive
+from tests.runners.test_drive import Stage, later, ok, pair, pipeline
+
+
+@dataclass
+class Watched:
+    """Two arms of two replicas each that can be observed; `trouble` is how the candidate fails at that."""
+
+    trouble: Exception | None = None
+    noted: list[list[Observation]] = field(default_factory=list)
+    count: int = 0
+
+    @asynccontextmanager
+    async def open(self, release: Release, arm: Arm) -> AsyncIterator[Generate]:
+        """One arm."""
+        yield Server(self, arm)
+
+    def note(self, seen: Sequence[Observation]) -> None:
+        """What was seen."""
+        self.noted.append(list(seen))
+
+
+@dataclass
+class Server:
+    """One arm's servers."""
+
+    watched: Watched
+    arm: Arm
+
+    async def __call__(self, request: Request) -> Response:
+        """An answer after a while."""
+        return await later(request, 0.01)
+
+    async def observe(self) -> Mapping[int, Mapping[str, float]]:
+        """How they are; hangs for ever where the trouble is a TimeoutError."""
+        self.watched.count += 1
+        if self.arm is Arm.CANDIDATE and self.watched.trouble:
+            await asyncio.sleep(60 if isinstance(self.watched.trouble, TimeoutError) else 0)
+            raise self.watched.trouble
+        return {0: {"cpu": 0.5}, 1: {}}
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sample, "EVERY_S", 0.01)
+    monkeypatch.setattr(sample, "PATIENCE_S", 0.02)
+
+
+def test_both_arms_at_the_same_moments() -> None:
+    """From the beginning to the end, every replica with the same time."""
+    watched, written = Watched(), Stage()
+    drive(watched.open, pipeline(concurrency=1), map(pair, range(20)), written.write, watched.note)
+
+    assert len(written.written) == 20
+    assert len(watched.noted) >= 5
+    for moment in watched.noted:
+        assert [(one.arm, one.replica, dict(one.values)) for one in moment] == [
+            (arm, replica, values) for arm in Arm for replica, values in ((0, {"cpu": 0.5}), (1, {}))
+        ]
+        assert len({one.at for one in moment}) == 1
+
+
+@pytest.mark.parametrize("trouble", [OSError("gone"), RuntimeError("broken"), TimeoutError()])
+def test_a_server_that_does_not_say(trouble: Exception) -> None:
+    """Every pair is answered, and the candidate is noted with nothing."""
+    watched, written = Watched(trouble), Stage()
+    drive(watched.open, pipeline(concurrency=1), map(pair, range(20)), written.write, watched.note)
+
+    assert len(written.written) == 20
+    assert watched.noted
+    assert all(dict(one.values) == {} for moment in watched.noted for one in moment if one.arm is Arm.CANDIDATE)
+
+
+def test_engines_that_cannot_be_observed() -> None:
+    """Nothing is asked of them and nothing noted."""
+    watched, written = Watched(), Stage(ok)
+    drive(written.open, pipeline(), map(pair, range(5)), written.write, watched.note)
+
+    assert (len(written.written), watched.noted) == (5, [])
+
+
+def test_what_cannot_be_kept_stops_the_run() -> None:
+    """A full disk is no trouble of a server's."""
+
+    def full(seen: Sequence[Observation]) -> None:
+        raise OSError("no space left")
+
+    watched, written = Watched(), Stage()
+    with pytest.raises(OSError, match="no space left"):
+        drive(watched.open, pipeline(), map(pair, range(5)), written.write, full)
