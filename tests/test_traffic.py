@@ -242,6 +242,21 @@ def test_arms_of_different_hours_hold(bench: Bench) -> None:
     assert_holds(bench.compare(), "when the candidate was not")
 
 
+@pytest.mark.parametrize("share", [(), ("--share", "0.5")], ids=["no share", "share"])
+@pytest.mark.parametrize("key", [None, "id"], ids=["none", "one a request"])
+@pytest.mark.parametrize("arm", ["baseline", "candidate"])
+def test_sessions_of_one_arm_only_hold(bench: Bench, arm: str, key: str | None, share: tuple[str, ...]) -> None:
+    """A rate by session beside a rate by request would hide a threefold rise, or show one that is none."""
+    bench.take(traffic(2_000, sticky=4, errors=(0.002, 0.006)))
+    for row in bench.both:
+        del row["share"]
+    assert bench.compare(*share).status in {1, 3}
+    for row in getattr(bench, arm):
+        row["session"] = None if key is None else row[key]
+
+    assert_holds(bench.compare(*share), "evidence is missing")
+
+
 def test_sessions_in_both_arms_hold(bench: Bench) -> None:
     """Where routing does not stick to the key that is recorded, the unit is wrong."""
     for number, row in enumerate(bench.both):

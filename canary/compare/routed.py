@@ -27,6 +27,8 @@ APART = 0.1
 """Share of an arm served outside the other's time from which they are not comparable."""
 SWITCHED = 0.01
 """Share of routing keys seen in both arms from which routing was not sticky."""
+LONGER = 1.5
+"""Requests a key in one arm over the other's from which keys are not the same thing, where no share tells."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -113,7 +115,14 @@ def tabulate_traffic(evidence: Evidence) -> Traffic:
         },
         sticky=rows > keys,
         minutes=max(0.0, min(high for _, high in spans) - max(low for low, _ in spans)) / 60 if spans else 0.0,
-        missing=(*_empty(bare), *_failed(bare), *_apart(bare), *_mismatched(bare), *_switched(switched, keys)),
+        missing=(
+            *_empty(bare),
+            *_failed(bare),
+            *_apart(bare),
+            *_mismatched(bare),
+            *_unlike(bare),
+            *_switched(switched, keys),
+        ),
         warnings=(*_unknown_shares(bare), *_few_switched(switched, keys)),
     )
 
@@ -239,6 +248,31 @@ def _mismatched(arms: Mapping[Arm, _Bare]) -> tuple[str, ...]:
         f"sample ratio mismatch: the candidate was assigned {expected:.0f} of {shares.size} routing keys and has "
         f"{cand.size} (p {max(test.p, 1e-300):.1e}); lines are lost, doubled or routed otherwise than recorded, so the "
         "arms are not comparable"
+    )
+    return (sentence,)
+
+
+def _unlike(arms: Mapping[Arm, _Bare]) -> tuple[str, ...]:
+    """A session in one arm and a single request in the other are not the same unit.
+
+    Where shares are known the arms' numbers of keys say whether they are.
+    """
+    sides = tuple(arms.values())
+    if any(side.times.size == 0 for side in sides):
+        return ()
+    named = [float(np.mean([response.session is not None for response in side.responses])) for side in sides]
+    if abs(named[0] - named[1]) > APART:
+        sentence = (
+            f"{named[0]:.0%} of baseline and {named[1]:.0%} of candidate requests carry a 'session': record it in both "
+            "arms alike, or in neither"
+        )
+        return (sentence,)
+    sizes = [side.times.size / side.starts.size for side in sides]
+    if max(sizes) <= LONGER * min(sizes) or not any(np.isnan(side.shares).any() for side in sides):
+        return ()
+    sentence = (
+        f"a session has {sizes[0]:.1f} requests in the baseline and {sizes[1]:.1f} in the candidate, so it may not be "
+        "the same thing in both: record 'share', or give --share"
     )
     return (sentence,)
 
