@@ -10,14 +10,14 @@ from typing import get_args
 import pytest
 
 from canary.engines import ENGINES, open_engine
-from canary.plan import OpenAIRelease, ReplayRelease, TransformersRelease
+from canary.plan import OpenAIRelease, ReplayRelease, TransformersRelease, VllmRelease
 from canary.records import Arm
 from tests.engines.conftest import release
 
 
 def test_table_is_complete() -> None:
     """Every engine that a release may name is in the table, and no other."""
-    releases = (ReplayRelease, TransformersRelease, OpenAIRelease)
+    releases = (ReplayRelease, TransformersRelease, OpenAIRelease, VllmRelease)
 
     assert {name for each in releases for name in get_args(each.model_fields["engine"].annotation)} == set(ENGINES)
 

@@ -69,11 +69,10 @@ def answers(asked: VllmRelease | TransformersRelease, texts: Sequence[str]) -> l
     return [response for response in asyncio.run(scenario()) if response is not None]
 
 
-def servers() -> list[str]:
-    """Every process of ours that serves or keeps."""
+def servers(*marks: str) -> list[str]:
+    """Every keeper and server, of this checkout's models or of those named."""
     listed = subprocess.run(["ps", "ax", "-o", "pid,ppid,args"], check=True, capture_output=True, text=True)
-    marked = ("candidate-or-baseline", "VLLM::EngineCore")
-    return [line for line in listed.stdout.splitlines() if any(mark in line for mark in marked)]
+    return [line for line in listed.stdout.splitlines() if any(mark in line for mark in (str(CHECKPOINTS), *marks))]
 
 
 def test_arguments_are_the_release_s() -> None:
@@ -173,7 +172,7 @@ def test_a_server_that_does_not_come_up_says_why(
     with pytest.raises(EngineError, match=rf"(?s)candidate 'v2': the vLLM server ended with status .*{words}"):
         answers(release(vllm, **spoil(tmp_path)), ["a"])
 
-    assert servers() == []
+    assert servers(str(tmp_path)) == []
 
 
 @pytest.mark.slow
