@@ -21,11 +21,12 @@ from typing import Any
 import pytest
 
 import canary
+from canary.compare.observed import observe
 from canary.errors import EngineError, EvidenceError, GateError, MissingExtra
 from canary.plan import Pipeline, RayRunner
 from canary.protocols import Answers, Pair, Request
-from canary.records import Arm
-from canary.runners import fleet, local
+from canary.records import Arm, Evidence, Observation
+from canary.runners import fleet, local, sample
 from canary.runners import ray as runner
 from canary.runners.host import Host
 
@@ -427,3 +428,40 @@ def test_starts_and_ends_its_own_ray(tmp_path: Path) -> None:
 
     assert (done.returncode, done.stderr) == (0, "")
     assert sorted(done.stdout.splitlines()) == sorted([*rows, "False"])
+
+
+class TestObserving:
+    """How the servers are, from their actors to the driver; a stand-in speaks as a vLLM server does."""
+
+    def test_every_replica_is_observed_also_the_one_that_replaces_it(
+        self, cluster: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Both arms' replicas at the same moments; a server that is replaced says that it is new."""
+        monkeypatch.setattr(sample, "EVERY_S", 0.05)
+        python = tmp_path / "python"
+        server = Path(__file__).parents[1] / "engines" / "recorded" / "server.py"
+        python.write_text(f'#!/bin/sh\nexec {sys.executable} {server} "$@"\n')
+        python.chmod(0o755)
+        release = {"engine": "vllm", "model": str(SHIPPED), "python": str(python), "api": "completions"}
+        replicas = {"type": "ray", "replicas": 2, "cpus_per_arm": 0.5}
+        written, noted = Written(), list[Observation]()
+        written.on_write = lambda count: kill_hosts() if count == 60 else None
+
+        runner.run(pipeline(release, release, runner=replicas, concurrency=4), pairs(300), written, noted.extend)
+
+        assert len(written.outputs) == 300
+        last = max(one.at for one in noted)
+        assert [(one.arm, one.replica) for one in noted if one.at == last] == [(arm, k) for arm in Arm for k in (0, 1)]
+        starts = Counter((one.arm, one.replica) for one in noted if "started_s" in one.values)
+        assert starts.keys() == {(arm, k) for arm in Arm for k in (0, 1)}
+        assert set(starts.values()) == {2}
+        seen = Evidence(prompts=(), responses=(), scores=(), observations=tuple(noted))
+        assert all(0 < (arm.rise("generation_tokens") or 0) <= 300 for arm in observe(seen).values())
+
+    def test_engines_without_a_server_are_not_observed(self, cluster: None, tmp_path: Path) -> None:
+        """Recorded answers have nothing to say."""
+        noted: list[Observation] = []
+
+        runner.run(recorded(tmp_path, 5), pairs(5), Written(), noted.extend)
+
+        assert noted == []
