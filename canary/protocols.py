@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
@@ -95,6 +95,8 @@ class Tools:
     """Returns the embedder; raises MissingExtra where it is not installed."""
     judge: Judge = no_judge
     """Asks the suite's judge."""
+    learned: Mapping[str, float] = field(default_factory=dict)
+    """Thresholds that a calibration measured, by metric."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,9 +12,9 @@ import pytest
 
 from canary.config import load_calibration
 from canary.plan import Pipeline
-from canary.records import Arm, Evidence, Scale, Score
-from canary.run.calibrate import similarities
+from canary.records import Arm, ErrorKind, Failure, Response, Scale, Score
 from canary.run.capacity import capacity
+from canary.run.learned import similarities
 from canary.run.load import load
 
 Canary = Callable[..., Any]
@@ -330,23 +330,24 @@ def test_repeats_are_told_from_prompts(bench: Bench) -> None:
     assert pooled["spread"] == pytest.approx((2 * 0.16 / 4) ** 0.5, rel=0.1)
 
 
-def test_a_threshold_for_similar_comes_from_the_baseline_s_own(bench: Bench) -> None:
-    """The 12th smallest of 240 similarities at 5 %; too few answers give none."""
-    plan = load(bench.pipeline, stage="staging").plan
-    spec = {"type": "similar", "value": "x", "metric": "near"}
-    plan = plan.model_copy(update={"suite": plan.suite.model_copy(update={"assertions": (spec,)})})
+def test_a_threshold_for_similar_comes_from_the_baseline_s_own() -> None:
+    """The 12th smallest of 240 similarities at 5 %; too few answers give none, and an error is no answer."""
     scores = [
         Score(id=f"c{i}", arm=Arm.BASELINE, repeat=0, metric="near", scale=Scale.BOUNDED, value=i / 240, passed=True)
         for i in range(240)
     ]
 
-    many, few = (
-        tuple(similarities(Evidence(prompts=(), responses=(), scores=tuple(part)), plan))
-        for part in (scores, scores[:18])
+    failure = Failure(kind=ErrorKind.SERVER, message="down")
+    failed = [Response(id="c0", arm=Arm.BASELINE, output="", error=failure)]
+
+    many, few, fewer = (
+        tuple(similarities(["near"], part, errors, 0.05))
+        for part, errors in ((scores, []), (scores[:18], []), (scores, failed))
     )
 
     assert [(found.metric, found.n, found.threshold) for found in many] == [("near", 240, 11 / 240)]
     assert few == ()
+    assert [(found.n, found.threshold) for found in fewer] == [(239, 12 / 240)]
 
 
 def test_a_cut_run_goes_on_with_the_noise_it_began_with(bench: Bench) -> None:

@@ -115,7 +115,9 @@ def test_scores_made_in_parts_are_the_scores(canary: Canary, pipeline: Path, tmp
     plan = load_plan(run)
     evidence = load_evidence(run, plan)
 
-    assert evidence.scores == score_responses(evidence.prompts, evidence.responses, plan.suite, stage=plan.stage)
+    assert evidence.scores == score_responses(
+        evidence.prompts, evidence.responses, plan.suite, stage=plan.stage, learned={}
+    )
 
 
 def test_an_answer_is_scored_once(pipeline: Path, tmp_path: Path, canary: Canary) -> None:
@@ -124,7 +126,7 @@ def test_an_answer_is_scored_once(pipeline: Path, tmp_path: Path, canary: Canary
     run = RunDirectory(only_run(tmp_path / "runs"))
     loaded = load(pipeline, stage="staging")
     evidence = load_evidence(run, loaded.plan)
-    scoring = Scoring(loaded.suite, stage="staging", embed=lambda: pytest.fail("nothing here is embedded"))
+    scoring = Scoring(loaded.suite, stage="staging", embed=lambda: pytest.fail("nothing here is embedded"), learned={})
 
     first = scoring.of(evidence.prompts, evidence.responses[:10])
     again = scoring.of(evidence.prompts, evidence.responses)

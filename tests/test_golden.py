@@ -434,10 +434,10 @@ def test_a_manifest_that_is_empty_or_a_folder_is_a_mistake(here: Path) -> None:
 
 @pytest.mark.parametrize("path", sorted((workspace() / "golden_sets").iterdir()), ids=lambda path: str(path.name))
 def test_every_shipped_set_loads_without_warning(path: Path) -> None:
-    """Its manifest is right to the byte."""
+    """Its manifest is right to the byte; `judged` is what a judge reads in a minute, the others gate each stratum."""
     golden = load_golden_sets([path], SUITE)
     assert golden.warnings == ()
-    assert all(count >= 100 for count in golden.counts().values())
+    assert all(count >= (40 if path.name == "judged" else 100) for count in golden.counts().values())
 
 
 # --- the draw --------------------------------------------------------------------------------------------------

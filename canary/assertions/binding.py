@@ -11,7 +11,7 @@ from canary.assertions.attempt import attempt
 from canary.assertions.group import weight_of
 from canary.assertions.leaf import leaves
 from canary.assertions.lift import Referenced
-from canary.assertions.spec import asks_judge, is_structural, parse
+from canary.assertions.spec import asks_judge, is_learned, is_structural, parse
 from canary.errors import ConfigError, GoldenSetError, UsageError
 from canary.protocols import Assertion
 from canary.records import Prompt, Scale
@@ -95,6 +95,7 @@ class _Binder:
             self.problems.append(f"{owner}nothing grades it: every assertion has weight 0")
         if (judged, keys) not in self._bound:
             self._bound[judged, keys] = self._combined(keys, judged=judged)
+        self._require_alone(self._bound[judged, keys], owner)
         self._require_filled(prompt, self._bound[judged, keys], owner)
         return self._bound[judged, keys]
 
@@ -125,6 +126,14 @@ class _Binder:
 
     def _applies(self, assertion: Assertion) -> bool:
         return self._stage != BUILD or is_structural(assertion)
+
+    def _require_alone(self, bound: Bound, owner: str) -> None:
+        self.problems.extend(
+            f"{owner}metric {metric!r} has a learned threshold and must be of one assertion (got {len(places)}): give "
+            "the others another 'metric'"
+            for metric, (_, places) in bound.metrics.items()
+            if len(places) > 1 and any(is_learned(bound.assertions[place]) for place in places)
+        )
 
     def _require_filled(self, prompt: Prompt, bound: Bound, owner: str) -> None:
         for assertion in bound.templated:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
+from pydantic import PlainValidator
+
+from canary.assertions.attempt import abstain
 from canary.assertions.excerpt import excerpt
-from canary.assertions.lift import Metric, Referenced, Threshold, at_least
+from canary.assertions.lift import Metric, Referenced, at_least
 from canary.assertions.reference import References, as_texts
 from canary.protocols import Grade, Tools
 from canary.records import Prompt, Response, Scale
@@ -15,6 +18,18 @@ from canary.records import Prompt, Response, Scale
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+
+LEARNED = "learned"
+"""The threshold that `canary calibrate noise` measured for the metric."""
+
+
+def _written(threshold: Any) -> float | str:
+    if threshold == LEARNED:
+        return LEARNED
+    if isinstance(threshold, bool) or not isinstance(threshold, int | float) or not 0 <= threshold <= 1:
+        raise ValueError(f"must be a number from 0 to 1, or {LEARNED!r}")
+    return float(threshold)
 
 
 def speakable(text: str) -> str:
@@ -25,6 +40,8 @@ def speakable(text: str) -> str:
 class Similar(Referenced):
     """The cosine to the closest reference, negative ones as 0; passes at the threshold.
 
+    A learned threshold that nobody has measured abstains.
+
     The cosine is rounded to six digits, below which it depends on the machine.
     A blank answer is close to nothing: 0.
     """
@@ -34,7 +51,7 @@ class Similar(Referenced):
     metric: Metric = "similar"
     value: References
     shape: ClassVar[Callable[[Any], Any]] = staticmethod(as_texts)
-    threshold: Threshold = 0.75
+    threshold: Annotated[float | Literal["learned"], PlainValidator(_written)] = 0.75
 
     def texts(self, pairs: Sequence[tuple[Prompt, Response]]) -> list[str]:
         """Everything that must be embedded to grade the pairs, repeats included."""
@@ -44,18 +61,24 @@ class Similar(Referenced):
         """One grade per pair, in order; embeds each distinct text once."""
         distinct = list(dict.fromkeys(self.texts(pairs)))
         vectors = dict(zip(distinct, tools.embed()(distinct), strict=True)) if distinct else {}
-        return [self._graded(prompt, response, vectors) for prompt, response in pairs]
+        threshold = tools.learned.get(self.metric) if self.threshold == "learned" else self.threshold
+        if threshold is None:
+            return [abstain(f"no threshold was learned for {self.metric!r}") for _ in pairs]
+        return [self._graded(prompt, response, vectors, threshold) for prompt, response in pairs]
 
     def _compared(self, prompt: Prompt, response: Response) -> list[str]:
         if not response.output.strip():
             return []
         return [speakable(text) for text in (response.output, *self.reference(prompt))]
 
-    def _graded(self, prompt: Prompt, response: Response, vectors: dict[str, NDArray[np.float32]]) -> Grade:
+    def _graded(
+        self, prompt: Prompt, response: Response, vectors: dict[str, NDArray[np.float32]], threshold: float
+    ) -> Grade:
         answer, *references = self._compared(prompt, response) or ["", *self.reference(prompt)]
         scored = [(cosine(vectors[answer], vectors[text]) if answer else 0.0, text) for text in references]
         best, text = max(scored, key=lambda pair: pair[0])
-        return at_least(best, self.threshold, "cosine", f"to {excerpt(text)} (got {excerpt(response.output)})")
+        how = "(learned) to" if self.threshold == LEARNED else "to"
+        return at_least(best, threshold, "cosine", f"{how} {excerpt(text)} (got {excerpt(response.output)})")
 
 
 def cosine(left: NDArray[np.float32], right: NDArray[np.float32]) -> float:

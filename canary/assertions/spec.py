@@ -18,6 +18,7 @@ from canary.assertions.group import AssertSet, weight_of
 from canary.assertions.leaf import leaves
 from canary.assertions.lift import Metric, Threshold
 from canary.assertions.negation import Negated
+from canary.assertions.similar import LEARNED, Similar
 from canary.assertions.table import ASSERTIONS
 from canary.errors import ConfigError, PluginError
 from canary.policy import Written
@@ -83,6 +84,11 @@ def is_structural(assertion: Assertion) -> bool:
 def asks_judge(assertion: Assertion) -> bool:
     """Whether a judge decides it."""
     return any(getattr(type(leaf), "asks_judge", False) is True for leaf, _ in leaves(assertion))
+
+
+def is_learned(assertion: Assertion) -> bool:
+    """Whether its threshold is what a calibration measured."""
+    return any(isinstance(leaf, Similar) and leaf.threshold == LEARNED for leaf, _ in leaves(assertion))
 
 
 def _unknown_type(name: Any, table: Mapping[str, type], where: str) -> str:
@@ -152,6 +158,8 @@ def _member(spec: Any, plugins: Mapping[str, type], where: str) -> Assertion:
     member = parse(spec, plugins, where)
     if asks_judge(member):
         raise ConfigError(f"'{where}' must not ask a judge: a judge answers for itself, outside of a set")
+    if is_learned(member):
+        raise ConfigError(f"'{where}.threshold' must be a number in a set: only what has a score of its own is learned")
     if member.scale not in (Scale.PASS_FAIL, Scale.BOUNDED):
         raise ConfigError(f"'{where}' must score from 0 to 1 (got {member.scale})")
     return member
@@ -186,6 +194,8 @@ def _adapted(assertion: Assertion, spec: Mapping[str, Any], where: str) -> Asser
 def _negated(assertion: Assertion, kind: str, where: str) -> Negated:
     if not getattr(type(assertion), "has_opposite", True):
         raise ConfigError(f"'{where}.type' must not negate {kind!r}: the worse of two is no better choice")
+    if is_learned(assertion):
+        raise ConfigError(f"'{where}.threshold' must be a number under {NOT!r}: learned is how alike answers stay")
     if assertion.scale not in (Scale.PASS_FAIL, Scale.BOUNDED):
         raise ConfigError(
             f"'{where}.type' must not negate {kind!r}: the opposite of an {assertion.scale} score is unknown"

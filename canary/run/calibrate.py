@@ -21,13 +21,13 @@ from canary.located import printable
 from canary.plan import Pipeline, Plan, ReplayRelease
 from canary.records import POOLED, Arm, Comparison, Decision, Evidence
 from canary.run.execute import start_loaded
+from canary.run.learned import metrics_of, similarities
 from canary.run.load import calibration_of, resolve
 from canary.run.recorded import Judged
 from canary.signals.latency import gaps_in_time
-from canary.stats.drift import similarity_threshold
 from canary.stats.noise import block_length, lag_one, split_variance
 
-_USE = " (`threshold` of the assertion)"
+_USE = " (`threshold: learned` takes it)"
 LEAST_TIMED = 40
 """Fewer pairs show no autocorrelation."""
 
@@ -93,7 +93,7 @@ def calibrate(judged: Judged) -> Calibration:
         reason=judged.verdict.reason,
         noise=tuple(_noise(c, within) for c in comparisons if c.kind == "quality" and c.n),
         latency=tuple(_rhythms(comparisons)),
-        similar=tuple(similarities(evidence, plan)),
+        similar=tuple(_similarities(evidence, plan)),
         usage=_usage(evidence),
     )
 
@@ -129,16 +129,10 @@ def _rhythms(comparisons: tuple[Comparison, ...]) -> Iterator[Rhythm]:
             yield Rhythm(metric=comparison.metric, n=gaps.size, block=block_length(gaps), autocorrelation=lag_one(gaps))
 
 
-def similarities(evidence: Evidence, plan: Plan) -> Iterator[Similarity]:
+def _similarities(evidence: Evidence, plan: Plan) -> Iterator[Similarity]:
     """A threshold for every metric of a `similar` assertion and for the answers themselves, where there are enough."""
-    specs = [*plan.suite.assertions, *(spec for prompt in evidence.prompts for spec in prompt.asserts)]
     alpha = plan.policy.alpha.rollback
-    for metric in sorted({str(spec.get("metric", "similar")) for spec in specs if spec.get("type") == "similar"}):
-        values = [s.value for s in evidence.scores if s.metric == metric and s.arm is Arm.BASELINE and s.repeat == 0]
-        known = [value for value in values if value is not None]
-        if len(known) >= 1 / alpha - 1:
-            threshold = min(1.0, max(0.0, similarity_threshold(known, alpha=alpha)))
-            yield Similarity(metric=metric, n=len(known), alpha=alpha, threshold=threshold)
+    yield from similarities(metrics_of(plan, evidence.prompts), evidence.scores, evidence.responses, alpha)
     for found in evidence.telemetry:
         if found.id == LIKENESS:
             yield Similarity(metric=LIKENESS, n=found.n, alpha=alpha, threshold=found.value)

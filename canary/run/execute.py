@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import random
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TextIO
@@ -32,7 +32,7 @@ from canary.order import visiting_order
 from canary.plan import Plan
 from canary.protocols import Answers, Note, Pair, Runner, no_judge
 from canary.protocols import Judge as AskJudge
-from canary.records import Arm, Prompt, Response
+from canary.records import Arm, Prompt, Response, Score
 from canary.reporters import publish_all
 from canary.reporters.sheet import saving
 from canary.run.drift import Kept, measure_drift
@@ -40,6 +40,7 @@ from canary.run.judge import Bench
 from canary.run.judged import judged_cases
 from canary.run.judgements import CACHE, Judgements
 from canary.run.labels import labels_for
+from canary.run.learned import learned_thresholds, measured_thresholds
 from canary.run.load import Loaded, Overrides, load
 from canary.run.lookout import Lookout
 from canary.run.observe import observing
@@ -116,18 +117,12 @@ def _finish(run: RunDirectory, loaded: Loaded, err: TextIO, key: Any = None) -> 
         for warning in journal.warnings:
             print(f"canary: {warning}", file=err)
         kept = Kept()
-        scoring = Scoring(
-            loaded.suite,
-            stage=loaded.plan.stage,
-            embed=kept.open,
-            judge=_judge(run, loaded, err),
-            judged=judged_cases(loaded.suite, loaded.golden, loaded.plan.seed),
-        )
+        scoring = _scoring(loaded, kept, _judge(run, loaded, err))
         with observing(run.observations, err) as note:
             _answer(journal, loaded, scoring, note, err)
     responses = read_records(Response, run.responses)
     require_known(responses, loaded.golden)
-    scores = scoring.of(loaded.golden.prompts, responses)
+    scores = _scores(scoring, loaded, responses)
     write_records(run.scores, scores)
     if telemetry := tuple(measure_drift(kept, responses, loaded.plan)):
         write_records(run.telemetry, telemetry)
@@ -146,6 +141,26 @@ def _finish(run: RunDirectory, loaded: Loaded, err: TextIO, key: Any = None) -> 
     for sentence in (*_remember(run, judged, sealed, key), *_publish(run, judged, loaded)):
         print(f"canary: {sentence}", file=err)
     return Finished(path=run.path, judged=judged, seal=sealed)
+
+
+def _scoring(loaded: Loaded, kept: Kept, judge: AskJudge) -> Scoring:
+    return Scoring(
+        loaded.suite,
+        stage=loaded.plan.stage,
+        embed=kept.open,
+        judge=judge,
+        judged=judged_cases(loaded.suite, loaded.golden, loaded.plan.seed),
+        learned=learned_thresholds(loaded.plan, loaded.golden.prompts),
+    )
+
+
+def _scores(scoring: Scoring, loaded: Loaded, responses: Sequence[Response]) -> tuple[Score, ...]:
+    """All scores; a calibration measures thresholds by them, and scores again where one is asked for."""
+    prompts = loaded.golden.prompts
+    scores = scoring.of(prompts, responses)
+    if loaded.plan.purpose != "calibration" or not learned_thresholds(loaded.plan, prompts):
+        return scores
+    return scoring.held_to(measured_thresholds(loaded.plan, prompts, scores, responses)).of(prompts, responses)
 
 
 def _judge(run: RunDirectory, loaded: Loaded, err: TextIO) -> AskJudge:

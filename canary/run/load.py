@@ -21,6 +21,7 @@ from canary.records import Arm, Evidence, Response
 from canary.run.calibrate_judge import judge_file_of, with_agreement
 from canary.run.judged import judges_of, partial_judge
 from canary.run.labels import read_labels, require_cases, require_metrics
+from canary.run.learned import learned_thresholds
 from canary.run.recorded import require_known
 from canary.run.render import render
 from canary.run.resolve import live_release, make_plan, with_noise
@@ -76,9 +77,10 @@ def gather(
     if pipeline.labels is not None:
         loaded = replace(loaded, labels=_labels(Path(pipeline.labels), loaded))
     where = calibration or calibration_of(pipeline, path)
-    if stage == "build" or not (calibration or pipeline.calibration or where.exists()):
-        return loaded
-    return replace(loaded, plan=with_noise(loaded.plan, load_calibration(where), display(where)))
+    if stage != "build" and (calibration or pipeline.calibration or where.exists()):
+        loaded = replace(loaded, plan=with_noise(loaded.plan, load_calibration(where), display(where)))
+    learned_thresholds(loaded.plan, loaded.golden.prompts)
+    return loaded
 
 
 def unstoppable(loaded: Loaded) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
@@ -24,6 +24,7 @@ from canary.run.drift import Kept, measure_drift
 from canary.run.judge import Bench
 from canary.run.judged import judged_cases, judges_of
 from canary.run.judgements import Judgements
+from canary.run.learned import learned_thresholds
 from canary.run.resolve import make_plan, with_noise
 from canary.run.scoring import score_responses
 
@@ -64,9 +65,6 @@ def compare_files(
     carried = any(response.scores for response in responses)
     known = None if suite is None else judge_file_of(asked, suite)
     judges = {} if carried else with_agreement(judges_of(asked, cases, cases, stage="compare", seed=0), known)
-    kept = Kept()
-    judgements = Judgements.open(None, None)
-    scores = _scored(cases, responses, asked, kept, judgements, err or sys.stderr)
     digests = evidence_digests(Evidence(prompts=(), responses=responses, scores=()))
     plan = make_plan(
         stage="compare",
@@ -78,6 +76,10 @@ def compare_files(
     ).model_copy(update={"judges": judges})
     if calibration is not None:
         plan = with_noise(plan, load_calibration(calibration), display(calibration))
+    learned = {} if carried else learned_thresholds(plan, cases.prompts)
+    kept = Kept()
+    judgements = Judgements.open(None, None)
+    scores = _scored(cases, responses, asked, kept, judgements, err or sys.stderr, learned)
     drift = tuple(measure_drift(kept, responses, plan))
     evidence = Evidence(prompts=cases.prompts, responses=responses, scores=scores, telemetry=drift)
     verdict = evaluate(evidence, plan)
@@ -85,7 +87,13 @@ def compare_files(
 
 
 def _scored(
-    cases: GoldenSet, responses: Sequence[Response], suite: Suite, kept: Kept, judgements: Judgements, err: TextIO
+    cases: GoldenSet,
+    responses: Sequence[Response],
+    suite: Suite,
+    kept: Kept,
+    judgements: Judgements,
+    err: TextIO,
+    learned: Mapping[str, float],
 ) -> tuple[Score, ...]:
     return score_responses(
         cases.prompts,
@@ -95,6 +103,7 @@ def _scored(
         embed=kept.open,
         judge=no_judge if suite.judge is None else Bench(suite.judge, judgements, err),
         judged=judged_cases(suite, cases, 0),
+        learned=learned,
     )
 
 

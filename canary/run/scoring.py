@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 
 from canary.assertions import load_plugins
 from canary.assertions.recorded import recorded_scores
@@ -24,8 +24,10 @@ class Scoring:
         embed: Callable[[], Embedder],
         judge: Judge = no_judge,
         judged: Container[str] | None = None,
+        learned: Mapping[str, float],
     ) -> None:
         self._suite, self._stage, self._embed, self._judge, self._judged = suite, stage, embed, judge, judged
+        self._learned = learned
         self._known: dict[tuple[str, Arm, int], list[Score]] = {}
 
     def of(self, prompts: Sequence[Prompt], responses: Sequence[Response]) -> tuple[Score, ...]:
@@ -43,6 +45,12 @@ class Scoring:
                 self._known[_key(made)].append(made)
         return tuple(made for response in responses for made in self._known[_key(response)])
 
+    def held_to(self, learned: Mapping[str, float]) -> Scoring:
+        """The same with other learned thresholds, and nothing scored yet."""
+        return Scoring(
+            self._suite, stage=self._stage, embed=self._embed, judge=self._judge, judged=self._judged, learned=learned
+        )
+
     def _score(self, prompts: Sequence[Prompt], responses: Sequence[Response]) -> tuple[Score, ...]:
         return score_responses(
             prompts,
@@ -52,6 +60,7 @@ class Scoring:
             embed=self._embed,
             judge=self._judge,
             judged=self._judged,
+            learned=self._learned,
         )
 
 
@@ -68,13 +77,15 @@ def score_responses(
     embed: Callable[[], Embedder] = open_embedder,
     judge: Judge = no_judge,
     judged: Container[str] | None = None,
+    learned: Mapping[str, float],
 ) -> tuple[Score, ...]:
     """Recorded scores as soon as any response carries them, else assertions.
 
     `judge` is asked about the cases in `judged`; None is all of them.
+    `learned` are the thresholds that were measured, by metric.
     """
     if any(response.scores for response in responses):
         return tuple(recorded_scores(responses))
     plugins = load_plugins(suite.plugins)
-    tools = Tools(embed=embed, judge=judge)
+    tools = Tools(embed=embed, judge=judge, learned=learned)
     return tuple(score(prompts, responses, suite.assertions, tools, plugins, stage, judged))
