@@ -54,16 +54,23 @@ class Units:
         """Units that count."""
         return int(np.sum(self.weights > 0))
 
-    def ratio(self) -> tuple[float, Floats]:
-        """Sum of totals over sum of sizes, and what every unit adds to its error.
+    def ratio(self) -> tuple[float, float, float]:
+        """Sum of totals over sum of sizes, its variance and degrees of freedom.
 
-        Raises ValueError where nothing is left to divide by.
+        The delete-one-unit variance (CR3; MacKinnon, Nielsen & Webb 2023, J
+        Econometrics 232:272): what a unit with a share h of all sizes adds is
+        divided by 1 - h, since a long session draws the ratio to itself. One
+        less than Kish's effective number of units are free. Raises ValueError
+        where nothing is left to divide by.
         """
         below = float(np.sum(self.weights * self.sizes))
         if below <= 0:
             raise ValueError("no unit of one arm met the same traffic as the other arm")
-        ratio = float(np.sum(self.weights * self.totals)) / below
-        return ratio, self.weights * (self.totals - ratio * self.sizes) / below
+        ratio, shares = float(np.sum(self.weights * self.totals)) / below, self.weights * self.sizes / below
+        parts = self.weights * (self.totals - ratio * self.sizes) / below
+        moved = np.divide(parts, 1 - shares, out=np.zeros(parts.size), where=shares < 1)
+        variance = float(np.sum(moved**2)) * (parts.size - 1) / parts.size
+        return ratio, variance, max(1 / float(np.sum(shares**2)) - 1, 1.0)
 
     def with_extreme(self, value: float) -> Units:
         """The same with one more unit of mean size and weight, all of it at `value`."""
@@ -171,23 +178,18 @@ def _free(baseline: Units, candidate: Units, base: float, max_ratio: float, alph
 
 def _log_ratio(baseline: Units, candidate: Units) -> Fit:
     """The log ratio of both arms' ratios."""
-    (base, base_parts), (cand, cand_parts) = baseline.ratio(), candidate.ratio()
-    return _welch(float(np.log(cand / base)), base_parts / base, cand_parts / cand)
+    (base, base_error, base_df), (cand, cand_error, cand_df) = baseline.ratio(), candidate.ratio()
+    return _welch(float(np.log(cand / base)), (base_error / base**2, cand_error / cand**2), (base_df, cand_df))
 
 
 def _difference(baseline: Units, candidate: Units) -> Fit:
     """Candidate's ratio minus the baseline's."""
-    (base, base_parts), (cand, cand_parts) = baseline.ratio(), candidate.ratio()
-    return _welch(cand - base, base_parts, cand_parts)
+    (base, base_error, base_df), (cand, cand_error, cand_df) = baseline.ratio(), candidate.ratio()
+    return _welch(cand - base, (base_error, cand_error), (base_df, cand_df))
 
 
-def _welch(mean: float, baseline: Floats, candidate: Floats) -> Fit:
-    """`mean` with the error of both arms' parts and Satterthwaite's df."""
-    variances, dfs = [], []
-    for parts in (baseline, candidate):
-        n = parts.size
-        variances.append(float(np.sum(parts**2)) * n / (n - 1) if n > 1 else 0.0)
-        dfs.append(max(n - 1, 1))
+def _welch(mean: float, variances: tuple[float, float], dfs: tuple[float, float]) -> Fit:
+    """`mean` with the error of both arms and Satterthwaite's df."""
     total = sum(variances)
     if total <= 0:
         return Fit(mean=mean, error=0.0, df=1.0)

@@ -127,3 +127,21 @@ def test_error_rates_of_both(n: int) -> None:
             mean(good, bad).noninferior.p < 0.05,
         )
     assert np.all(hits.mean(axis=0) <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / runs)), hits.mean(axis=0)
+
+
+def test_long_sessions_spend_no_more_than_alpha() -> None:
+    """A few sessions with most requests draw a mean to themselves; unchanged and at the margin both promises hold."""
+    rng, runs, alpha, found = np.random.default_rng(2), 600, 0.04, []
+    for drop in (0.0, 0.05):
+        arms = []
+        for lost in (0.0, drop):
+            sizes = np.minimum(np.ceil(rng.pareto(1.1, (runs, 150)) + 1e-9), 2_000)
+            rates = np.where(rng.random((runs, 150)) < 0.5, 0.7, 0.9) - lost
+            arms.append((rng.binomial(sizes.astype(int), rates).astype(float), sizes))
+        for (base, base_sizes), (cand, cand_sizes) in zip(*(zip(*arm, strict=True) for arm in arms), strict=True):
+            pair = Units(base, base_sizes, np.full(150, 0.5)), Units(cand, cand_sizes, np.full(150, 0.5))
+            test = compare_streams_mean(*pair, reach=1.0, bounded=True, margin=0.05, alpha=alpha)
+            found.append(test.noninferior.p < alpha if drop else test.harm.p <= alpha)
+
+    limit = alpha + 3 * np.sqrt(alpha * (1 - alpha) / runs)
+    assert max(np.mean(found[:runs]), np.mean(found[runs:])) <= limit
