@@ -13,8 +13,8 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from canary.calibration import Amount, Count, Sha256, Share
-from canary.policy import Written
 from canary.records import POOLED
+from canary.written import Written
 
 JUDGE_SCHEMA: Literal["canary-gate/judge/1"] = "canary-gate/judge/1"
 

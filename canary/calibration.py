@@ -10,8 +10,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from canary.policy import Fraction, Written
 from canary.records import Decision
+from canary.written import Fraction, Written
 
 NOISE_SCHEMA: Literal["canary-gate/noise/1"] = "canary-gate/noise/1"
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, ConfigDict, Field
 
-from canary.policy import Written
+from canary.written import Written
 
 
 def _is_printable(text: str) -> str:

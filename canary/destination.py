@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import AfterValidator, Field
 
 from canary.address import holds_credentials
-from canary.policy import Written
+from canary.written import Written
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9 ._-]{0,199}$"
 

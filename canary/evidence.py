@@ -21,7 +21,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from canary import manifest
+from canary import manifest, resumption
 from canary.codec import AnyRecord, Record, decode, encode, golden_digest, line_digests, some
 from canary.disk import write_whole
 from canary.errors import EvidenceError
@@ -35,8 +35,6 @@ LABELS = "labels.jsonl"
 OBSERVATIONS = "observations.jsonl"
 SIGNATURE = "signature.json"
 """Made over the seal, so it is the one visible file that is not sealed."""
-SURROUNDINGS = ("runner", "concurrency", "warmup", "versions")
-"""What may change under a resumed run: a pair's two arms still share it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -293,35 +291,11 @@ def resume(run: RunDirectory, plan: Plan) -> tuple[str, ...]:
         raise EvidenceError(f"{run.path} is finished; judge it again with canary replay {run.path}, or start a new run")
     stored = load_plan(run)
     load_prompts(run, stored)
-    changes = list(_changes(_question(stored, plan), _question(plan, stored)))
-    harmful = [sentence for name, sentence in changes if name.split(".")[0] not in SURROUNDINGS]
-    if harmful:
-        raise EvidenceError([f"{run.path}: {sentence}; start a new run, or restore it" for sentence in harmful])
-    return tuple(sentence for _, sentence in changes)
-
-
-def _question(plan: Plan, other: Plan) -> dict[str, Any]:
-    """The plan without what a digest in it already decides, or what its answers do not depend on."""
-    besides = {"warnings", "pipeline", "calibration", "golden_sets", "mlflow", "registry", "gate_changes"}
-    document: dict[str, Any] = plan.model_dump(mode="json", by_alias=True, exclude=besides)
-    for place in ("golden_sets", "judge"):  # who judges, and how often, is in the digests of `judges`
-        document["suite"].pop(place)
-    for judge in document["judges"].values():
-        judge.pop("calibration")
-    for arm in ("baseline", "candidate"):
-        if getattr(plan, arm).digest == getattr(other, arm).digest:
-            document[arm]["release"] = {"price": document[arm]["release"].get("price")}
-    return document
-
-
-def _changes(then: Any, now: Any, name: str = "") -> Iterator[tuple[str, str]]:
-    """Name and sentence of every leaf that differs."""
-    if isinstance(then, dict) and isinstance(now, dict):
-        for key in sorted(then.keys() | now.keys()):
-            yield from _changes(then.get(key), now.get(key), f"{name}.{key}" if name else key)
-    elif then != now:
-        what = "the golden set" if name == "golden_sha256" else f"'{name}'"
-        yield name, f"{what} changed under this run: plan.json has {json.dumps(then)}, now {json.dumps(now)}"
+    changes = tuple(resumption.changes(stored, plan))
+    mixing = [f"{run.path}: {sentence}; start a new run, or restore it" for sentence, is_mixing in changes if is_mixing]
+    if mixing:
+        raise EvidenceError(mixing)
+    return tuple(sentence for sentence, _ in changes)
 
 
 def seal(run: RunDirectory, now: datetime | None = None) -> str:

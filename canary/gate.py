@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any
 
+from canary.expression import All_, Any_, Expression, Not_, dump_expression, named_signals
 from canary.plan import Plan
-from canary.policy import All_, Any_, Expression, Not_, dump_expression, named_signals
 from canary.records import POOLED, Composite, Decision, Looks, Side, Signal, Status, Tier, Verdict
 
 

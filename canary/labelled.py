@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StrictBool
 
-from canary.policy import Written
 from canary.records import Arm
+from canary.written import Written
 
 Order = Literal["given", "swapped"]
 

@@ -6,24 +6,13 @@ numbers come from: docs/policy.md ("Every key").
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from fnmatch import fnmatchcase
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
+from pydantic import Field, model_validator
 
+from canary.expression import Any_, Expression, conjoined_signals
 from canary.records import POOLED, Scale, Tier
-
-Fraction = Annotated[float, Field(ge=1e-6, lt=1, allow_inf_nan=False)]
-Ratio = Annotated[float, Field(gt=1, le=100, allow_inf_nan=False)]
-Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Level = Annotated[float, Field(gt=0, lt=0.5, allow_inf_nan=False)]
-
-
-class Written(BaseModel):
-    """Anything a user writes: frozen, and a key we do not know is an error."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+from canary.written import Fraction, Level, Ratio, Seconds, Written
 
 
 class Alpha(Written):
@@ -315,77 +304,6 @@ class PromotionRule(Written):
     )
 
 
-class Any_(Written):  # noqa: N801 - the word of the policy file
-    """True harm in any member."""
-
-    any: tuple[Expression, ...] = Field(min_length=1)
-
-
-class All_(Written):  # noqa: N801 - the word of the policy file
-    """True harm in every member."""
-
-    all: tuple[Expression, ...] = Field(min_length=1)
-
-
-class Not_(Written):  # noqa: N801 - the word of the policy file
-    """The member does not fail."""
-
-    not_: Expression = Field(alias="not")
-
-
-def _operator(expression: Any) -> str | None:
-    """Which kind of expression this is, so that a mistake is blamed on that kind alone."""
-    if isinstance(expression, Mapping):
-        return next((word for word in ("any", "all", "not") if word in expression), None)
-    kinds: tuple[tuple[type, str], ...] = ((str, "name"), (Any_, "any"), (All_, "all"), (Not_, "not"))
-    return next((word for kind, word in kinds if isinstance(expression, kind)), None)
-
-
-Expression = Annotated[
-    Annotated[str, Tag("name")]
-    | Annotated[Any_, Tag("any")]
-    | Annotated[All_, Tag("all")]
-    | Annotated[Not_, Tag("not")],
-    Discriminator(
-        _operator,
-        custom_error_type="expression",
-        custom_error_message="must be the name of a signal, or 'any', 'all' or 'not' with their members",
-    ),
-]
-
-
-def named_signals(expression: Expression) -> tuple[str, ...]:
-    """Every signal name or glob an expression mentions, in order."""
-    if isinstance(expression, str):
-        return (expression,)
-    if isinstance(expression, Not_):
-        return named_signals(expression.not_)
-    members = expression.any if isinstance(expression, Any_) else expression.all
-    return tuple(name for member in members for name in named_signals(member))
-
-
-def conjoined_signals(expression: Expression) -> tuple[str, ...]:
-    """Every signal name or glob that stands under an `all` or a `not`."""
-    if isinstance(expression, str):
-        return ()
-    if isinstance(expression, Any_):
-        return tuple(name for member in expression.any for name in conjoined_signals(member))
-    return named_signals(expression)
-
-
-def suffices(expression: Expression, name: str) -> bool:
-    """Whether harm in this one signal makes the expression true, whatever the others say."""
-    match expression:
-        case str():
-            return fnmatchcase(name, expression)
-        case Any_():
-            return any(suffices(member, name) for member in expression.any)
-        case All_():
-            return all(suffices(member, name) for member in expression.all)
-        case Not_():
-            return False
-
-
 class Policy(Written):
     """What a release may cost, in one file for every stage."""
 
@@ -401,7 +319,7 @@ class Policy(Written):
     drift: DriftRules = DriftRules()
     traffic: TrafficRules = Field(TrafficRules(), description="in place of `errors` for two streams of routed traffic")
     promotion: PromotionRule = PromotionRule()
-    composites: dict[str, Expression] = {"rollback": Any_(any=("*",))}
+    composites: dict[str, Expression] = Field({"rollback": Any_(any=("*",))})
     false_alarm_rates: dict[str, Fraction] = Field(
         {}, description="measured P(fail | nothing changed) of a signal; lets it stand under `all`"
     )
@@ -447,12 +365,3 @@ class Policy(Written):
                     f"signal: record its measured rate under 'false_alarm_rates: {{{unmeasured[0]}: 0.01}}'"
                 )
         return self
-
-
-for _model in (Any_, All_, Not_, Policy):
-    _model.model_rebuild()
-
-
-def dump_expression(expression: Expression) -> Any:
-    """The expression as it stands in a policy file."""
-    return expression if isinstance(expression, str) else expression.model_dump(mode="json", by_alias=True)

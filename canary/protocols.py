@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
-from canary.plan import LiveRelease, Pipeline, Plan, ReplayRelease
+from canary.plan import Pipeline, Plan
 from canary.records import Arm, Evidence, Observation, Prompt, Response, Scale, Verdict
+from canary.release import LiveRelease, ReplayRelease
 
 if TYPE_CHECKING:
     import numpy as np

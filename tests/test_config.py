@@ -15,9 +15,11 @@ import yaml
 from canary.assertions import ASSERTIONS
 from canary.config import SCHEMAS, json_schemas, load_pipeline, load_policy, load_suite, write_schemas
 from canary.errors import ConfigError
+from canary.expression import All_, Any_, Not_
 from canary.located import parse
-from canary.plan import OpenAIRelease, RayRunner, ReplayRelease, ReporterName, Suite, TransformersRelease, Turn
-from canary.policy import All_, Any_, Not_, Policy
+from canary.plan import RayRunner, ReporterName, Suite
+from canary.policy import Policy
+from canary.release import OpenAIRelease, ReplayRelease, TransformersRelease, Turn
 from canary.reporters import PUBLISHERS, REPORTERS
 from canary.scaffold import workspace
 from canary.validation import shown

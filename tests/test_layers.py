@@ -14,7 +14,8 @@ import pytest
 PACKAGE = Path(__file__).resolve().parent.parent / "canary"
 
 ROWS = """
-collector records errors gate_change address policy destination calibration agreement judging plan
+collector records contrast errors gate_change address written expression policy
+release destination calibration agreement judging plan resumption
 protocols codec located validation document case labelled manifest
 stats assertions
 order

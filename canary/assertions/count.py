@@ -9,9 +9,9 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from canary.assertions.attempt import abstain
 from canary.assertions.lift import Lifted, Metric, yes_or_no
-from canary.policy import Written
 from canary.protocols import Grade
 from canary.records import Prompt, Response, Scale
+from canary.written import Written
 
 Count = Annotated[int, Field(strict=True, ge=0)]
 

@@ -20,9 +20,9 @@ from canary.assertions.excerpt import excerpt
 from canary.assertions.is_json import DECODER, IsJson
 from canary.assertions.lift import Lifted, Metric, yes_or_no
 from canary.assertions.pattern import LIMIT_S
-from canary.policy import Written
 from canary.protocols import Grade
 from canary.records import Prompt, Response, Scale
+from canary.written import Written
 
 _OPENING = re.compile(r"[\[{]")
 _ELEMENT = re.compile(r"<(?:\?xml\b|[A-Za-z_])")

@@ -14,9 +14,9 @@ from pydantic import AfterValidator, Field, field_validator
 
 from canary.assertions.attempt import abstain, attempt
 from canary.assertions.template import is_template, render, require_template
-from canary.policy import Written
 from canary.protocols import Grade, Tools
 from canary.records import PASS, POOLED, Prompt, Response
+from canary.written import Written
 
 RESERVED = frozenset({POOLED, PASS})
 """Metric names with a meaning of their own."""

@@ -21,10 +21,10 @@ from canary.assertions.negation import Negated
 from canary.assertions.similar import LEARNED, Similar
 from canary.assertions.table import ASSERTIONS
 from canary.errors import ConfigError, PluginError
-from canary.policy import Written
 from canary.protocols import Assertion
 from canary.records import Scale
 from canary.validation import nearest
+from canary.written import Written
 
 NOT = "not-"
 _FAMILY = "ifeval:"

@@ -16,9 +16,9 @@ from canary.assertions.excerpt import excerpt, shorten
 from canary.assertions.library import library, require
 from canary.assertions.lift import Lifted, Metric, yes_or_no
 from canary.assertions.pattern import compiled, search
-from canary.policy import Written
 from canary.protocols import Grade
 from canary.records import Prompt, Response, Scale
+from canary.written import Written
 
 MOST = 100_000
 _FENCED = re.compile(r"```(?:sql)?[ \t]*\n(.*?)```", re.IGNORECASE | re.DOTALL)

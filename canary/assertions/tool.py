@@ -20,9 +20,9 @@ from canary.assertions.lift import Lifted, Metric, Referenced, Threshold, at_lea
 from canary.assertions.reference import References, as_texts
 from canary.assertions.schema import canonical, check_for
 from canary.assertions.template import render
-from canary.policy import Written
 from canary.protocols import Grade
 from canary.records import Prompt, Response, Scale
+from canary.written import Written
 
 
 class ValidToolsCall(Lifted):

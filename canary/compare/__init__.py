@@ -12,8 +12,9 @@ from canary.compare.routed_quality import quality_contrasts, traffic_floors
 from canary.compare.served import served_comparisons
 from canary.compare.table import tabulate
 from canary.compare.traffic import traffic_contrasts
+from canary.contrast import Contrast
 from canary.plan import Plan
-from canary.records import Comparison, Contrast, Evidence
+from canary.records import Comparison, Evidence
 
 __all__ = ["compare", "compare_traffic"]
 

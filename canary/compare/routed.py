@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from canary.contrast import Stream
 from canary.errors import EvidenceError
-from canary.records import Arm, Evidence, Response, Stream
+from canary.records import Arm, Evidence, Response
 from canary.stats.streams import split_mismatch
 
 Floats = NDArray[np.float64]

@@ -12,9 +12,10 @@ from canary.compare.quality import LOOSEST_LAST, blindness
 from canary.compare.routed import Side, Traffic
 from canary.compare.table import slug
 from canary.compare.traffic import contrast
+from canary.contrast import Contrast
 from canary.errors import EvidenceError
 from canary.plan import Plan
-from canary.records import POOLED, Arm, Comparison, Contrast, Scale, Score
+from canary.records import POOLED, Arm, Comparison, Scale, Score
 
 MOST_STRATA = 50
 UNNAMED = "unnamed"

@@ -11,8 +11,9 @@ from canary.compare.errors import ALWAYS, SIGNAL_OF
 from canary.compare.latency import FAILED, Times, choose_gaps, flatten, read_mean_gap, read_total, read_ttft, times_of
 from canary.compare.routed import Ints, Side, Traffic
 from canary.compare.served import CACHE_UNSAID, cached_share, keeps_objectives, unsaid_of
+from canary.contrast import Contrast, Stream
 from canary.plan import Plan
-from canary.records import POOLED, Arm, Contrast, ErrorKind, Response, Scale, Stream
+from canary.records import POOLED, Arm, ErrorKind, Response, Scale
 from canary.stats.rates import phased_p
 
 BLAMED = 0.01

@@ -7,9 +7,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
-    from canary.plan import Release
     from canary.protocols import Engine, Generate
     from canary.records import Arm
+    from canary.release import Release
 
 ENGINES = {
     "replay": "canary.engines.replay:open_release",

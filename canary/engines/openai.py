@@ -23,9 +23,9 @@ from canary.engines.http.respond import respond
 from canary.engines.http.retry import Budget, backoff_s
 from canary.engines.http.wire import find_quirk, write_body
 from canary.errors import EngineError
-from canary.plan import OpenAIRelease
 from canary.protocols import Generate, Request
 from canary.records import Arm, ErrorKind, Response
+from canary.release import OpenAIRelease
 
 _log = logging.getLogger(__name__)
 

@@ -17,9 +17,9 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, with_confi
 from typing_extensions import TypedDict
 
 from canary.errors import EvidenceError
-from canary.plan import ReplayRelease
 from canary.protocols import Generate, Request
 from canary.records import Arm, Attempt, ErrorKind, Failure, Response
+from canary.release import ReplayRelease
 from canary.validation import RepeatedKeyError, nearest, require_distinct_keys
 
 LONGEST_S = 86_400.0

@@ -23,9 +23,9 @@ from typing import Any
 import jinja2
 
 from canary.errors import EngineError, MissingExtra
-from canary.plan import TransformersRelease
 from canary.protocols import Generate, Request
 from canary.records import Arm, ErrorKind, Failure, Response
+from canary.release import TransformersRelease
 
 SMALL = 50_000_000
 """A model of fewer weights is slowed down, not sped up, by a second CPU thread."""

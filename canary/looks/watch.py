@@ -14,8 +14,8 @@ import numpy as np
 from canary.compare.cases import Leads, Question, leads
 from canary.compare.errors import SIGNAL_OF
 from canary.compare.table import slug
+from canary.expression import suffices
 from canary.plan import Plan
-from canary.policy import suffices
 from canary.records import PASS, POOLED, Evidence, Status, Tier
 from canary.signals.levels import look_levels
 from canary.signals.reading import Proof

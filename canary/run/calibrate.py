@@ -18,8 +18,9 @@ from canary.config import load_pipeline
 from canary.document import display
 from canary.errors import ConfigError
 from canary.located import printable
-from canary.plan import Pipeline, Plan, ReplayRelease
+from canary.plan import Pipeline, Plan
 from canary.records import POOLED, Arm, Comparison, Decision, Evidence
+from canary.release import ReplayRelease
 from canary.run.execute import start_loaded
 from canary.run.learned import metrics_of, similarities
 from canary.run.load import calibration_of, resolve

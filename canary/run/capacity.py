@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from canary.calibration import Usage
-from canary.plan import LiveRelease, Pipeline
+from canary.plan import Pipeline
+from canary.release import LiveRelease
 from canary.stats.power import tokens_in_flight
 
 PEAK = 3.0

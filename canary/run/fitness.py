@@ -15,9 +15,10 @@ from canary.errors import EvidenceError, PromotionError
 from canary.evaluate import evaluate
 from canary.evidence import RunDirectory, load_run, read_seal, stored_digests
 from canary.manifest import digest
-from canary.plan import LiveRelease, Plan, Release, ReleasePlan
+from canary.plan import Plan, ReleasePlan
 from canary.records import Decision, Evidence, Verdict
 from canary.registry import CHAMPION, Entry, Transition
+from canary.release import LiveRelease, Release
 from canary.run.resolve import EXECUTION, live_release
 from canary.run.verify import verify_run
 

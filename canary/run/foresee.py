@@ -16,8 +16,9 @@ from canary.judging import is_blocking
 from canary.looks.stop import has_looks
 from canary.looks.watch import Watch
 from canary.order import checkpoints
-from canary.plan import LiveRelease, Plan, VllmRelease
+from canary.plan import Plan
 from canary.records import MINIMUM_PAIRS, PASS, POOLED, Arm, Decision, Tier
+from canary.release import LiveRelease, VllmRelease
 from canary.run.capacity import capacity
 from canary.run.judging import judging_lines
 from canary.run.load import Loaded, Overrides, load

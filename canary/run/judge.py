@@ -17,9 +17,10 @@ from typing import Any, TextIO
 from canary.assertions.excerpt import shorten
 from canary.assertions.question import hear, schema
 from canary.engines import open_engine
-from canary.plan import Judge, OpenAIRelease
+from canary.plan import Judge
 from canary.protocols import Generate, Opinion, Question, Request
 from canary.records import Arm, ErrorKind, Failure, Response
+from canary.release import OpenAIRelease
 from canary.run.judgements import Judgement, Judgements, Place
 from canary.run.resolve import live_release
 from canary.runners.drive import ask

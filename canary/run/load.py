@@ -15,9 +15,10 @@ from canary.errors import ConfigError, EvidenceError
 from canary.golden import GoldenSet, draw, load_golden_sets
 from canary.judging import is_blocking
 from canary.labelled import LabelRow
-from canary.plan import LiveRelease, Pipeline, Plan, Release, ReleasePlan, Suite
+from canary.plan import Pipeline, Plan, ReleasePlan, Suite
 from canary.policy import Policy
 from canary.records import Arm, Evidence, Response
+from canary.release import LiveRelease, Release
 from canary.run.calibrate_judge import judge_file_of, with_agreement
 from canary.run.judged import judges_of, partial_judge
 from canary.run.labels import read_labels, require_cases, require_metrics

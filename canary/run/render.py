@@ -8,9 +8,9 @@ from typing import Any
 
 from canary.assertions.template import compiled
 from canary.errors import ConfigError
-from canary.plan import LiveRelease, Release, Turn
 from canary.protocols import Request
 from canary.records import Arm, Prompt
+from canary.release import LiveRelease, Release, Turn
 
 
 def render(prompt: Prompt, release: Release, arm: Arm, repeat: int, seed: int) -> Request:

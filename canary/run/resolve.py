@@ -13,19 +13,9 @@ from canary.codec import golden_digest
 from canary.destination import Registry, Tracking
 from canary.document import display
 from canary.golden import GoldenSet, Source
-from canary.plan import (
-    PLUGIN,
-    GoldenSetPlan,
-    LiveRelease,
-    Pipeline,
-    Plan,
-    ReleasePlan,
-    StratumPlan,
-    Suite,
-    VllmRelease,
-    digest_of,
-)
+from canary.plan import PLUGIN, GoldenSetPlan, Pipeline, Plan, ReleasePlan, StratumPlan, Suite, digest_of
 from canary.policy import Policy
+from canary.release import LiveRelease, VllmRelease
 
 EXECUTION = {"name", "price", "timeout_s", "api_key", "headers", "device", "threads", "python", "start_timeout_s"}
 EXECUTION |= {"model", "lora", "responses"}

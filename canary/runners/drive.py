@@ -13,9 +13,10 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass
 
 from canary.errors import CanaryError, EngineError
-from canary.plan import LiveRelease, Pipeline, Release
+from canary.plan import Pipeline
 from canary.protocols import Answers, Generate, Note, Pair, Request, unnoted
 from canary.records import Arm, ErrorKind, Failure, Response
+from canary.release import LiveRelease, Release
 from canary.runners.sample import sampled
 
 Open = Callable[[Release, Arm], AbstractAsyncContextManager[Generate]]

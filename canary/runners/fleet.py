@@ -13,9 +13,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from canary.errors import CanaryError, EngineError
-from canary.plan import RayRunner, Release
+from canary.plan import RayRunner
 from canary.protocols import Generate, Request
 from canary.records import Arm, Response
+from canary.release import Release
 from canary.runners.drive import ArmLostError
 from canary.runners.host import Host
 from canary.runners.sample import PATIENCE_S

@@ -10,9 +10,9 @@ from typing import Any
 
 from canary.engines import open_engine
 from canary.errors import EngineError, GateError, MissingExtra
-from canary.plan import Release
 from canary.protocols import Generate, Observable, Request
 from canary.records import Arm, Response
+from canary.release import Release
 from canary.runners.drive import ask
 
 

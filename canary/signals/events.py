@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from canary.contrast import Contrast, Stream
 from canary.plan import Plan
-from canary.records import Contrast, Status, Stream
+from canary.records import Status
 from canary.signals.levels import look_levels
 from canary.signals.reading import Proof
 from canary.signals.wording import SEQUENCES, percent

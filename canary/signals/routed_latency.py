@@ -9,9 +9,9 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from canary.contrast import Contrast, Stream
 from canary.plan import Plan
 from canary.policy import RatioRule
-from canary.records import Contrast, Stream
 from canary.signals.latency import QUANTILES, SLOW_FACTOR, TRIMS
 from canary.signals.levels import final_levels
 from canary.signals.reading import Reading, seed_of

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from canary.contrast import Contrast, Stream
 from canary.plan import Plan
-from canary.records import Contrast, Scale, Stream
+from canary.records import Scale
 from canary.signals.levels import final_levels
 from canary.signals.wording import SHOWN_ONLY
 from canary.stats.results import Estimate, Finding, Test

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from canary.records import Contrast, Tier
+from canary.contrast import Contrast
+from canary.records import Tier
 from canary.signals.reading import Reading
 from canary.signals.wording import Unit
 from canary.stats.results import Finding

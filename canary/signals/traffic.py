@@ -8,9 +8,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from canary.contrast import Contrast, Stream
 from canary.plan import Plan
 from canary.policy import CostRule, ErrorRule, GoodputRule, HitRateRule, SlowRule
-from canary.records import POOLED, Comparison, Contrast, Scale, Signal, Status, Stream, Tier
+from canary.records import POOLED, Comparison, Scale, Signal, Status, Tier
 from canary.signals.events import Events, compare_events, count_events, harm_of, safety_of
 from canary.signals.levels import final_levels, look_levels
 from canary.signals.quality import floor_signals, tier_of

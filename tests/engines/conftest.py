@@ -16,9 +16,9 @@ import pytest
 
 from canary.engines.http import retry
 from canary.engines.openai import open_release
-from canary.plan import OpenAIRelease
 from canary.protocols import Request
 from canary.records import Arm, Response
+from canary.release import OpenAIRelease
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,8 +10,8 @@ from typing import get_args
 import pytest
 
 from canary.engines import ENGINES, open_engine
-from canary.plan import OpenAIRelease, ReplayRelease, TransformersRelease, VllmRelease
 from canary.records import Arm
+from canary.release import OpenAIRelease, ReplayRelease, TransformersRelease, VllmRelease
 from tests.engines.conftest import release
 
 

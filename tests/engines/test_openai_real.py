@@ -22,9 +22,9 @@ import pytest
 
 from canary.engines import open_engine
 from canary.errors import EngineError
-from canary.plan import OpenAIRelease, TransformersRelease
 from canary.protocols import Request
 from canary.records import Arm, ErrorKind, Response
+from canary.release import OpenAIRelease, TransformersRelease
 from tests.engines.conftest import hello
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore::DeprecationWarning")]

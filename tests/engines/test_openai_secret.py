@@ -13,8 +13,8 @@ from pydantic import ValidationError
 from canary.engines.http.endpoint import read_endpoint
 from canary.engines.openai import open_release
 from canary.errors import ConfigError, EngineError
-from canary.plan import OpenAIRelease
 from canary.records import Arm
+from canary.release import OpenAIRelease
 from tests.engines.conftest import Reply, ask, chunk, event, refuse, release, stream, words
 
 pytestmark = pytest.mark.usefixtures("short_backoff")

@@ -11,9 +11,9 @@ import pytest
 
 from canary.engines.replay import open_release, read_responses
 from canary.errors import EvidenceError
-from canary.plan import ReplayRelease
 from canary.protocols import Request
 from canary.records import Arm, Attempt, ErrorKind, Failure, Response
+from canary.release import ReplayRelease
 
 SECONDS = "a number of seconds ≥ 0 and ≤ 86400"
 KINDS = "server, client, throttled, truncated, refusal, content_filter, context_length, malformed"

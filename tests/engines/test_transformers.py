@@ -14,9 +14,9 @@ import pytest
 
 from canary.engines.transformers import open_release
 from canary.errors import EngineError
-from canary.plan import TransformersRelease
 from canary.protocols import Request
 from canary.records import Arm, ErrorKind, Failure, Response
+from canary.release import TransformersRelease
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of the libraries under the engine
 

@@ -21,9 +21,9 @@ import pytest
 from canary.engines import open_engine
 from canary.engines.vllm.arguments import arguments, check_arguments
 from canary.errors import ConfigError, EngineError
-from canary.plan import TransformersRelease, VllmRelease
 from canary.protocols import Request
 from canary.records import Arm, Response
+from canary.release import TransformersRelease, VllmRelease
 
 ROOT = Path(__file__).resolve().parents[2]
 PYTHON = os.environ.get("SERVER_PYTHON", sys.executable)

@@ -15,9 +15,10 @@ from typing import Any
 import pytest
 
 from canary.errors import EngineError, UsageError
-from canary.plan import Pipeline, Release
+from canary.plan import Pipeline
 from canary.protocols import Answers, Generate, Pair, Request
 from canary.records import Arm, ErrorKind, Failure, Response
+from canary.release import Release
 from canary.runners.drive import ArmLostError, drive
 
 Answer = Callable[[Request], Any]

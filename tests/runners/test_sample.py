@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from canary.plan import Release
 from canary.protocols import Generate, Request
 from canary.records import Arm, Observation, Response
+from canary.release import Release
 from canary.runners import sample
 from canary.runners.drive import drive
 from tests.runners.test_drive import Stage, later, ok, pair, pipeline

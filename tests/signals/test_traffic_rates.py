@@ -11,9 +11,10 @@ import pytest
 from numpy.typing import NDArray
 from scipy import special
 
+from canary.contrast import Contrast, Stream
 from canary.plan import Plan, ReleasePlan, Suite, TrafficPlan
 from canary.policy import Policy
-from canary.records import Contrast, Scale, Stream
+from canary.records import Scale
 from canary.signals.events import count_events, harm_of, safety_of
 from canary.signals.levels import final_levels, look_levels
 from canary.stats.rates import phased_p, stratified_score

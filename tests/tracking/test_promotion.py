@@ -170,7 +170,7 @@ def test_an_alias_moved_by_hand_is_noticed(server: Server, desk: Desk) -> None:
 
 def test_a_checkpoint_that_changed_since_is_refused(server: Server, desk: Desk) -> None:
     """Weights that are not the ones tested are found by their digest, before anything is registered."""
-    from canary.plan import TransformersRelease
+    from canary.release import TransformersRelease
     from canary.run.fitness import untested
     from canary.run.resolve import live_release
 

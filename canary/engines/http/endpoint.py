@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import httpx
 
 from canary.errors import ConfigError
-from canary.plan import OpenAIRelease
+from canary.release import OpenAIRelease
 
 _PATHS = {"chat": "/chat/completions", "completions": "/completions"}
 _HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")

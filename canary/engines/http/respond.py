@@ -8,9 +8,9 @@ from dataclasses import replace
 from canary.engines.http.answer import Answer
 from canary.engines.http.exchange import Try
 from canary.engines.http.usage import Usage
-from canary.plan import Price
 from canary.protocols import Request
 from canary.records import Attempt, Failure, Response
+from canary.release import Price
 
 
 def respond(request: Request, tries: Sequence[Try], *, output: str, started_at: float, price: Price | None) -> Response:

@@ -8,8 +8,8 @@ from collections.abc import Collection
 from typing import Any
 
 from canary.errors import ConfigError
-from canary.plan import OpenAIRelease
 from canary.protocols import Request
+from canary.release import OpenAIRelease
 
 _QUIRKS = {
     "stream_options": re.compile(r"stream_options|include_usage"),

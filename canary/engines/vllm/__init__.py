@@ -11,9 +11,9 @@ from canary.engines import openai
 from canary.engines.vllm.arguments import requested_model
 from canary.engines.vllm.observe import Observed
 from canary.engines.vllm.server import serving
-from canary.plan import OpenAIRelease, VllmRelease
 from canary.protocols import Generate
 from canary.records import Arm
+from canary.release import OpenAIRelease, VllmRelease
 
 SCRAPE_S = 2.0
 _SHARED = ("name", "prompt", "sampling", "price", "timeout_s", "api", "extra_body")

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 
 from canary.errors import ConfigError
-from canary.plan import VllmRelease
+from canary.release import VllmRelease
 
 MODULE = "vllm.entrypoints.openai.api_server"
 """The `vllm` command itself does not start in every build of it."""

@@ -19,8 +19,8 @@ import httpx
 
 from canary.engines.vllm.arguments import MODULE, arguments, interpreter
 from canary.errors import EngineError
-from canary.plan import VllmRelease
 from canary.records import Arm
+from canary.release import VllmRelease
 
 if TYPE_CHECKING:
     from asyncio.subprocess import Process
