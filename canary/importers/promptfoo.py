@@ -10,14 +10,14 @@ from typing import Any
 
 from canary.document import display, unreadable
 from canary.errors import ConfigError
-from canary.importers.promptfoo_assertion import Reader
-from canary.importers.promptfoo_release import pipeline_of
+from canary.importers.promptfoo_assertion import Place, Reader, is_judged
+from canary.importers.promptfoo_release import model_of, pipeline_of
 from canary.importers.workspace import Imported
 from canary.located import Located, parse
 
 _KNOWN = {"description", "prompts", "providers", "targets", "tests", "defaultTest"}
 _TEST = {"description", "vars", "assert", "threshold", "metadata"}
-_DEFAULT = {"vars", "assert", "metadata"}
+_DEFAULT = {"vars", "assert", "metadata", "options"}
 
 
 def read_promptfoo(path: Path) -> Imported:
@@ -48,14 +48,29 @@ class _Import:
         default = self._default()
         reader = Reader(self._path.parent, self.note)
         assertions = list(reader.read(default.get("assert"), ("defaultTest", "assert")))
+        cases = list(self._cases(default, reader, graded=bool(assertions)))
+        name = re.sub(r"[^A-Za-z0-9_.-]+", "-", self._path.stem)
         return Imported(
-            name=re.sub(r"[^A-Za-z0-9_.-]+", "-", self._path.stem),
+            name=name,
             source=self._path.name,
-            cases=list(self._cases(default, reader, graded=bool(assertions))),
+            cases=cases,
             assertions=assertions,
+            judge=self._judge(default, name) if reader.asks_judge else None,
             pipeline=pipeline_of(self._document, self._path.parent, self.note),
             left_out=self._left_out,
         )
+
+    def _judge(self, default: Mapping[str, Any], name: str) -> dict[str, Any] | None:
+        """Who graded by default, as the suite's judge."""
+        options, place = default.get("options"), ("defaultTest", "options", "provider")
+        written = options.get("provider") if isinstance(options, dict) else None
+        if isinstance(written, dict) and "id" not in written:
+            written = written.get("text")
+        release = None if written is None else model_of(written, place, self.note)
+        if release is None:
+            self.note(place, f"assertions ask a judge: name one under 'judge' in evals/{name}.yaml, or nothing runs")
+            return None
+        return {"release": {"name": "judge", **release}}
 
     def note(self, path: tuple[str | int, ...], text: str) -> None:
         """One sentence for what is left out."""
@@ -68,6 +83,11 @@ class _Import:
             return {}
         for key in sorted(default.keys() - _DEFAULT):
             self.note(("defaultTest", key), f"'defaultTest.{key}' has no counterpart")
+        options = default.get("options") or {}
+        for key in sorted(options.keys() - {"provider"} if isinstance(options, dict) else []):
+            self.note(("defaultTest", "options", key), f"'defaultTest.options.{key}' has no counterpart")
+        if isinstance(options, dict) and "embedding" in str(options.get("provider")):
+            self.note(("defaultTest", "options", "provider"), "an embedding provider: `similar` has its own")
         return default
 
     def _cases(self, default: Mapping[str, Any], reader: Reader, *, graded: bool) -> Iterator[dict[str, Any]]:
@@ -87,10 +107,9 @@ class _Import:
         for key in sorted(test.keys() - _TEST):
             self.note(("tests", index, key), f"'tests[{index}].{key}' has no counterpart")
         asserts = list(reader.read(test.get("assert"), ("tests", index, "assert")))
-        if "threshold" in test and asserts:
-            asserts = [{"type": "assert-set", "threshold": test["threshold"], "metric": "test", "assert": asserts}]
-        else:
-            asserts = [reader.alone(spec, ("tests", index)) for spec in asserts]
+        if "threshold" in test:
+            asserts = self._together(asserts, test["threshold"], ("tests", index, "threshold"))
+        asserts = [reader.alone(spec, ("tests", index)) for spec in asserts]
         if not asserts and not graded:
             self.note(("tests", index), f"tests[{index}]: no assertion of it is left")
             return
@@ -101,6 +120,15 @@ class _Import:
         for number, variables in enumerate(rows):
             case = {"id": f"{index + 1:04d}{f'-{number + 1}' if len(rows) > 1 else ''}", "vars": variables}
             yield case | ({"metadata": metadata} if metadata else {}) | ({"assert": asserts} if asserts else {})
+
+    def _together(self, asserts: list[dict[str, Any]], threshold: Any, place: Place) -> list[dict[str, Any]]:
+        """As one set, what a judge decides beside it."""
+        judged = [spec for spec in asserts if is_judged(spec)]
+        members = [spec for spec in asserts if spec not in judged]
+        if judged:
+            self.note(place, "'threshold' is without what a judge decides: a judge answers for itself")
+        held = [{"type": "assert-set", "threshold": threshold, "metric": "test", "assert": members}]
+        return (held if members else []) + judged
 
 
 def _combinations(variables: Mapping[str, Any]) -> Iterator[dict[str, Any]]:

@@ -23,6 +23,8 @@ _TRANSFORMS = {
     "output.toLowerCase()": "{{ output | lower }}",
     "output.toUpperCase()": "{{ output | upper }}",
 }
+_SAME = {"similar:cosine": "similar", "similar:dot": "similar", "model-graded-closedqa": "closed-qa"}
+"""Our names; vectors here have length 1, so that their dot product is the cosine."""
 _FIELD = re.compile(r"JSON\.parse\(output\)((?:\.[A-Za-z_]\w*)+)")
 
 
@@ -31,6 +33,8 @@ class Reader:
 
     def __init__(self, folder: Path, note: Note) -> None:
         self._folder, self._note = folder, note
+        self.asks_judge = False
+        """Whether anything read so far does."""
 
     def read(self, specs: Any, place: Place) -> Iterator[dict[str, Any]]:
         """Those that mean the same here."""
@@ -38,7 +42,7 @@ class Reader:
             where = (*place, index)
             try:
                 found = self._spec(spec, where)
-                _require_known(found)
+                self._admit(found, where)
             except UsageError as error:
                 self._note(
                     where, f"{_kind(spec)}: {error.problems[0].partition(' (valid:')[0].replace('test.assert[0].', '')}"
@@ -55,15 +59,39 @@ class Reader:
         self._note(place, f"{spec['type']}: 'weight: {spec['weight']}', which decides nothing outside of a set")
         return {key: value for key, value in spec.items() if key != "weight"}
 
+    def _read(self, value: Any) -> Any:
+        """What a `file://` holds; anything else as it is."""
+        if not isinstance(value, str) or not value.startswith("file://"):
+            return value
+        path = self._folder / value.removeprefix("file://")
+        text = path.read_text(encoding="utf-8")
+        if path.suffix == ".json":
+            return json.loads(text)
+        return yaml.safe_load(text) if path.suffix in {".yaml", ".yml"} else text.strip()
+
+    def _admit(self, spec: dict[str, Any], place: Place) -> None:
+        """Raise UsageError where it does not load, as a member of a set if need be."""
+        if is_judged(spec):
+            if place.count("assert") > 1:
+                raise ValueError("a judge answers for itself, outside of a set")
+            if "threshold" in spec and spec["type"].removeprefix("not-") != "g-eval":
+                self._note(place, f"{spec['type']}: 'threshold' is left out: there it is of a score, here of votes")
+                del spec["threshold"]
+            self.asks_judge = True
+
     def _spec(self, spec: Any, place: Place) -> dict[str, Any]:
         if not isinstance(spec, Mapping) or not isinstance(spec.get("type"), str):
             raise ValueError("no mapping with a type")  # noqa: TRY004 - noted like any other
         found = dict(spec)
-        kind = found["type"].removeprefix("not-")
+        negation, kind = _parted(found["type"])
+        found["type"] = f"{negation}{kind}"
         if kind == "python":
             raise ValueError("functions are called with other arguments here: (output, case)")
         if isinstance(found.get("assert"), list):
             found["assert"] = list(self.read(found["assert"], (*place, "assert")))
+        for key in sorted(found.keys() & {"provider", "rubricPrompt"}):
+            self._note(place, f"{kind}: {_IGNORED[key]}")
+            del found[key]
         if "value" in found:
             found["value"] = self._value(kind, found["value"])
         if "transform" in found:
@@ -73,19 +101,29 @@ class Reader:
         return found
 
     def _value(self, kind: str, value: Any) -> Any:
-        if isinstance(value, str) and value.startswith("file://"):
-            path = self._folder / value.removeprefix("file://")
-            text = path.read_text(encoding="utf-8")
-            return json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
+        if isinstance(value, list):
+            return [self._read(each) for each in value]
+        value = self._read(value)
         if kind in _LISTS and isinstance(value, str) and "{{" not in value:
             return [part.strip() for part in value.split(",")]
         return value
 
 
-def _require_known(spec: Mapping[str, Any]) -> None:
-    """Raise UsageError or ValueError where it does not load, as a member of a set if need be."""
-    if asks_judge(parse(spec, where="test.assert[0]")):
-        raise ValueError("asks a judge: name one under 'judge' in the suite, then add it")
+_IGNORED = {
+    "provider": "'provider' is left out: a suite has one judge, and one embedder",
+    "rubricPrompt": "'rubricPrompt' is left out: the words that a judge reads are ours",
+}
+
+
+def _parted(kind: str) -> tuple[str, str]:
+    """`not-` or nothing, and our name of the rest."""
+    rest = kind.removeprefix("not-")
+    return kind.removesuffix(rest), _SAME.get(rest, rest)
+
+
+def is_judged(spec: Mapping[str, Any]) -> bool:
+    """Whether a judge decides an assertion that was read."""
+    return asks_judge(parse(spec, where="test.assert[0]"))
 
 
 def _kind(spec: Any) -> str:

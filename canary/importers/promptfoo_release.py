@@ -18,7 +18,7 @@ def pipeline_of(document: Mapping[str, Any], folder: Path, note: Note) -> dict[s
     prompts = [
         _prompt(written, ("prompts", i), folder, note) for i, written in enumerate(_list(document.get("prompts")))
     ]
-    models = [_model(written, (key, i), note) for i, written in enumerate(_list(document.get(key)))]
+    models = [model_of(written, (key, i), note) for i, written in enumerate(_list(document.get(key)))]
     pairs = [(prompt, model) for prompt in prompts for model in models if prompt is not None and model is not None]
     if not pairs:
         return None
@@ -50,7 +50,8 @@ def _prompt(written: Any, place: tuple[str | int, ...], folder: Path, note: Note
     return turns if isinstance(turns, list) and turns else text
 
 
-def _model(written: Any, place: tuple[str | int, ...], note: Note) -> dict[str, Any] | None:
+def model_of(written: Any, place: tuple[str | int, ...], note: Note) -> dict[str, Any] | None:
+    """A provider as a release without name and prompt; None, and a note, where it has no counterpart."""
     name = written.get("id") if isinstance(written, Mapping) else written
     config = (written.get("config") or {}) if isinstance(written, Mapping) else {}
     parts = str(name).split(":")

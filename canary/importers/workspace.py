@@ -24,6 +24,8 @@ class Imported:
     cases: Sequence[Mapping[str, Any]]
     assertions: Sequence[Mapping[str, Any]] = ()
     """For every case."""
+    judge: Mapping[str, Any] | None = None
+    """Who answers the judged assertions."""
     pipeline: Mapping[str, Any] | None = None
     left_out: Sequence[str] = ()
 
@@ -55,7 +57,7 @@ def _texts(imported: Imported) -> dict[str, str]:
         "sha256": hashlib.sha256(prompts.encode()).hexdigest(),
         "source": f"imported from {imported.source}",
     }
-    suite = {"golden_sets": [f"../golden_sets/{name}"], "assert": list(imported.assertions)}
+    suite = {"golden_sets": [f"../golden_sets/{name}"], "assert": list(imported.assertions), "judge": imported.judge}
     texts = {
         f"golden_sets/{name}/prompts.jsonl": prompts,
         f"golden_sets/{name}/manifest.yaml": _yaml(manifest),

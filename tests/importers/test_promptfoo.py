@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 import pytest
+import yaml
 
 from canary.cli import main
 
@@ -17,6 +18,7 @@ providers:
   - openai:gpt-4o-mini
   - {id: openai:chat:gpt-4o, config: {temperature: 0.2, apiKey: x}}
 defaultTest:
+  options: {provider: openai:gpt-4o-mini}
   assert:
     - {type: word-count, value: {max: 50}}
 tests:
@@ -57,7 +59,7 @@ def test_what_is_left_out_is_listed(config: Path) -> None:
     assert status == 3
     assert out.startswith("3 cases imported")
     lines = [line.removeprefix("canary: left out: ").split(": ")[0] for line in err.splitlines()]
-    assert lines == ["shop.yaml:20", "shop.yaml:13", "shop.yaml:19", "shop.yaml:5"]
+    assert lines == ["shop.yaml:21", "shop.yaml:14", "shop.yaml:16", "shop.yaml:5"]
 
 
 def test_what_was_imported(config: Path) -> None:
@@ -75,8 +77,78 @@ def test_what_was_imported(config: Path) -> None:
                 {"type": "equals", "value": "C", "weight": 2, "transform": "{{ output | trim }}"},
                 {"type": "is-json", "value": {"type": "object"}},
             ],
-        }
+        },
+        {"type": "llm-rubric", "value": "polite"},
     ]
+
+
+JUDGED = """\
+providers: [openai:gpt-4.1]
+prompts: ["{{question}}"]
+defaultTest:
+  options:
+    provider: PROVIDER
+  assert:
+    - {type: llm-rubric, value: 'Provides a direct answer to "{{question}}"', threshold: 0.8}
+tests:
+  - vars: {question: "What is the capital of France?"}
+    assert:
+      - {type: factuality, value: "Paris", provider: openai:gpt-4.1-mini}
+      - {type: model-graded-closedqa, value: Provides a clear answer without hedging or uncertainty}
+      - {type: g-eval, value: Is coherent, threshold: 0.6}
+      - {type: select-best, value: is the funniest}
+      - {type: similar:cosine, value: [Paris, file://other.txt], threshold: 0.8, provider: openai:embedding:x}
+      - {type: similar:euclidean, value: Paris, threshold: 0.5}
+      - {type: assert-set, assert: [{type: llm-rubric, value: polite}, {type: icontains, value: paris}]}
+"""
+
+
+@pytest.mark.parametrize(
+    ("provider", "model"),
+    [
+        ("openai:gpt-4.1-mini", "gpt-4.1-mini"),
+        ("{id: openai:chat:m, config: {apiBaseUrl: 'http://127.0.0.1:9/v1'}}", "m"),
+        ("{text: openai:m, embedding: openai:embedding:e}", "m"),
+    ],
+)
+def test_judged(config: Path, provider: str, model: str) -> None:
+    """The documented forms: each judged assertion, and the default grader as the suite's judge; and it loads."""
+    config.write_text(JUDGED.replace("PROVIDER", provider))
+    Path("other.txt").write_text("The capital: Paris\n")
+
+    status, _, err = run("import", "promptfoo", str(config))
+
+    suite = yaml.safe_load(Path("evals/shop.yaml").read_text())
+    [case] = map(json.loads, Path("golden_sets/shop/prompts.jsonl").read_text().splitlines())
+    assert status == 3
+    assert suite["assert"] == [{"type": "llm-rubric", "value": 'Provides a direct answer to "{{question}}"'}]
+    assert (suite["judge"]["release"]["engine"], suite["judge"]["release"]["model"]) == ("openai", model)
+    assert case["assert"] == [
+        {"type": "factuality", "value": "Paris"},
+        {"type": "closed-qa", "value": "Provides a clear answer without hedging or uncertainty"},
+        {"type": "g-eval", "value": "Is coherent", "threshold": 0.6},
+        {"type": "select-best", "value": "is the funniest"},
+        {"type": "similar", "value": ["Paris", "The capital: Paris"], "threshold": 0.8},
+        {"type": "assert-set", "assert": [{"type": "icontains", "value": "paris"}]},
+    ]
+    for said in ("'threshold' is left out", "'provider' is left out", "euclidean", "outside of a set"):
+        assert said in err
+    assert ("an embedding provider" in err) == ("embedding" in provider)
+    planned = run("plan", "pipelines/shop.yaml", "--allow-underpowered")
+    assert planned[0] == 0, planned[2]
+
+
+def test_a_judge_that_nobody_named_is_asked_for(config: Path) -> None:
+    """Another maker's grader has no counterpart: the suite needs a `judge`, and plan says so too."""
+    config.write_text(JUDGED.replace("PROVIDER", "anthropic:messages:m"))
+    Path("other.txt").write_text("x")
+
+    _, _, err = run("import", "promptfoo", str(config))
+
+    assert "shop.yaml:5: provider 'anthropic:messages:m'" in err
+    assert "assertions ask a judge: name one under 'judge' in evals/shop.yaml, or nothing runs" in err
+    status, _, said = run("plan", "pipelines/shop.yaml", "--allow-underpowered")
+    assert (status, "'judge' must be given in the suite" in said) == (2, True)
 
 
 def test_it_loads(config: Path) -> None:
