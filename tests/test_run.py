@@ -345,3 +345,23 @@ def test_errors_count_in_the_build_stage_whatever_a_case_asserts(workspace: Work
 
     assert ran.status == 1
     assert ran.signal("floor/all/pass")["candidate"] == pytest.approx(0.25)
+
+
+def test_a_suite_s_functions_and_plugins(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`file://` is relative to the suite, wherever one stands; the plugin's version is in the verdict's record."""
+    (workspace.folder / "evals").mkdir()
+    (workspace.folder / "evals/grade.py").write_text("def right(output, case):\n    return output == case.expected\n")
+    (workspace.folder / "acme_nothing.py").write_text("__version__ = '1.2.3'\nASSERTIONS = {}\n")
+    monkeypatch.syspath_prepend(workspace.folder)
+    (workspace.folder / "evals/suite.yaml").write_text(
+        "golden_sets: [../golden]\nplugins: [acme_nothing]\n"
+        "assert: [{type: python, value: 'file://grade.py:right', metric: right}]\n"
+    )
+    text = (workspace.folder / "pipeline.yaml").read_text()
+    (workspace.folder / "pipeline.yaml").write_text(text.replace("suite: suite.yaml", "suite: evals/suite.yaml"))
+
+    ran = workspace.run()
+
+    assert ran.status == 0, ran.err
+    assert ran.verdict["record"]["plugins"] == {"acme_nothing": "1.2.3"}
+    assert {row["metric"] for row in read_lines(workspace.runs[0] / "scores.jsonl")} == {"right", "pass"}

@@ -12,9 +12,10 @@ from canary.calibration import LIKENESS, Similarity
 from canary.models import open_embedder
 from canary.plan import Plan
 from canary.protocols import Embedder
-from canary.records import MINIMUM_PAIRS, Arm, Measurement, Response
+from canary.records import MINIMUM_PAIRS, Arm, Measurement, Prompt, Response
 from canary.signals.reading import seed_of
 from canary.stats.drift import count_below, similarity_threshold, swap_test
+from canary.stats.multiplicity import holm
 
 NAME = "drift/embedding"
 
@@ -41,11 +42,14 @@ class Kept:
         return np.stack([self.vectors[text] for text in texts])
 
 
-def measure_drift(kept: Kept, responses: Sequence[Response], plan: Plan) -> Iterator[Measurement]:
+def measure_drift(
+    kept: Kept, responses: Sequence[Response], plan: Plan, prompts: Sequence[Prompt] = ()
+) -> Iterator[Measurement]:
     """How far the arms' first answers that were embedded anyway lie apart, if there are any.
 
     Where the baseline's likeness to itself was measured, the share of cases
-    less alike than that; else their energy distance. The likeness that this
+    less alike than that, with a warning for each stratum of `prompts` where it
+    is too large; else their energy distance. The likeness that this
     run would be a measure of goes with it, for `canary calibrate noise`.
     """
     arms: dict[Arm, dict[str, NDArray[np.float32]]] = {arm: {} for arm in Arm}
@@ -60,7 +64,8 @@ def measure_drift(kept: Kept, responses: Sequence[Response], plan: Plan) -> Iter
     alike = np.sum(rows[0] * rows[1], axis=1)
     known = None if plan.calibration is None else plan.calibration.likeness()
     if known is not None:
-        yield _less_alike(np.round(alike, 6), known, kept.name)
+        of = {prompt.id: prompt.stratum for prompt in prompts}
+        yield _less_alike(np.round(alike, 6), known, kept.name, [of.get(id_, "") for id_ in pairs])
         return
     drift = swap_test(*rows, seed=seed_of(plan, NAME))
     yield Measurement(
@@ -74,7 +79,7 @@ def measure_drift(kept: Kept, responses: Sequence[Response], plan: Plan) -> Iter
     yield from _likeness(alike, plan.policy.alpha.rollback, kept.name)
 
 
-def _less_alike(alike: NDArray[np.float64], known: Similarity, embedder: str) -> Measurement:
+def _less_alike(alike: NDArray[np.float64], known: Similarity, embedder: str, strata: Sequence[str]) -> Measurement:
     """One-sided: more answers than the share alpha are less alike than the baseline is to itself."""
     estimate, test = count_below(alike, known.threshold, alpha=known.alpha)
     return Measurement(
@@ -83,7 +88,23 @@ def _less_alike(alike: NDArray[np.float64], known: Similarity, embedder: str) ->
         value=estimate.center,
         p=test.p,
         method=f"{test.method} {known.threshold:.3f} of {known.n} answers to itself, {embedder}",
+        warnings=tuple(_by_stratum(alike, known, np.array(strata))),
     )
+
+
+def _by_stratum(alike: NDArray[np.float64], known: Similarity, strata: NDArray[np.str_]) -> Iterator[str]:
+    """The strata with more answers below the threshold than Bin(n, alpha) allows, after Holm."""
+    names = sorted(set(strata.tolist()) - {""})
+    if len(names) < 2:
+        return
+    found = [count_below(alike[strata == name], known.threshold, alpha=known.alpha) for name in names]
+    adjusted = holm([test.p for _, test in found]).tolist()
+    for name, (estimate, test), p in zip(names, found, adjusted, strict=True):
+        if p <= known.alpha:
+            yield (
+                f"stratum {name!r}: {estimate.center:.0%} of {test.n} answers are less alike than the baseline's own, "
+                f"adjusted p {p:.2g}"
+            )
 
 
 def _likeness(alike: NDArray[np.float64], alpha: float, embedder: str) -> Iterator[Measurement]:

@@ -124,7 +124,7 @@ def _finish(run: RunDirectory, loaded: Loaded, err: TextIO, key: Any = None) -> 
     require_known(responses, loaded.golden)
     scores = _scores(scoring, loaded, responses)
     write_records(run.scores, scores)
-    if telemetry := tuple(measure_drift(kept, responses, loaded.plan)):
+    if telemetry := tuple(measure_drift(kept, responses, loaded.plan, loaded.golden.prompts)):
         write_records(run.telemetry, telemetry)
     if loaded.labels:
         name = display(loaded.pipeline.labels or "labels")

@@ -80,7 +80,7 @@ def compare_files(
     kept = Kept()
     judgements = Judgements.open(None, None)
     scores = _scored(cases, responses, asked, kept, judgements, err or sys.stderr, learned)
-    drift = tuple(measure_drift(kept, responses, plan))
+    drift = tuple(measure_drift(kept, responses, plan, cases.prompts))
     evidence = Evidence(prompts=cases.prompts, responses=responses, scores=scores, telemetry=drift)
     verdict = evaluate(evidence, plan)
     return Judged(verdict=verdict, evidence=evidence, plan=plan, judgements=judgements if judgements.known else None)

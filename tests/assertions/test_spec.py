@@ -200,3 +200,13 @@ def test_broken_plugin(cls: type, message: str) -> None:
     """A class that breaks the contract is named."""
     with pytest.raises(PluginError, match=message):
         parse({"type": "broken"}, {"broken": cls})
+
+
+def test_a_judge_in_a_set_is_refused() -> None:
+    """With its place and the reason, however deep it stands."""
+    inner = {"type": "not-llm-rubric", "value": "polite"}
+    with pytest.raises(ConfigError) as caught:
+        parse({"type": "assert-set", "assert": [{"type": "is-json"}, inner]})
+    assert caught.value.problems == (
+        "'assert.assert[1]' must not ask a judge: a judge answers for itself, outside of a set",
+    )

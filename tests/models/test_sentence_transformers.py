@@ -143,3 +143,13 @@ def test_table(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     opened(tmp_path / "v.sqlite3")
     names: Sequence[str] = list(EMBEDDERS)
     assert [open_embedder(name).name.partition("/")[0] for name in names] == names
+
+
+def test_a_gpu_is_used_where_there_is_one(embedder: Counted, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The model sits where the library's own choice puts it, and that is CUDA as soon as torch sees it."""
+    import torch
+    from sentence_transformers.util import get_device_name
+
+    assert embedder._model.device.type == get_device_name()
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert get_device_name().startswith("cuda")

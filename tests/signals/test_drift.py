@@ -18,7 +18,7 @@ from canary.errors import EvidenceError
 from canary.evidence import read_records, write_records
 from canary.plan import Plan, ReleasePlan, Suite
 from canary.policy import Policy
-from canary.records import Arm, Decision, Evidence, Measurement, Response, Signal, Status, Tier
+from canary.records import Arm, Decision, Evidence, Measurement, Prompt, Response, Signal, Status, Tier
 from canary.run.drift import Kept, measure_drift
 
 Judge = Callable[..., Any]
@@ -86,7 +86,11 @@ def answers(arm: Arm, words: list[str]) -> list[Response]:
 
 
 def measure(
-    baseline: list[str], candidate: list[str], embedder: Any = Words, calibration: Calibration | None = None
+    baseline: list[str],
+    candidate: list[str],
+    embedder: Any = Words,
+    calibration: Calibration | None = None,
+    prompts: tuple[Prompt, ...] = (),
 ) -> tuple[Measurement, ...]:
     """What the edge stores of two lists of answers that an assertion embedded."""
     responses = [*answers(Arm.BASELINE, baseline), *answers(Arm.CANDIDATE, candidate)]
@@ -105,7 +109,7 @@ def measure(
         versions={},
         calibration=calibration,
     )
-    return tuple(measure_drift(kept, responses, plan))
+    return tuple(measure_drift(kept, responses, plan, prompts))
 
 
 def test_answers_that_moved_are_found(judge: Judge, find: Find) -> None:
@@ -123,15 +127,20 @@ def test_answers_that_moved_are_found(judge: Judge, find: Find) -> None:
     assert "telemetry" not in judge(np.ones(120), np.ones(120)).record
 
 
+def alike_to_itself(threshold: float) -> Calibration:
+    """A calibration that measured how alike the baseline's answers are to each other, and nothing else."""
+    return Calibration(
+        schema=NOISE_SCHEMA, baseline="0" * 64, golden="0" * 64, scoring="0" * 64, repeat=1, verdict=Decision.HOLD,
+        reason="", noise=(), latency=(), usage=Usage(input_tokens=None, output_tokens=None, total_s=None),
+        similar=(Similarity(metric="drift/likeness", n=60, alpha=0.05, threshold=threshold),),
+    )  # fmt: skip
+
+
 def test_answers_are_held_against_the_baseline_itself() -> None:
     """With the baseline's likeness to itself known, the share of answers below it is tested, one-sided."""
     itself = measure(["apple"] * 60, ["apple"] * 60)[1]
     assert (itself.id, itself.n, itself.value) == ("drift/likeness", 60, 1.0)
-    kept = Calibration(
-        schema=NOISE_SCHEMA, baseline="0" * 64, golden="0" * 64, scoring="0" * 64, repeat=1, verdict=Decision.HOLD,
-        reason="", noise=(), latency=(), usage=Usage(input_tokens=None, output_tokens=None, total_s=None),
-        similar=(Similarity(metric=itself.id, n=60, alpha=0.05, threshold=itself.value),),
-    )  # fmt: skip
+    kept = alike_to_itself(itself.value)
 
     [moved] = measure(["apple"] * 60, ["apple"] * 50 + ["pear"] * 10, calibration=kept)
     [still] = measure(["apple"] * 60, ["apple"] * 60, calibration=kept)
@@ -140,6 +149,27 @@ def test_answers_are_held_against_the_baseline_itself() -> None:
     assert moved.value == pytest.approx(1 / 6)
     assert moved.p == pytest.approx(binom.sf(9, 60, 0.05))
     assert (still.value, still.p) == (0.0, 1.0)
+
+
+def test_the_stratum_that_moved_is_named() -> None:
+    """Ten of two hundred are no surprise at 5 %, ten of one stratum's fifty are, even after Holm."""
+    prompts = tuple(
+        Prompt(
+            id=f"c{i:05d}", digest="d", stratum="abcd"[i % 4], cluster=str(i), vars={}, messages=None, expected=None,
+            asserts=(), metadata={},
+        )
+        for i in range(200)
+    )  # fmt: skip
+    said = ["pear" if i % 4 == 1 and i < 40 else "apple" for i in range(200)]
+
+    [moved] = measure(["apple"] * 200, said, calibration=alike_to_itself(1.0), prompts=prompts)
+    [still] = measure(["apple"] * 200, ["apple"] * 200, calibration=alike_to_itself(1.0), prompts=prompts)
+
+    assert moved.p == pytest.approx(binom.sf(9, 200, 0.05))
+    assert moved.p > 0.05
+    share = f"adjusted p {4 * binom.sf(9, 50, 0.05):.2g}"
+    assert moved.warnings == (f"stratum 'b': 20% of 50 answers are less alike than the baseline's own, {share}",)
+    assert still.warnings == ()
 
 
 def test_answers_that_did_not_move_prove_nothing(judge: Judge, find: Find) -> None:
