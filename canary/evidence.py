@@ -10,10 +10,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,7 +21,7 @@ from pydantic import ValidationError
 
 from canary import manifest, resumption
 from canary.codec import AnyRecord, Record, decode, encode, golden_digest, line_digests, some
-from canary.disk import write_whole
+from canary.disk import locked_folder, write_whole
 from canary.errors import EvidenceError
 from canary.manifest import File, Manifest
 from canary.plan import PLAN_SCHEMA, Plan
@@ -309,7 +307,8 @@ def seal(run: RunDirectory, now: datetime | None = None) -> str:
     if missing:
         raise EvidenceError(_unfinished(run, f"{', '.join(missing)} missing"))
     files = _files(run)
-    with _one_at_a_time(run.path.resolve().parent) as runs:
+    runs = run.path.resolve().parent
+    with locked_folder(runs):  # two sealed at once would both follow the same record
         document = Manifest(
             schema=manifest.MANIFEST_SCHEMA,
             files=files,
@@ -372,16 +371,3 @@ def _hashed(path: Path) -> File:
 def _records(runs: Path) -> Mapping[str, bytes]:
     """The manifests of a folder of runs, by the run's name."""
     return {path.parent.name: path.read_bytes() for path in runs.glob("*/manifest.json")}
-
-
-@contextmanager
-def _one_at_a_time(runs: Path) -> Iterator[Path]:
-    """Two runs sealed at once would both follow the same record."""
-    import fcntl  # noqa: PLC0415 - there is none on Windows, where runs can still be read
-
-    handle = os.open(runs, os.O_RDONLY)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield runs
-    finally:
-        os.close(handle)

@@ -45,17 +45,10 @@ def _rows(name: str, values: ArrayLike) -> Floats:
     return rows
 
 
-def energy_distance(first: ArrayLike, second: ArrayLike) -> float:
-    """2 E|X - Y| - E|X - X'| - E|Y - Y'| of two samples (n, d) and (m, d).
-
-    At least 0, and 0 for equal samples (Szekely & Rizzo 2013).
-    """
-    x, y = _rows("first", first), _rows("second", second)
-    return float(2 * _distances(x, y).mean() - _distances(x, x).mean() - _distances(y, y).mean())
-
-
 def swap_test(baseline: ArrayLike, candidate: ArrayLike, *, seed: int) -> Drift:
     """Energy distance between paired rows (n, d), tested by swaps within pairs.
+
+    The distance is 2 E|X - Y| - E|X - X'| - E|Y - Y'|, at least 0 (Szekely & Rizzo 2013).
 
     With s_i = -1 for a swapped pair, n^2 E is the quadratic form s' M s of M =
     |x_i - y_j| + |x_j - y_i| - |x_i - x_j| - |y_i - y_j|, so all 1,999 random

@@ -8,11 +8,10 @@ doubles nothing.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
+from canary.disk import locked_folder
 from canary.errors import EvidenceError
 from canary.manifest import digest, read
 from canary.plan import Plan
@@ -34,7 +33,7 @@ def publish(run: Path, verdict: Verdict, evidence: Evidence, plan: Plan) -> Iter
     sealed = read(document)
     if sealed is None:
         raise EvidenceError(f"{run} is not sealed: only a finished run is published")
-    with _one_at_a_time(run), connected(plan.mlflow.tracking_uri) as tracker:
+    with locked_folder(run), connected(plan.mlflow.tracking_uri) as tracker:
         gate = open_gate(tracker.client, run, digest(document), sealed.sealed_at, verdict, plan)
         if gate.is_complete:
             yield f"mlflow: {_place(gate, tracker.shown)} has it already"
@@ -50,16 +49,3 @@ def publish(run: Path, verdict: Verdict, evidence: Evidence, plan: Plan) -> Iter
 
 def _place(gate: Gate, server: str) -> str:
     return f"run {gate.run_id} in experiment {gate.experiment!r} of {server}"
-
-
-@contextmanager
-def _one_at_a_time(run: Path) -> Iterator[None]:
-    """Two that publish one run at once would both begin it."""
-    import fcntl  # noqa: PLC0415 - there is none on Windows, where runs can still be read
-
-    handle = os.open(run, os.O_RDONLY)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(handle)
