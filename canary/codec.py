@@ -25,7 +25,19 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from canary.collector import uncollected
 from canary.errors import EvidenceError
 from canary.plan import digest_of
-from canary.records import Arm, Attempt, Evidence, Failure, Label, Measurement, Observation, Prompt, Response, Score
+from canary.records import (
+    Arm,
+    Attempt,
+    Evidence,
+    Failure,
+    Guardrail,
+    Label,
+    Measurement,
+    Observation,
+    Prompt,
+    Response,
+    Score,
+)
 
 Record = TypeVar("Record", Prompt, Response, Score, Measurement, Label, Observation)
 AnyRecord: TypeAlias = Prompt | Response | Score | Measurement | Label | Observation
@@ -158,6 +170,11 @@ def _scores(scores: dict[str, float | bool]) -> str:
     return f"{{{','.join(f'{_text(name)}:{_recorded(scores[name])}' for name in sorted(scores))}}}"
 
 
+def _guardrail(guardrail: Guardrail) -> str:
+    seconds = "" if guardrail.seconds is None else f',"seconds":{_number(guardrail.seconds)}'
+    return f'{{"classes":[{",".join(map(_text, guardrail.classes))}]{seconds}}}'
+
+
 _OPTIONAL: tuple[tuple[str, str, Callable[[Any], str]], ...] = tuple(
     (name, f',"{name}":', write)
     for name, write in (
@@ -178,6 +195,7 @@ _OPTIONAL: tuple[tuple[str, str, Callable[[Any], str]], ...] = tuple(
         ("stratum", _text),
         ("share", _number),
         ("scores", _scores),
+        ("guardrail", _guardrail),
     )
 )
 

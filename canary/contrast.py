@@ -50,7 +50,7 @@ class Contrast:
     name: str
     """The signal's name, or for latency the prefix of several."""
     kind: str
-    """`quality`, `errors`, `latency` or `cost`."""
+    """`quality`, `errors`, `guardrail`, `latency` or `cost`."""
     stratum: str
     metric: str
     scale: Scale

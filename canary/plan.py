@@ -23,7 +23,7 @@ from canary.calibration import Calibration
 from canary.destination import Registry, Tracking
 from canary.gate_change import GateChange
 from canary.judging import JudgePlan
-from canary.policy import Policy, SaturationRules
+from canary.policy import GuardrailRules, Policy, SaturationRules
 from canary.release import Judging, LiveRelease, Release, ResponsesPath, completed
 from canary.written import Written
 
@@ -264,6 +264,8 @@ class Plan(BaseModel):
         document["policy"].pop("promotion")  # what becomes of a verdict is no part of the question
         if self.policy.saturation == SaturationRules():
             document["policy"].pop("saturation")  # so that older runs keep their seeds
+        if self.policy.guardrail == GuardrailRules():
+            document["policy"].pop("guardrail")
         arms = {"baseline": self.baseline.digest, "candidate": self.candidate.digest}
         noise = {} if self.calibration is None else {"calibration": self.calibration.model_dump(mode="json")}
         judges = {"judges": {name: judge.model_dump() for name, judge in self.judges.items()}} if self.judges else {}

@@ -12,7 +12,7 @@ from pydantic import Field, model_validator
 
 from canary.expression import Any_, Expression, conjoined_signals
 from canary.records import POOLED, Scale, Tier
-from canary.written import Fraction, Level, Ratio, Seconds, Written
+from canary.written import ClassName, Fraction, Level, Ratio, Seconds, Written
 
 
 class Alpha(Written):
@@ -296,6 +296,27 @@ class DriftRules(Written):
     perplexity: PerplexityRule = PerplexityRule()
 
 
+class GuardrailRule(Written):
+    """How many more requests a check of content may reject for one class."""
+
+    max_increase: Fraction = 0.02
+    tier: Tier = Tier.BLOCKING
+
+
+class GuardrailRules(Written):
+    """Rejections by class, where responses say what a check made of them."""
+
+    default: GuardrailRule = GuardrailRule()
+    classes: dict[ClassName, GuardrailRule] = Field(
+        {}, description="rules of their own; a class named here is required"
+    )
+    max_added_s: Seconds = Field(0.02, description="how many more seconds the check may add; shown only")
+
+    def rule(self, name: str) -> GuardrailRule:
+        """The rule of one class."""
+        return self.classes.get(name, self.default)
+
+
 class PromotionRule(Written):
     """What a verdict must be to be acted on."""
 
@@ -316,6 +337,7 @@ class Policy(Written):
     cache: CacheRules = CacheRules()
     goodput: GoodputRule | None = Field(None, description="null: no objectives for whole requests")
     saturation: SaturationRules = SaturationRules()
+    guardrail: GuardrailRules = GuardrailRules()
     drift: DriftRules = DriftRules()
     traffic: TrafficRules = Field(TrafficRules(), description="in place of `errors` for two streams of routed traffic")
     promotion: PromotionRule = PromotionRule()
@@ -339,7 +361,7 @@ class Policy(Written):
             named += [f"cost/{kind}" for kind in ("per_session", "per_token") if kind in self.cost.model_fields_set]
         if "cache" in self.model_fields_set:
             named.append("cache/hit_rate")
-        return tuple(named)
+        return (*named, *(f"guardrail/{name}" for name in self.guardrail.classes))
 
     @model_validator(mode="after")
     def _strata_are_clear(self) -> Policy:

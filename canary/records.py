@@ -107,6 +107,16 @@ class Attempt:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Guardrail:
+    """What a check of content said of one request and its answer; a response without one was not checked."""
+
+    classes: tuple[str, ...]
+    """What it was rejected for, like `violence`; empty where it was let through."""
+    seconds: float | None = None
+    """Time that the check added."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Prompt:
     """One golden case."""
 
@@ -162,6 +172,7 @@ class Response:
     """The candidate's assigned share of traffic when the request was routed."""
     scores: Mapping[str, float | bool] | None = None
     """Recorded scores: numbers are `bounded`, true/false are `pass_fail`."""
+    guardrail: Guardrail | None = None
     attempts: tuple[Attempt, ...] = ()
 
 
@@ -240,7 +251,7 @@ class Comparison:
     name: str
     """The signal's name, or for latency the prefix of several."""
     kind: str
-    """`quality`, `floor`, `errors`, `latency`, `cost`, `cache`, `goodput` or `drift`."""
+    """`quality`, `floor`, `errors`, `guardrail`, `added`, `latency`, `cost`, `cache`, `goodput` or `drift`."""
     stratum: str
     metric: str
     scale: Scale

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 Fraction = Annotated[float, Field(ge=1e-6, lt=1, allow_inf_nan=False)]
 Ratio = Annotated[float, Field(gt=1, le=100, allow_inf_nan=False)]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+ClassName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$", max_length=100)]
 Level = Annotated[float, Field(gt=0, lt=0.5, allow_inf_nan=False)]
 
 

@@ -29,7 +29,7 @@ SHIPPED = sorted(
 )
 
 POLICY_KEYS = (
-    "version, alpha, quality, latency, errors, cost, cache, goodput, saturation, drift, traffic, promotion, "
+    "version, alpha, quality, latency, errors, cost, cache, goodput, saturation, guardrail, drift, traffic, promotion, "
     "composites, false_alarm_rates, runbooks"
 )
 

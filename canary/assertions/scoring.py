@@ -4,7 +4,8 @@
   either, by equality with `expected` (metric `exact`).
 - An errored response scores 0 for every one of them, `not-` forms included,
   and no assertion sees it. Only a reported refusal on a case that itself
-  asserts `is-refusal` is no error.
+  asserts `is-refusal`, and a filter's rejection on one that itself asserts
+  `not-guardrails`, are no error.
 - What raises, or gives no finite number in its scale's range, abstains.
 - Several assertions of one metric on a case are one score: the mean, or for
   yes and no the conjunction; it abstains if one of them does.
@@ -27,14 +28,19 @@ from canary.assertions.attempt import abstain, attempt
 from canary.assertions.binding import Bound, bind
 from canary.assertions.embedding import AskOnce
 from canary.assertions.excerpt import LONGEST, excerpt, shorten
+from canary.assertions.guardrails import is_asserted_rejection
 from canary.protocols import Assertion, Grade, Tools
 from canary.records import PASS, ErrorKind, Failure, Prompt, Response, Scale, Score
 
 
 def effective_failure(prompt: Prompt, response: Response) -> Failure | None:
-    """The response's error, unless it is the refusal that the case asserts."""
+    """The response's error, unless it is the refusal or the rejection that the case asserts."""
     error = response.error
-    if error is not None and error.kind is ErrorKind.REFUSAL and _asserts_refusal(prompt):
+    if error is None:
+        return None
+    if error.kind is ErrorKind.REFUSAL and _asserts_refusal(prompt):
+        return None
+    if error.kind is ErrorKind.CONTENT_FILTER and is_asserted_rejection(prompt, response):
         return None
     return error
 

@@ -9,6 +9,7 @@ from canary.assertions.best import SelectBest
 from canary.assertions.count import TokenCount, WordCount
 from canary.assertions.document import ContainsJson, ContainsXml, IsXml
 from canary.assertions.function import Function
+from canary.assertions.guardrails import Guardrails
 from canary.assertions.ifeval import IFEVAL
 from canary.assertions.is_json import IsJson
 from canary.assertions.judged import ClosedQa, Factuality, GEval, LlmRubric
@@ -71,6 +72,7 @@ ASSERTIONS: dict[str, type] = {
     "word-count": WordCount,
     "token-count": TokenCount,
     "is-refusal": IsRefusal,
+    "guardrails": Guardrails,
     "finish-reason": FinishReason,
     "latency": Latency,
     "cost": Cost,

@@ -5,9 +5,11 @@ from __future__ import annotations
 from canary.compare.cost import cost_comparisons
 from canary.compare.drift import drift_comparisons
 from canary.compare.errors import error_comparisons
+from canary.compare.guardrail import guardrail_comparisons
 from canary.compare.latency import latency_comparisons
 from canary.compare.quality import floor_comparisons, quality_comparisons
 from canary.compare.routed import tabulate_traffic
+from canary.compare.routed_guardrail import guardrail_contrasts
 from canary.compare.routed_quality import quality_contrasts, traffic_floors
 from canary.compare.served import served_comparisons
 from canary.compare.table import tabulate
@@ -35,6 +37,7 @@ def compare(evidence: Evidence, plan: Plan) -> tuple[Comparison, ...]:
         *quality_comparisons(table, evidence.scores, plan, evidence.labels),
         *floors,
         *error_comparisons(table),
+        *guardrail_comparisons(table, plan),
         *latency_comparisons(table, plan),
         *cost_comparisons(table, plan),
         *served_comparisons(table, plan),
@@ -50,5 +53,9 @@ def compare_traffic(
     Raises EvidenceError when lines are ambiguous.
     """
     traffic = tabulate_traffic(evidence)
-    contrasts = (*quality_contrasts(traffic, evidence.scores, plan), *traffic_contrasts(traffic, plan))
+    contrasts = (
+        *quality_contrasts(traffic, evidence.scores, plan),
+        *traffic_contrasts(traffic, plan),
+        *guardrail_contrasts(traffic, plan),
+    )
     return contrasts, tuple(traffic_floors(traffic, evidence.scores, plan)), traffic.warnings

@@ -18,7 +18,7 @@ from typing_extensions import TypedDict
 
 from canary.errors import EvidenceError
 from canary.protocols import Generate, Request
-from canary.records import Arm, Attempt, ErrorKind, Failure, Response
+from canary.records import Arm, Attempt, ErrorKind, Failure, Guardrail, Response
 from canary.release import ReplayRelease
 from canary.validation import RepeatedKeyError, nearest, require_distinct_keys
 
@@ -36,6 +36,7 @@ _Tokens = Annotated[int, Field(ge=0, le=10**9)]
 _Money = Annotated[float, Field(ge=0, le=1e6)]
 _Share = Annotated[float, Field(ge=0, le=1)]
 _Metric = Annotated[str, Field(min_length=1)]
+_Class = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$", max_length=100)]
 
 
 @with_config(_STRICT)
@@ -49,6 +50,12 @@ class _Try(TypedDict):
     seconds: _Seconds
     error: NotRequired[_Error | None]
     cost_usd: NotRequired[_Money | None]
+
+
+@with_config(_STRICT)
+class _Guardrail(TypedDict):
+    classes: tuple[_Class, ...]
+    seconds: NotRequired[_Seconds | None]
 
 
 @with_config(_STRICT)
@@ -76,6 +83,7 @@ class _Line(TypedDict):
     stratum: NotRequired[Annotated[str, Field(min_length=1)] | None]
     share: NotRequired[Annotated[float, Field(gt=0, le=1)] | None]
     scores: NotRequired[dict[_Metric, _Share | bool] | None]
+    guardrail: NotRequired[_Guardrail | None]
     attempts: NotRequired[tuple[_Try, ...]]
 
 
@@ -84,6 +92,7 @@ _LINE = TypeAdapter(_Line)
 _SECONDS = f"a number of seconds ≥ 0 and ≤ {LONGEST_S:.0f}"
 _TOKENS = "a whole number ≥ 0"
 _MONEY = "a number of US dollars ≥ 0"
+_CLASS = "the name of a class, 1 to 100 letters, digits, or any of _ . -"
 _MUST = {
     "id": "a non-empty text or a whole number",
     "arm": "baseline or candidate",
@@ -104,6 +113,9 @@ _MUST = {
     "share": "the candidate's assigned share, a number above 0 and at most 1",
     "scores": "an object {metric: number from 0 to 1, or true or false}",
     "scores.*": "a number from 0 to 1, or true or false",
+    "guardrail": "an object {classes, seconds}",
+    "guardrail.classes": f"a list, each {_CLASS}",
+    "guardrail.seconds": _SECONDS,
     "attempts": "a list, each an object {seconds, error, cost_usd}",
     "attempts.seconds": _SECONDS,
     "attempts.cost_usd": _MONEY,
@@ -224,6 +236,8 @@ def _response(line: _Line, arm: Arm) -> Response:
         fields["output"] = ""
     if error := line.get("error"):
         fields["error"] = _failure(error)
+    if guardrail := line.get("guardrail"):
+        fields["guardrail"] = Guardrail(classes=guardrail["classes"], seconds=guardrail.get("seconds"))
     if attempts := line.get("attempts"):
         fields["attempts"] = tuple(map(_attempt, attempts))
     return Response(**fields)
@@ -277,7 +291,9 @@ def _unreadable(text: bytes, cause: str) -> str:
 def _unknown(loc: tuple[int | str, ...]) -> str:
     """Names the key, and the valid one that looks most like it."""
     parents = [str(part) for part in loc[:-1] if isinstance(part, str)]
-    kind: Any = {"error": _Error, "attempts": _Try}.get(parents[-1], _Line) if parents else _Line
+    kind: Any = (
+        {"error": _Error, "attempts": _Try, "guardrail": _Guardrail}.get(parents[-1], _Line) if parents else _Line
+    )
     valid: Mapping[str, Any] = kind.__annotations__
     near = nearest(str(loc[-1]), valid)
     remedy = f"did you mean '{near}'?" if near else f"valid: {', '.join(valid)}"

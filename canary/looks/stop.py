@@ -37,7 +37,9 @@ def decided(watch: Watch, so_far: Callable[[], Evidence], plan: Plan) -> Stop | 
     Nothing is certain of a signal whose evidence is missing: what an
     e-process says must be confirmed by the signal's own reading. A promotion
     needs a proof of every blocking signal there is, and latency, cost and
-    floors never have one before the end. Where a person must sign off, it waits.
+    floors never have one before the end, nor has a guardrail, whose classes are
+    known by what they reject: where one checks, no promotion comes early. Where
+    a person must sign off, it waits.
     """
     if harmed := watch.harmed():
         comparisons = [comparison for comparison in compare(so_far(), plan) if comparison.name in harmed]
@@ -49,7 +51,10 @@ def decided(watch: Watch, so_far: Callable[[], Evidence], plan: Plan) -> Stop | 
         if proofs := {name: proof for name, proof in harmed.items() if name in measured}:
             return Stop(cases=watch.cases, status=Status.FAIL, proofs=proofs)
     elif safe := watch.safe():
-        blocking = [s for s in measure(compare(so_far(), plan), plan, safe) if s.tier is Tier.BLOCKING]
+        evidence = so_far()
+        if any(response.guardrail is not None for response in evidence.responses):
+            return None
+        blocking = [s for s in measure(compare(evidence, plan), plan, safe) if s.tier is Tier.BLOCKING]
         if blocking and all(signal.status is Status.PASS and signal.name in safe for signal in blocking):
             return Stop(cases=watch.cases, status=Status.PASS, proofs=safe)
     return None

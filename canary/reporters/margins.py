@@ -106,11 +106,16 @@ def _path(signal: Signal, policy: Policy, stage: str) -> Path | None:
         "quality": ("quality", *_stratum(signal, policy), "max_drop"),
         "cache": ("cache", "hit_rate", "max_drop"),
         "goodput": ("goodput", "max_drop"),
+        "guardrail": ("guardrail", *_class(signal, policy), "max_increase"),
         **dict.fromkeys(("errors", "latency", "cost"), (*traffic, *signal.name.split("/"), bound)),
     }
     if len(signal.metric) <= _LONGEST_NAME:
         paths["floor"] = ("quality", "metrics", signal.metric, "min_score")
     return paths.get(signal.kind)
+
+
+def _class(signal: Signal, policy: Policy) -> Path:
+    return ("classes", signal.metric) if signal.metric in policy.guardrail.classes else ("default",)
 
 
 def _stratum(signal: Signal, policy: Policy) -> Path:

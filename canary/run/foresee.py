@@ -205,7 +205,8 @@ def _rates_lacking(plan: Plan, cases: int) -> list[str]:
     """Rates of errors, and of slow requests where they are measured, that cannot pass."""
     live = any(side.release.get("engine") != "replay" for side in (plan.baseline, plan.candidate))
     slow = {f"latency/{kind}/slow": getattr(plan.policy.latency, kind).slow for kind in ("ttft", "itl") if live}
-    rules = {f"errors/{kind}": getattr(plan.policy.errors, kind) for kind in ALWAYS} | slow
+    named = {f"guardrail/{name}": rule for name, rule in plan.policy.guardrail.classes.items()}
+    rules = {f"errors/{kind}": getattr(plan.policy.errors, kind) for kind in ALWAYS} | named | slow
     least = {
         name: smallest_passing_n(rule.max_increase, final_levels(plan).promote)
         for name, rule in rules.items()

@@ -9,6 +9,7 @@ from canary.records import Comparison, Signal
 from canary.signals.cost import cost_signals
 from canary.signals.drift import drift_signals
 from canary.signals.errors import error_signals
+from canary.signals.guardrail import added_signals, guardrail_signals
 from canary.signals.latency import latency_signals
 from canary.signals.levels import final_levels
 from canary.signals.noise import mind_noise
@@ -24,6 +25,8 @@ SIGNALS: dict[str, Callable[[Comparison, Plan], Iterator[Reading]]] = {
     "quality": quality_signals,
     "floor": floor_signals,
     "errors": error_signals,
+    "guardrail": guardrail_signals,
+    "added": added_signals,
     "latency": latency_signals,
     "cost": cost_signals,
     "cache": served_signals,

@@ -10,7 +10,7 @@ import numpy as np
 
 from canary.contrast import Contrast, Stream
 from canary.plan import Plan
-from canary.policy import CostRule, ErrorRule, GoodputRule, HitRateRule, SlowRule
+from canary.policy import CostRule, ErrorRule, GoodputRule, GuardrailRule, HitRateRule, SlowRule
 from canary.records import POOLED, Comparison, Scale, Signal, Status, Tier
 from canary.signals.events import Events, compare_events, count_events, harm_of, safety_of
 from canary.signals.levels import final_levels, look_levels
@@ -93,8 +93,20 @@ def _errors(contrast: Contrast, plan: Plan) -> Iterator[Watched]:
     yield _share(contrast, plan, events, events, contrast.name, rule)
 
 
+def _guardrail(contrast: Contrast, plan: Plan) -> Iterator[Watched]:
+    """As errors, with one look at the end: which classes there are is known by what they reject."""
+    rule = plan.policy.guardrail.rule(contrast.metric)
+    events = count_events(contrast, contrast.baseline.values > 0, contrast.candidate.values > 0)
+    yield _share(contrast, plan, events, None, contrast.name, rule)
+
+
 def _share(
-    contrast: Contrast, plan: Plan, events: Events, looked: Events | None, name: str, rule: ErrorRule | SlowRule
+    contrast: Contrast,
+    plan: Plan,
+    events: Events,
+    looked: Events | None,
+    name: str,
+    rule: ErrorRule | SlowRule | GuardrailRule,
 ) -> Watched:
     """One rate of bad keys; `looked` are the events that looks may count."""
     reading = read_contrast(
@@ -226,6 +238,7 @@ def _is_sticky(stream: Stream) -> bool:
 
 READ: Mapping[str, Callable[[Contrast, Plan], Iterator[Watched]]] = {
     "errors": _errors,
+    "guardrail": _guardrail,
     "latency": _latency,
     "cost": _cost,
     "quality": _quality,

@@ -8,7 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from canary.engines.http.filtered import find_guardrail, merged
 from canary.engines.http.usage import Usage, find_usage
+from canary.records import Guardrail
 
 
 class MalformedError(ValueError):
@@ -54,6 +56,8 @@ class Answer:
     """Between consecutive chunks that carry tokens."""
     finish_reason: str | None = None
     usage: Usage | None = None
+    guardrail: Guardrail | None = None
+    """What the provider's own filter said so far, of prompt and answer."""
     error: Mapping[str, Any] | None = None
     """The document in which the server reported an error."""
     is_done: bool = False
@@ -112,6 +116,7 @@ class Answer:
         """Adds one chunk, or a whole answer with `now` None: its tokens have no times."""
         if not isinstance(document, Mapping):
             raise MalformedError(f"the server sent JSON that is no object: {str(document)[:200]}")
+        self.guardrail = merged(self.guardrail, find_guardrail(document))
         if document.get("error") or document.get("object") == "error":
             self.error = document
             return

@@ -11,6 +11,7 @@ import httpx
 
 from canary.engines.http.answer import Answer, MalformedError, parse
 from canary.engines.http.fault import Fault, finish_fault, server_fault, status_fault, stream_fault
+from canary.engines.http.filtered import read_guardrail
 from canary.engines.http.retry import read_retry_after
 from canary.engines.http.sse import Events
 from canary.records import ErrorKind
@@ -74,6 +75,7 @@ async def _converse(
         made.rejection = text.decode(errors="replace")
         if reply.has_redirect_location:
             made.rejection = f"redirects to {reply.headers['location']}"
+        made.answer.guardrail = read_guardrail(made.rejection)
         made.fault = status_fault(made.status, made.rejection, read_retry_after(reply.headers, time.time()))
 
 

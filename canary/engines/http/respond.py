@@ -38,6 +38,7 @@ def respond(request: Request, tries: Sequence[Try], *, output: str, started_at: 
         finish_reason=answer.finish_reason,
         logprobs=answer.logprobs,
         started_at=started_at,
+        guardrail=answer.guardrail,
         attempts=attempts,
     )
 

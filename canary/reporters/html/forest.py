@@ -28,6 +28,7 @@ _TITLES = {
     "quality": "Quality",
     "floor": "Quality floors",
     "errors": "Errors",
+    "guardrail": "Guardrails",
     "latency": "Latency",
     "cost": "Cost",
     "drift": "Drift",
