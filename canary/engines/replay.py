@@ -315,6 +315,8 @@ def _must(loc: tuple[int | str, ...]) -> str:
     keys = _keys(loc)
     if keys[0] == "scores":
         return _MUST["scores.*" if len(keys) > 1 else "scores"]
+    if keys[:2] == ("guardrail", "classes") and len(keys) > 2:
+        return _CLASS
     if keys[0] in ("itl_s", "logprobs") and len(keys) > 1:
         return _SECONDS if keys[0] == "itl_s" else "a finite number"
     dotted = ".".join(part for part in keys if isinstance(part, str))

@@ -27,6 +27,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "word-count": {"value": 1},
     "token-count": {"value": {"max": 1}},
     "is-refusal": {},
+    "guardrails": {"classes": ["violence"]},
     "f1": {"value": "x", "threshold": 0.7},
     "similar": {"value": ["x"], "threshold": 0.7},
     "llm-rubric": {"value": "is polite", "votes": 3},

@@ -12,10 +12,12 @@ import pytest
 from canary.engines.replay import open_release, read_responses
 from canary.errors import EvidenceError
 from canary.protocols import Request
-from canary.records import Arm, Attempt, ErrorKind, Failure, Response
+from canary.records import Arm, Attempt, ErrorKind, Failure, Guardrail, Response
 from canary.release import ReplayRelease
 
 SECONDS = "a number of seconds ≥ 0 and ≤ 86400"
+CLASS = "the name of a class, 1 to 100 letters, digits, or any of _ . -"
+CLASSES = f"a list, each {CLASS}"
 KINDS = "server, client, throttled, truncated, refusal, content_filter, context_length, malformed"
 
 
@@ -55,6 +57,7 @@ class TestRead:
             "ttft_s": 0.5, "itl_s": [0.1, 0], "tpot_s": 0.05, "total_s": 1, "input_tokens": 7, "output_tokens": 3,
             "cached_tokens": 0, "cost_usd": 0.25, "finish_reason": "stop", "logprobs": [-0.5, -1],
             "started_at": 1.75e9, "session": "s", "tenant": "t", "scores": {"f1": 0.5, "exact": True, "rank": 1},
+            "guardrail": {"classes": ["hate"], "seconds": 0.12},
             "attempts": [{"seconds": 0.4, "error": {"kind": "throttled"}, "cost_usd": None}, {"seconds": 0.6}],
         }  # fmt: skip
         expected = Response(
@@ -62,6 +65,7 @@ class TestRead:
             ttft_s=0.5, itl_s=(0.1, 0.0), tpot_s=0.05, total_s=1.0, input_tokens=7, output_tokens=3,
             cached_tokens=0, cost_usd=0.25, finish_reason="stop", logprobs=(-0.5, -1.0),
             started_at=1.75e9, session="s", tenant="t", scores={"f1": 0.5, "exact": True, "rank": 1.0},
+            guardrail=Guardrail(classes=("hate",), seconds=0.12),
             attempts=(
                 Attempt(seconds=0.4, error=Failure(kind=ErrorKind.THROTTLED, message="")), Attempt(seconds=0.6),
             ),
@@ -124,6 +128,13 @@ class TestRefuse:
     @pytest.mark.parametrize(
         ("field", "problem"),
         [
+            ('"guardrail": {}', "'guardrail.classes' is missing"),
+            ('"guardrail": "no"', '\'guardrail\' must be an object {classes, seconds} (got "no")'),
+            ('"guardrail": {"classes": "hate"}', f'\'guardrail.classes\' must be {CLASSES} (got "hate")'),
+            ('"guardrail": {"classes": ["a b"]}', f'\'guardrail.classes[0]\' must be {CLASS} (got "a b")'),
+            ('"guardrail": {"classes": [], "seconds": -1}', f"'guardrail.seconds' must be {SECONDS} (got -1)"),
+            ('"guardrail": {"classes": [], "second": 1}',
+             "unknown key 'guardrail.second' (did you mean 'seconds'?)"),
             ('"ttft_s": -1', f"'ttft_s' must be {SECONDS} (got -1)"),
             ('"total_s": NaN', f"'total_s' must be {SECONDS} (got NaN)"),
             ('"total_s": Infinity', f"'total_s' must be {SECONDS} (got Infinity)"),

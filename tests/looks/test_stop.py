@@ -23,6 +23,7 @@ from canary.records import (
     ErrorKind,
     Evidence,
     Failure,
+    Guardrail,
     Label,
     Looks,
     Prompt,
@@ -344,6 +345,16 @@ def test_what_has_one_look_keeps_a_promotion_for_the_end(fields: Mapping[str, An
     run = Run(cases=800, fields=fields, policy=policy)
 
     assert looks_of(run.verdict(range(760))).stopped_at is None
+
+
+def test_where_a_guardrail_checks_no_promotion_comes_early() -> None:
+    """Classes are known by what they reject, so that none so far proves nothing; harm may stop it."""
+    fields = {"guardrail": Guardrail(classes=())}
+    verdict = Run(cases=800, fields=fields).verdict()
+
+    assert looks_of(verdict).stopped_at is None
+    assert verdict.verdict is Decision.PROMOTE
+    assert looks_of(replace(LOST, fields=fields).verdict()).stopped_at == 75
 
 
 def test_a_promotion_that_was_not_certain_never_comes_from_a_part() -> None:
