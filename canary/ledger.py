@@ -81,10 +81,8 @@ def read(runs: Path) -> Read:
         return Read((), ())
     entries: list[dict[str, Any]] = []
     problems: list[str] = []
-    for number, line in enumerate(path.read_bytes().splitlines(keepends=True), 1):
-        if not line.endswith(b"\n"):
-            break
-        entry = _parsed(line)
+    for number, line in enumerate(path.read_bytes().split(b"\n")[:-1], 1):
+        entry = _parsed(line + b"\n")
         if entry is None:
             problems.append(f"{path}:{number}: is no entry of a history, or was changed")
         else:

@@ -87,6 +87,14 @@ def test_removed_entries_are_named(runs: Path) -> None:
     assert rewrite(runs, lambda lines: lines[-1:]) == ("1: entries 1 to 3 before entry 4 were removed or moved",)
 
 
+def test_nothing_hides_behind_another_kind_of_line_end(runs: Path) -> None:
+    """A carriage return in place of an end of line does not pass for the tear of a crash."""
+    found = rewrite(runs, lambda entries: [entries[0], entries[1].replace(b"\n", b"\r"), *entries[2:]])
+
+    assert found[0] == "2: is no entry of a history, or was changed"
+    assert len(read(runs).entries) == 2
+
+
 def test_reordered_and_doubled_entries_are_named(runs: Path) -> None:
     """The order is part of what is told."""
     told = rewrite(runs, lambda lines: [lines[0], lines[2], lines[1], lines[3]])

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import base64
+import gzip
+import hashlib
+import io
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
 import sys
+import tarfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +23,7 @@ import pytest
 from canary.errors import EvidenceError
 from canary.evidence import check_files
 from canary.run.parcel import pack, unpack
+from canary.run.submit import Returned
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
 
@@ -200,3 +207,70 @@ def test_a_damaged_parcel_is_refused(run: Path, tmp_path: Path, damage: str) -> 
     with pytest.raises(EvidenceError, match="a run that is not whole"):
         unpack(spoilt, tmp_path / "back")
     assert not (tmp_path / "back").exists()
+
+
+def parcel(name: str, *members: tarfile.TarInfo, text: str | None = None) -> list[str]:
+    """A log's lines that carry these entries, all empty, under a name; or another text in place of an archive."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
+        for member in members:
+            archive.addfile(member)
+    text = base64.b64encode(buffer.getvalue()).decode() if text is None else text
+    return [f"@canary-run {name} 1/1 {hashlib.sha256(text.encode()).hexdigest()} {text}"]
+
+
+def entry(name: str, kind: bytes = tarfile.REGTYPE, size: int = 0) -> tarfile.TarInfo:
+    """One entry of an archive, which claims a size."""
+    found = tarfile.TarInfo(name)
+    found.type, found.size, found.linkname = kind, size, "/etc/passwd"
+    return found
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        (parcel(".", entry("a")), "whose name is none"),
+        (parcel("..", entry("a")), "whose name is none"),
+        (parcel("../../r", entry("a")), "whose name is none"),
+        (parcel("r", entry("a", tarfile.SYMTYPE)), "other than plain files: 'a'"),
+        (parcel("r", entry("a", tarfile.LNKTYPE)), "other than plain files: 'a'"),
+        (parcel("r", entry("a", tarfile.FIFOTYPE)), "other than plain files: 'a'"),
+        (parcel("r", text="AAAA"), "cannot be unpacked"),
+        (parcel("r", text="A"), "cannot be unpacked"),
+        (["@canary-run r 1/99999999999999999999 x y"], "not whole"),
+    ],
+)
+def test_a_hostile_parcel_is_refused(tmp_path: Path, lines: list[str], said: str) -> None:
+    """A job that sends links, names that lead elsewhere, or no archive: nothing is written."""
+    with pytest.raises(EvidenceError, match=re.escape(said)):
+        unpack(lines, tmp_path / "back")
+    assert not (tmp_path / "back").exists()
+
+
+def test_a_parcel_that_swells_is_refused(tmp_path: Path) -> None:
+    """What an archive claims to hold is counted before any of it is written."""
+    huge = entry("a", size=(2 << 30) + 1).tobuf()
+    text = base64.b64encode(gzip.compress(huge + b"\0" * 1024)).decode()
+
+    with pytest.raises(EvidenceError, match="more than 2048 MiB"):
+        unpack(parcel("r", text=text), tmp_path / "back")
+    assert not (tmp_path / "back").exists()
+
+
+def test_a_parcel_leads_nowhere(tmp_path: Path) -> None:
+    """An entry above its run's folder is refused."""
+    with pytest.raises(EvidenceError, match="cannot be unpacked"):
+        unpack(parcel("r", entry("../above")), tmp_path / "back")
+    assert not (tmp_path / "back" / "above").exists()
+
+
+@pytest.mark.parametrize(("ended", "status"), [(0, 4), (1, 4), (2, 2), (3, 4), (127, 4), (130, 130)])
+def test_a_job_without_a_verdict_is_no_rollback(
+    canary: Canary, monkeypatch: pytest.MonkeyPatch, ended: int, status: int
+) -> None:
+    """1 and 3 say what was decided, so a job that ended with them before it decided is one that broke."""
+    monkeypatch.setattr(
+        "canary.run.submit.fetch", lambda job, **_: Returned(job=job, run=None, judged=None, status=ended)
+    )
+
+    assert canary("fetch", "raysubmit_1").status == status

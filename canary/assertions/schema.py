@@ -1,10 +1,10 @@
-"""JSON schemas as checks: compiled once, nothing fetched, patterns on a clock."""
+"""JSON schemas as checks: compiled once, nothing fetched, patterns on a clock, no work beyond the document's size."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from functools import cache, lru_cache
+from functools import cache, lru_cache, partial
 from typing import Any
 
 from canary.assertions.excerpt import shorten
@@ -52,16 +52,53 @@ def _problem(validator: Any, document: Any) -> str | None:
 
 @cache
 def _guarded(draft: Any) -> Any:
-    """The draft's validator with our own, time-limited `pattern`."""
-    from jsonschema import ValidationError, validators  # noqa: PLC0415
+    """The draft's validator with time-limited patterns, for values and names alike, and `uniqueItems` that counts."""
+    from jsonschema import validators  # noqa: PLC0415
 
     extend: Any = validators.extend  # untyped
+    additional = partial(_additional, draft.VALIDATORS["additionalProperties"])
+    named = {"patternProperties": _pattern_properties, "additionalProperties": additional}
+    return extend(draft, {"pattern": _pattern, "uniqueItems": _unique} | named)
 
-    def pattern(validator: Any, wanted: str, instance: Any, schema: Any) -> Iterator[ValidationError]:  # noqa: ARG001
-        if isinstance(instance, str) and search(wanted, instance) is None:
-            yield ValidationError(f"{instance[:80]!r} does not match {wanted!r}")
 
-    return extend(draft, {"pattern": pattern})
+def _pattern(validator: Any, wanted: str, instance: Any, schema: Any) -> Iterator[Exception]:  # noqa: ARG001
+    from jsonschema import ValidationError  # noqa: PLC0415
+
+    if isinstance(instance, str) and search(wanted, instance) is None:
+        yield ValidationError(f"{instance[:80]!r} does not match {wanted!r}")
+
+
+def _pattern_properties(validator: Any, wanted: Any, instance: Any, schema: Any) -> Iterator[Exception]:  # noqa: ARG001
+    for name, value in instance.items() if isinstance(instance, dict) else ():
+        for pattern, inner in wanted.items():
+            if search(pattern, name) is not None:
+                yield from validator.descend(value, inner, path=name, schema_path=pattern)
+
+
+def _additional(usual: Any, validator: Any, allowed: Any, instance: Any, schema: Any) -> Iterator[Exception]:
+    """The usual check, given only the names that no pattern matches."""
+    patterns = schema.get("patternProperties", {})
+    if isinstance(instance, dict) and patterns:
+        known = schema.get("properties", {})
+        left = (name for name in instance if name not in known and all(search(p, name) is None for p in patterns))
+        instance, schema = {name: instance[name] for name in left}, {}
+    yield from usual(validator, allowed, instance, schema)
+
+
+def _unique(validator: Any, wanted: Any, instance: Any, schema: Any) -> Iterator[Exception]:  # noqa: ARG001
+    from jsonschema import ValidationError  # noqa: PLC0415
+
+    if wanted and isinstance(instance, list) and len(set(map(_frozen, instance))) < len(instance):
+        yield ValidationError(f"{shorten(repr(instance))} has non-unique elements")
+
+
+def _frozen(value: Any) -> Any:
+    """A document as one that can be counted: 1 is 1.0, `true` is not 1."""
+    if isinstance(value, dict):
+        return frozenset((key, _frozen(item)) for key, item in value.items())
+    if isinstance(value, list):
+        return tuple(map(_frozen, value))
+    return str(value).encode() if isinstance(value, bool) else value  # bytes: nothing else is
 
 
 def _require_resolvable(schema: Any, draft: Any) -> None:

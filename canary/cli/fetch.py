@@ -48,7 +48,7 @@ def bring_back(job: str, arguments: argparse.Namespace, out: TextIO, err: TextIO
     if returned.judged is not None:
         return report(returned.judged, arguments, out, err)
     print(f"canary: job {job} ended without a verdict (exit {returned.status}); its log says why", file=err)
-    return returned.status or Exit.BROKEN
+    return returned.status if returned.status in (Exit.USAGE, Exit.INTERRUPTED) else Exit.BROKEN
 
 
 def _fetch(arguments: argparse.Namespace, out: TextIO, err: TextIO) -> int:

@@ -34,7 +34,7 @@ def _case(line: str, where: str, left_out: list[str]) -> dict[str, Any] | None:
         row = json.loads(line)
         prompt, ids, kwargs = row["prompt"], row["instruction_id_list"], row["kwargs"]
         specs = list(_specs(ids, kwargs, where, left_out)) if len(ids) == len(kwargs) else []
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         left_out.append(f"{where}: is no IFEval prompt ({type(error).__name__}: {error})")
         return None
     if not specs:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -18,6 +19,8 @@ from canary.located import Located, parse
 _KNOWN = {"description", "prompts", "providers", "targets", "tests", "defaultTest"}
 _TEST = {"description", "vars", "assert", "threshold", "metadata"}
 _DEFAULT = {"vars", "assert", "metadata", "options"}
+MOST_COMBINATIONS = 10_000
+"""Cases that the lists of one test may stand for."""
 
 
 def read_promptfoo(path: Path) -> Imported:
@@ -113,12 +116,17 @@ class _Import:
         if not asserts and not graded:
             self.note(("tests", index), f"tests[{index}]: no assertion of it is left")
             return
-        metadata = {**(default.get("metadata") or {}), **(test.get("metadata") or {})}
+        place = ("tests", index)
+        metadata = self._both("metadata", default, test, place)
         if test.get("description"):
             metadata["description"] = test["description"]
-        rows = list(_combinations({**(default.get("vars") or {}), **(test.get("vars") or {})}))
-        for number, variables in enumerate(rows):
-            case = {"id": f"{index + 1:04d}{f'-{number + 1}' if len(rows) > 1 else ''}", "vars": variables}
+        variables = self._both("vars", default, test, place)
+        if math.prod(len(value) for value in variables.values() if isinstance(value, list)) > MOST_COMBINATIONS:
+            self.note((*place, "vars"), f"tests[{index}]: its lists stand for more than {MOST_COMBINATIONS:,} cases")
+            return
+        rows = list(_combinations(variables))
+        for number, row in enumerate(rows):
+            case = {"id": f"{index + 1:04d}{f'-{number + 1}' if len(rows) > 1 else ''}", "vars": row}
             yield case | ({"metadata": metadata} if metadata else {}) | ({"assert": asserts} if asserts else {})
 
     def _together(self, asserts: list[dict[str, Any]], threshold: Any, place: Place) -> list[dict[str, Any]]:
@@ -129,6 +137,19 @@ class _Import:
             self.note(place, "'threshold' is without what a judge decides: a judge answers for itself")
         held = [{"type": "assert-set", "threshold": threshold, "metric": "test", "assert": members}]
         return (held if members else []) + judged
+
+    def _both(
+        self, key: str, default: Mapping[str, Any], test: Mapping[str, Any], place: tuple[str | int, ...]
+    ) -> dict[str, Any]:
+        """A mapping of the default test under the test's own; what is none is left out."""
+        merged: dict[str, Any] = {}
+        for source, where in ((default, ("defaultTest", key)), (test, (*place, key))):
+            found = source.get(key) or {}
+            if isinstance(found, dict):
+                merged |= found
+            else:
+                self.note(where, f"'{key}' is no mapping: put it into this file")
+        return merged
 
 
 def _combinations(variables: Mapping[str, Any]) -> Iterator[dict[str, Any]]:

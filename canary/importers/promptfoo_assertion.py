@@ -8,8 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from canary import located
 from canary.assertions import parse
 from canary.assertions.spec import asks_judge
 from canary.errors import UsageError
@@ -47,7 +46,7 @@ class Reader:
                 self._note(
                     where, f"{_kind(spec)}: {error.problems[0].partition(' (valid:')[0].replace('test.assert[0].', '')}"
                 )
-            except (ValueError, OSError, yaml.YAMLError) as error:
+            except (ValueError, OSError, RecursionError) as error:
                 self._note(where, f"{_kind(spec)}: {error}")
             else:
                 yield found
@@ -63,11 +62,7 @@ class Reader:
         """What a `file://` holds; anything else as it is."""
         if not isinstance(value, str) or not value.startswith("file://"):
             return value
-        path = self._folder / value.removeprefix("file://")
-        text = path.read_text(encoding="utf-8")
-        if path.suffix == ".json":
-            return json.loads(text)
-        return yaml.safe_load(text) if path.suffix in {".yaml", ".yml"} else text.strip()
+        return _content(self._folder / value.removeprefix("file://"))
 
     def _admit(self, spec: dict[str, Any], place: Place) -> None:
         """Raise UsageError where it does not load, as a member of a set if need be."""
@@ -124,6 +119,21 @@ def _parted(kind: str) -> tuple[str, str]:
 def is_judged(spec: Mapping[str, Any]) -> bool:
     """Whether a judge decides an assertion that was read."""
     return asks_judge(parse(spec, where="test.assert[0]"))
+
+
+def _content(path: Path) -> Any:
+    """What a file holds; ValueError where it is no document, or one that grows without end."""
+    if not path.is_file():
+        raise ValueError(f"{path} is no file")
+    text = path.read_text(encoding="utf-8")
+    if path.suffix == ".json":
+        return json.loads(text)
+    if path.suffix not in {".yaml", ".yml"}:
+        return text.strip()
+    found = located.parse(text)
+    if found.flaws:
+        raise ValueError(f"{path} {found.flaws[0].text}")
+    return found.value
 
 
 def _kind(spec: Any) -> str:

@@ -42,10 +42,14 @@ def _prompt(written: Any, place: tuple[str | int, ...], folder: Path, note: Note
         if path.suffix not in {".txt", ".md", ".json"} or not path.is_file():
             note(place, f"a prompt that is no text file: {text}")
             return None
-        text = path.read_text(encoding="utf-8")
+        try:
+            text = path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError):
+            note(place, f"a prompt that cannot be read as UTF-8 text: {path}")
+            return None
     try:
         turns = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return text
     return turns if isinstance(turns, list) and turns else text
 
@@ -54,6 +58,9 @@ def model_of(written: Any, place: tuple[str | int, ...], note: Note) -> dict[str
     """A provider as a release without name and prompt; None, and a note, where it has no counterpart."""
     name = written.get("id") if isinstance(written, Mapping) else written
     config = (written.get("config") or {}) if isinstance(written, Mapping) else {}
+    if not isinstance(config, dict):
+        note(place, f"provider {name!r}: 'config' is no mapping")
+        return None
     parts = str(name).split(":")
     if parts[0] != "openai" or len(parts) < 2 or parts[1] in {"embedding", "image", "assistant", "realtime"}:
         note(place, f"provider {name!r}: only openai:<model> has a counterpart; write the release by hand")

@@ -13,12 +13,14 @@ import hashlib
 import io
 import sys
 import tarfile
+import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from canary.errors import EvidenceError
 
 MARK = "@canary-run"
+MOST_BYTES = 2 << 30
 PIECE = 48_000
 """Characters of one line: pipes and logs pass it whole."""
 
@@ -50,23 +52,40 @@ def unpack(lines: Iterable[str], runs: Path) -> Path | None:
     parts = [line.split(" ") for line in map(str.rstrip, lines) if is_parcel(line)]
     if not parts:
         return None
-    names, digests, counts = ({part[at] for part in parts if len(part) == 5} for at in (1, 3, 2))
-    count = max((int(each.partition("/")[2]) for each in counts), default=0)
+    names, digests = ({part[at] for part in parts if len(part) == 5} for at in (1, 3))
     pieces = {part[2]: part[4] for part in parts if len(part) == 5}
-    text = "".join(pieces.get(f"{number}/{count}", "") for number in range(1, count + 1))
+    text = "".join(pieces.get(f"{number}/{len(pieces)}", "") for number in range(1, len(pieces) + 1))
     if len(names) != 1 or digests != {hashlib.sha256(text.encode()).hexdigest()}:
         raise EvidenceError("the log carries a run that is not whole: fetch it again once the job has ended")
     return _written(names.pop(), text, runs)
 
 
 def _written(name: str, text: str, runs: Path) -> Path:
-    target = runs / Path(name).name
+    if name in {"", ".."} or Path(name).name != name:
+        raise EvidenceError(f"the log carries a run whose name is none: {name!r}")
+    target = runs / name
     if target.exists():
         raise EvidenceError(f"{target} is there already; fetch into another folder with --runs")
-    target.mkdir(parents=True)
-    with tarfile.open(fileobj=io.BytesIO(base64.b64decode(text)), mode="r:gz") as archive:
-        archive.extractall(target, filter="data")
+    try:
+        packed = base64.b64decode(text)
+        with tarfile.open(fileobj=io.BytesIO(packed), mode="r:gz") as archive:
+            _require_plain(archive)
+            target.mkdir(parents=True)
+            archive.extractall(target, filter="data")
+    except (tarfile.TarError, EOFError, zlib.error, ValueError) as error:
+        raise EvidenceError(f"the log carries a run that cannot be unpacked: {error}") from None
     return target
+
+
+def _require_plain(archive: tarfile.TarFile) -> None:
+    """Raise EvidenceError for what `pack` never sends, and for more than fits, before any of it is written."""
+    size = 0
+    for member in archive:
+        size += member.size
+        if not member.isreg():
+            raise EvidenceError(f"the log carries something other than plain files: {member.name!r}")
+        if size > MOST_BYTES:
+            raise EvidenceError(f"the log carries a run of more than {MOST_BYTES >> 20} MiB")
 
 
 def main(runs: Path) -> None:

@@ -134,10 +134,13 @@ def _back(entry: Entry, state: Sequence[Transition]) -> tuple[str, str]:
 
 
 def _named(names: Names, runs: Path) -> Names:
-    """The names given, else those of the last promotion in the history."""
+    """The names given, else those of the last promotion in the history, which must be as it was written."""
     if names.model or names.prompt:
         return names
-    promoted = [entry for entry in ledger.read(runs).entries if entry["what"] == "promote"]
+    history = ledger.read(runs)
+    if history.problems:
+        raise PromotionError([*history.problems, "nothing was moved; say with --model or --prompt what goes back"])
+    promoted = [entry for entry in history.entries if entry["what"] == "promote"]
     if not promoted:
         raise ConfigError("'--model' or '--prompt' must be given: nothing was promoted from here (got neither)")
     last = promoted[-1]

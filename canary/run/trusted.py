@@ -11,10 +11,12 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from importlib.machinery import ModuleSpec
 from pathlib import Path
+from typing import Any
 
 from canary.config import load_pipeline
 from canary.errors import ConfigError
@@ -37,10 +39,14 @@ class _Base:
     """Root of the base's own tree."""
 
     def counterpart(self, path: Path) -> Path:
-        """The same file in the base's tree. Raises ConfigError for one outside of the repository."""
-        if not path.is_relative_to(self.head):
-            raise ConfigError(f"'--base-ref' needs a pipeline inside the repository {self.head} (got {path})")
-        return self.root / path.relative_to(self.head)
+        """The file of the same name in the base's tree, whatever links the pull request put in its way.
+
+        Raises ConfigError for one outside of the repository.
+        """
+        for above in reversed(path.parents):
+            if above.resolve() == self.head:
+                return self.root / path.relative_to(above)
+        raise ConfigError(f"'--base-ref' needs a pipeline inside the repository {self.head} (got {path})")
 
     def told(self, text: str) -> str:
         """A text without the place where the base happens to lie."""
@@ -57,11 +63,12 @@ def trusted(path: Path, ref: str, *, stage: str, overrides: Overrides) -> Iterat
     ConfigError where there is no such ref, and UsageError with every problem of
     a file.
     """
-    path, policy = path.resolve(), None if overrides.policy is None else overrides.policy.resolve()
+    path, policy = Path(os.path.abspath(path)), overrides.policy  # noqa: PTH100 - a link is the pull request's own
+    policy = None if policy is None else Path(os.path.abspath(policy))  # noqa: PTH100
     with _checked_out(ref) as base:
         there = base.counterpart(path)
         if not there.is_file():
-            yield _new(load(path, stage=stage, overrides=overrides), path.relative_to(base.head))
+            yield _new(load(path, stage=stage, overrides=overrides), there.relative_to(base.root))
             return
         head, rules = load_pipeline(path), load_pipeline(there)
         places = _places(base.head)
@@ -114,7 +121,8 @@ def _checked_out(ref: str) -> Iterator[_Base]:
         root.mkdir()
         index = {"GIT_INDEX_FILE": f"{folder}/index"}
         _git("-C", str(head), "read-tree", commit, **index)
-        _git("-C", str(head), "checkout-index", "--all", f"--prefix={root}/", **index)
+        tree = f"--work-tree={root}"  # else the pull request's .gitattributes would convert the base's files
+        _git("-C", str(head), tree, "checkout-index", "--all", **index)
         yield _Base(head=head, root=root)
 
 
@@ -138,12 +146,41 @@ def _standing_in(base: _Base) -> Iterator[None]:
     kept = [entry for entry in path if not Path(entry).resolve().is_relative_to(base.head)]
     kept += [entry for entry in path if Path(entry).resolve().is_relative_to(Path(sys.prefix).resolve())]
     sys.path[:] = [*(str(base.root / place) for place in places), *kept]
+    refusing = _Refusing(base.head)
+    sys.meta_path.insert(0, refusing)
     os.chdir(base.root / inside if (base.root / inside).is_dir() else base.root)
     try:
         yield
     finally:
         os.chdir(folder)
+        sys.meta_path.remove(refusing)
         sys.path[:] = path
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Refusing:
+    """Asked before Python's other finders: a module they would take from the pull request is an ImportError.
+
+    An editable install finds a package in the working tree, whatever the path says.
+    """
+
+    head: Path
+
+    def find_spec(self, name: str, path: Sequence[str] | None = None, target: Any = None) -> ModuleSpec | None:
+        """What the first of the others finds."""
+        for finder in sys.meta_path:
+            spec = None if finder is self else finder.find_spec(name, path, target)
+            if spec is not None:
+                self._require_elsewhere(spec)
+                return spec
+        return None
+
+    def _require_elsewhere(self, spec: ModuleSpec) -> None:
+        own = (Path(sys.prefix).resolve(), Path(__file__).resolve().parents[1])
+        for written in (spec.origin or "", *(spec.submodule_search_locations or ())):
+            place = Path(written).resolve()
+            if written and place.is_relative_to(self.head) and not any(map(place.is_relative_to, own)):
+                raise ImportError(f"{spec.name} would come from the pull request ({written}), not from its base")
 
 
 def _git(*arguments: str, **environment: str) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from time import process_time
 from typing import Any, ClassVar
 
 import pytest
@@ -68,6 +70,39 @@ class TestSchema:
         """A `pattern` that backtracks without end abstains."""
         spec = {"type": "is-json", "value": {"pattern": r"^(a|aa)+$"}}
         assert grade(spec, f'"{"a" * 50}!"').reason.startswith("TimeoutError: ")
+
+    @pytest.mark.parametrize("more", [{}, {"additionalProperties": False}])
+    def test_slow_pattern_of_names(self, grade: Give, more: dict[str, object]) -> None:
+        """Names are searched on the same clock as values."""
+        schema = {"patternProperties": {"^(a|aa)+$": {"type": "string"}}, **more}
+        given = grade({"type": "is-json", "value": schema}, json.dumps({"a" * 60 + "!": 1}))
+        assert given.passed is None
+        assert given.reason.startswith("TimeoutError: '^(a|aa)+$' searched 61 characters")
+
+    @pytest.mark.parametrize(
+        ("output", "passed"),
+        [('{"x-a": "s"}', True), ('{"x-a": 1}', False), ('{"n": 1}', True), ('{"b": "s"}', False), ("[]", True)],
+    )
+    def test_patterns_of_names(self, grade: Give, output: str, *, passed: bool) -> None:
+        """What a pattern names is held against its schema, what neither it nor `properties` names is additional."""
+        schema = {"properties": {"n": {}}, "patternProperties": {"^x-": {"type": "string"}}}
+        assert grade({"type": "is-json", "value": schema | {"additionalProperties": False}}, output).passed is passed
+
+    @pytest.mark.parametrize(
+        ("items", "passed"),
+        [
+            ([1, True, "1", [1], [True], {"a": 1}, {"a": True}, {"a": [1]}], True),
+            ([1, 1.0], False),
+            ([{"a": 1, "b": [2]}, {"b": [2.0], "a": 1}], False),
+            ([{"a": n} for n in range(20_000)], True),
+        ],
+    )
+    def test_unique_items(self, grade: Give, items: list[object], *, passed: bool) -> None:
+        """1 is 1.0 and `true` is not 1; twenty thousand objects are no work."""
+        schema = {"type": "array", "uniqueItems": True}
+        start = process_time()
+        assert grade({"type": "is-json", "value": schema}, json.dumps(items)).passed is passed
+        assert process_time() - start < 5
 
     def test_negation(self, grade: Give) -> None:
         """`not-is-json` with a schema passes on text and on what does not conform."""

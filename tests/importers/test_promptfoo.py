@@ -179,6 +179,52 @@ def test_broken(config: Path, text: str, said: str) -> None:
     assert said in err
 
 
+_TEST = """\
+prompts: [hi]
+providers: ['openai:gpt']
+tests:
+  - {{vars: {vars}, assert: [{{type: equals, value: {value}}}]}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("variables", "value", "said"),
+    [
+        ("{a: 1}", "file://bomb.yaml", "holds more than 100,000 values"),
+        ("{a: 1}", "file://cycle.yaml", "is nested deeper than 100 levels"),
+        ("{a: 1}", "file://deep.json", "recursion"),
+        ("{a: 1}", "file:///dev/zero", "is no file"),
+        ("{" + ", ".join(f"v{n}: {list(range(50))}" for n in range(12)) + "}", "a", "more than 10,000 cases"),
+        ("[1]", "a", "'vars' is no mapping"),
+    ],
+)
+def test_hostile(config: Path, variables: str, value: str, said: str) -> None:
+    """A file that grows without end, or is another shape, is left out with a sentence."""
+    rows = (f"- &a{n} [{', '.join([f'*a{n - 1}' if n else 'x'] * 10)}]\n" for n in range(9))
+    config.with_name("bomb.yaml").write_text("".join(rows))
+    config.with_name("cycle.yaml").write_text("&a [*a]")
+    config.with_name("deep.json").write_text("[" * 100_000)
+    config.write_text(_TEST.format(vars=variables, value=value))
+    status, _, err = run("import", "promptfoo", str(config))
+
+    assert status in (2, 3)
+    assert said in err
+
+
+@pytest.mark.parametrize("release", ["file://bytes.txt", "file://deep.json"])
+def test_hostile_releases(config: Path, release: str) -> None:
+    """A prompt that is no text and settings that are no mapping are left out; what only looks like JSON is text."""
+    config.with_name("bytes.txt").write_bytes(b"\xff\xfe")
+    config.with_name("deep.json").write_text("[" * 100_000)
+    test = "tests: [{vars: {a: 1}, assert: [{type: equals, value: a}]}]\n"
+    config.write_text(f"prompts: ['{release}']\nproviders: [{{id: 'openai:gpt', config: [1]}}, 'openai:gpt']\n{test}")
+    status, _, err = run("import", "promptfoo", str(config))
+
+    assert status == 3
+    assert "'config' is no mapping" in err
+    assert ("cannot be read as UTF-8 text" in err) is (release == "file://bytes.txt")
+
+
 def test_ifeval(config: Path) -> None:
     """Prompts with their instructions; what is unknown is left out with its line."""
     rows = [

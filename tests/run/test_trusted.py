@@ -170,6 +170,34 @@ def test_plugins_come_from_the_base(repository: Path, gate: Gate) -> None:
     assert any("acme.py (changed)" in text for text in verdict["warnings"])
 
 
+FINDER = """\
+import importlib.util, sys
+
+class Editable:
+    @classmethod
+    def find_spec(cls, name, path=None, target=None):
+        return importlib.util.spec_from_file_location(name, {path!r}) if name == "acme" else None
+
+sys.meta_path.append(Editable)
+"""
+
+
+def test_an_editable_install_is_no_way_in(repository: Path, gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A plugin that an installed finder would take from the working tree is refused before it runs."""
+    write(repository / "evals/suite.yaml", PLUGGED)
+    write(repository / "lib/acme.py", plugin("float(r.output != '?')"))
+    git(repository, "add", "evals", "lib")
+    git(repository, "commit", "-q", "-m", "a plugin in the base", "evals", "lib")
+    write(repository / "lib/acme.py", "raise SystemExit('the pull request was run')\n")
+    write(repository.parent / "site/sitecustomize.py", FINDER.format(path=str(repository / "lib/acme.py")))
+    monkeypatch.setattr(f"{__name__}.ROOT", f"{ROOT}{os.pathsep}{repository.parent / 'site'}")
+    status, _, err = gate("--base-ref", "HEAD")
+
+    assert status == 2
+    assert "acme would come from the pull request" in err
+    assert "the pull request was run" not in err
+
+
 def test_an_honest_candidate_is_judged_in_silence(repository: Path, gate: Gate) -> None:
     """A pull request that changes its candidate alone changes nothing of the gate."""
     write(repository / "recorded/v2.jsonl", (repository / "recorded/v1.jsonl").read_text())
@@ -187,6 +215,30 @@ def test_a_new_gate_says_so(repository: Path, gate: Gate) -> None:
     assert (status, verdict["verdict"]) == (1, "rollback")
     new = "this gate is new: the base has no pipelines/new.yaml; judged by the pull request's own rules"
     assert new in verdict["warnings"]
+
+
+@pytest.mark.parametrize("link", ["pipelines/p.yaml", "pipelines"])
+def test_a_link_in_place_of_the_gate_makes_no_new_one(link: str, repository: Path, gate: Gate) -> None:
+    """A pipeline that became a link to one that the base lacks is still the base's by its name."""
+    write(repository / "evals/easy.yaml", EASY)
+    easy = (repository / "pipelines/p.yaml").read_text().replace("evals/suite", "evals/easy")
+    (repository / "pipelines/p.yaml").unlink()
+    if link == "pipelines":
+        (repository / link).rmdir()
+    write(repository / "eased/p.yaml", easy)
+    (repository / link).symlink_to(repository / ("eased" if link == "pipelines" else "eased/p.yaml"))
+    status, verdict, _ = gate("--base-ref", "HEAD")
+
+    assert (status, verdict["verdict"]) == (1, "rollback")
+    assert not any("this gate is new" in text for text in verdict["warnings"])
+
+
+def test_attributes_do_not_change_the_files_of_the_base(repository: Path, gate: Gate) -> None:
+    """What the pull request says of encodings and line ends is not done to the base's files."""
+    write(repository / ".gitattributes", "*.yaml working-tree-encoding=UTF-16\n*.jsonl eol=crlf\n")
+    status, verdict, err = gate("--base-ref", "HEAD")
+
+    assert (status, verdict.get("verdict")) == (1, "rollback"), err
 
 
 def test_the_repository_stays_as_it_is(repository: Path, gate: Gate) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from canary.errors import PromotionError
-from canary.ledger import read
+from canary.ledger import LEDGER, append, read
 from canary.registry import ModelEntry, Transition, claim, move, read_transitions, settle
 from canary.tracking import connected
 from tests.tracking.conftest import Desk, Server
@@ -332,6 +332,19 @@ def test_a_late_alias_is_put_right(server: Server) -> None:
         settle(entry)
 
     assert server.alias("late", "champion") == "3"
+
+
+def test_a_changed_history_sends_nobody_back(desk: Desk) -> None:
+    """A rollback asks the history what to move and which server only where nobody changed that."""
+    run = desk.run(cases=24)
+    append(run.parent, "promote", {"kind": "models", "name": "m", "uri": "http://127.0.0.1:9"})
+    history = run.parent.parent / LEDGER
+    history.write_text(history.read_text().replace("127.0.0.1", "127.0.0.2"))
+    refused = desk.canary("rollback", "--runs", run.parent, "--reason", "r")
+
+    assert refused.status == 2
+    assert "was changed: its sha256 should be" in refused.err
+    assert "nothing was moved; say with --model or --prompt what goes back" in refused.err
 
 
 def test_names_and_credentials_of_the_command_line(desk: Desk) -> None:
