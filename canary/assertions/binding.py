@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeGuard
@@ -59,8 +59,8 @@ def bind(
     bound = {
         prompt.id: binder.bind(prompt, defaults, judged=judged is None or prompt.id in judged) for prompt in prompts
     }
-    if binder.problems:
-        raise GoldenSetError(binder.problems)
+    if problems := [*binder.problems, *binder.unfilled()]:
+        raise GoldenSetError(problems)
     _require_one_scale(binder.combinations())
     return bound
 
@@ -74,6 +74,7 @@ class _Binder:
         self._stage = stage
         self._parsed: dict[str, Assertion] = {}
         self._bound: dict[tuple[bool, tuple[str, ...]], Bound] = {}
+        self._unfilled: dict[tuple[str, str], list[str]] = {}
 
     def read(self, specs: Sequence[Mapping[str, Any]], owner: str) -> tuple[str, ...]:
         """The specs' keys, parsed; what is wrong with them goes to `problems`."""
@@ -139,7 +140,15 @@ class _Binder:
         for assertion in bound.templated:
             problem = attempt(partial(_fill, assertion, prompt), str)
             if problem:
-                self.problems.append(f"{owner}the value of {assertion.metric!r}: {problem}")
+                self._unfilled.setdefault((assertion.metric, problem.removeprefix("UndefinedError: ")), []).append(
+                    owner
+                )
+
+    def unfilled(self) -> Iterator[str]:
+        """Each template that cases cannot fill, once, with the first of them."""
+        for (metric, problem), owners in self._unfilled.items():
+            more = f" (also in {len(owners) - 1} other cases)" if len(owners) > 1 else ""
+            yield f"{owners[0]}the value of {metric!r} cannot be filled in from the case: {problem}{more}"
 
 
 def _is_templated(assertion: Assertion) -> TypeGuard[Referenced]:

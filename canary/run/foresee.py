@@ -336,7 +336,7 @@ def render_foresight(foresight: Foresight) -> str:
     for line in foresight.lacking:
         console.print(f"lacking: {line}")
     if foresight.lacking:
-        console.print("such a plan is refused; --allow-underpowered lets it through")
+        console.print("such a plan is refused, unless --allow-underpowered lets it through; a run of it would hold")
     return out.getvalue().rstrip()
 
 

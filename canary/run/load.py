@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from canary.assertions import load_plugins
+from canary.assertions.binding import bind
 from canary.codec import evidence_digests
 from canary.config import load_calibration, load_pipeline, load_policy, load_suite
 from canary.document import display
@@ -73,6 +74,8 @@ def gather(
 ) -> Loaded:
     """What `load` does with a pipeline that has been read; `path` is where it stands."""
     loaded = resolve(pipeline, path, stage=stage)
+    if isinstance(pipeline.candidate, LiveRelease):  # what cannot be graded must not be paid for
+        bind(loaded.golden.prompts, loaded.suite.assertions, load_plugins(loaded.suite.plugins), stage)
     if early_stop and stage != "build" and not unstoppable(loaded):
         loaded = replace(loaded, plan=loaded.plan.model_copy(update={"early_stopping": True}))
     if pipeline.labels is not None:

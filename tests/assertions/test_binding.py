@@ -94,7 +94,7 @@ def test_broken_case(case: Case) -> None:
 @pytest.mark.parametrize(
     ("spec", "message"),
     [
-        ({"type": "equals", "value": "{{expected}}"}, "UndefinedError: 'expected' is undefined"),
+        ({"type": "equals", "value": "{{expected}}"}, "cannot be filled in from the case: 'expected' is undefined"),
         ({"type": "not-contains", "value": "{{word}}"}, "must be a text that is not empty, or a number (got '')"),
         ({"type": "contains-any", "value": "{{words}}"}, "must be a list of texts that is not empty (got [])"),
         ({"type": "regex", "value": "{{pattern}}"}, "must be a regular expression"),
