@@ -17,8 +17,8 @@ def drift_comparisons(table: Table, telemetry: Sequence[Measurement]) -> Iterato
     if any(np.isfinite(values).any() for values in surprise.values()):
         yield _perplexity(table, surprise)
     for measurement in telemetry:
-        if measurement.id == "drift/embedding":
-            yield _embedding(measurement)
+        if measurement.id in ("drift/embedding", "drift/duplicates"):
+            yield _measured(measurement)
 
 
 def _surprise(response: Response | None) -> float:
@@ -49,13 +49,13 @@ def _unsaid(table: Table) -> Iterator[str]:
             yield f"{without} of {len(answers)} {arm} responses carry no logprobs"
 
 
-def _embedding(measurement: Measurement) -> Comparison:
+def _measured(measurement: Measurement) -> Comparison:
     pairs = np.arange(measurement.n)
     return Comparison(
         name=measurement.id,
         kind="drift",
         stratum=POOLED,
-        metric="embedding",
+        metric=measurement.id.removeprefix("drift/"),
         scale=Scale.UNBOUNDED,
         baseline=np.empty(0),
         candidate=np.empty(0),

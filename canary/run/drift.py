@@ -13,6 +13,8 @@ from canary.models import open_embedder
 from canary.plan import Plan
 from canary.protocols import Embedder
 from canary.records import MINIMUM_PAIRS, Arm, Measurement, Prompt, Response
+from canary.run.duplicates import NAME as DUPLICATES
+from canary.run.duplicates import measure_duplicates
 from canary.signals.reading import seed_of
 from canary.stats.drift import count_below, similarity_threshold, swap_test
 from canary.stats.multiplicity import holm
@@ -61,11 +63,15 @@ def measure_drift(
     rows = [np.array([arms[arm][id_] for id_ in pairs], dtype=np.float64) for arm in Arm]
     if len(pairs) < MINIMUM_PAIRS or not all(np.isfinite(of_arm).all() for of_arm in rows):
         return
+    cases = {prompt.id: prompt for prompt in prompts}
+    if cases:
+        expected = [cases[id_].expected for id_ in pairs]
+        yield from measure_duplicates(rows[0], rows[1], expected, seed=seed_of(plan, DUPLICATES), embedder=kept.name)
     alike = np.sum(rows[0] * rows[1], axis=1)
     known = None if plan.calibration is None else plan.calibration.likeness()
     if known is not None:
-        of = {prompt.id: prompt.stratum for prompt in prompts}
-        yield _less_alike(np.round(alike, 6), known, kept.name, [of.get(id_, "") for id_ in pairs])
+        strata = [cases[id_].stratum if cases else "" for id_ in pairs]
+        yield _less_alike(np.round(alike, 6), known, kept.name, strata)
         return
     drift = swap_test(*rows, seed=seed_of(plan, NAME))
     yield Measurement(

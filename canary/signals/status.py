@@ -95,8 +95,8 @@ def _signal(reading: Reading, adjusted: float | None, policy: Policy, alpha: Alp
 
 def _answer(reading: Reading, harm: float, alpha: Alpha) -> tuple[Status, str]:
     """The status and why; a distance that was only found has no margin to be inside of."""
-    if reading.name == "drift/embedding" and reading.finding is not None and reading.is_measured:
-        return _drift(reading.finding, harm, alpha)
+    if reading.name in _FOUND and reading.finding is not None and reading.is_measured:
+        return _drift(_FOUND[reading.name], reading.finding, harm, alpha)
     if reading.finding is not None and reading.finding.method == SHOWN_ONLY and not reading.missing:
         return Status.INCONCLUSIVE, f"{_change(reading)}: {SHOWN_ONLY}"
     return _status(reading, harm, alpha)
@@ -155,9 +155,18 @@ def _status(reading: Reading, harm: float, alpha: Alpha) -> tuple[Status, str]:
     return Status.PASS, f"{numbers}: {_bound(reading)} excluded, {p_value(finding.noninferior.p)} < {alpha.promote:g}"
 
 
-def _drift(finding: Finding, harm: float, alpha: Alpha) -> tuple[Status, str]:
+_FOUND = {
+    "drift/embedding": "energy distance {:.3g} between the arms' answers",
+    "drift/duplicates": "{:.1%} more of the answers repeat one to another prompt",
+}
+"""What was measured where the answers were, in words."""
+
+
+def _drift(words: str, finding: Finding, harm: float, alpha: Alpha) -> tuple[Status, str]:
     """Answers that moved, for good or ill, or no sign of it, which excludes nothing."""
-    found, p = f"energy distance {finding.candidate:.3g} between the arms' answers", p_value(harm)
+    is_share = finding.method.startswith("binomial")
+    words = "{:.1%} of the answers are less alike than the baseline's own" if is_share else words
+    found, p = words.format(finding.candidate), p_value(harm)
     if harm <= alpha.rollback:
         return Status.FAIL, f"{found}: they moved, {p} <= {alpha.rollback:g}"
     return Status.INCONCLUSIVE, f"{found}: no drift found, {p} > {alpha.rollback:g}, and none excluded"

@@ -151,7 +151,7 @@ def test_answers_are_held_against_the_baseline_itself() -> None:
     assert (still.value, still.p) == (0.0, 1.0)
 
 
-def test_the_stratum_that_moved_is_named() -> None:
+def test_the_stratum_that_moved_is_named(judge: Judge, find: Find) -> None:
     """Ten of two hundred are no surprise at 5 %, ten of one stratum's fifty are, even after Holm."""
     prompts = tuple(
         Prompt(
@@ -168,8 +168,37 @@ def test_the_stratum_that_moved_is_named() -> None:
     assert moved.p == pytest.approx(binom.sf(9, 200, 0.05))
     assert moved.p > 0.05
     share = f"adjusted p {4 * binom.sf(9, 50, 0.05):.2g}"
+    signal = find(judge(np.ones(120), np.ones(120), telemetry=(moved,)), "drift/embedding")
+    assert signal.reason.startswith("5.0% of the answers are less alike than the baseline's own: no drift found")
     assert moved.warnings == (f"stratum 'b': 20% of 50 answers are less alike than the baseline's own, {share}",)
     assert still.warnings == ()
+
+
+def test_one_answer_to_many_prompts_is_shown(judge: Judge, find: Find) -> None:
+    """A third of the candidate's answers are one, the baseline's are all its own: found, advisory, with both shares."""
+
+    class Many(Words):
+        def __call__(self, texts: Any) -> Any:
+            return np.eye(64, dtype=np.float32)[[int(text) for text in texts]]
+
+    prompts = tuple(
+        Prompt(
+            id=f"c{i:05d}", digest="d", stratum="a", cluster=str(i), vars={}, messages=None, expected=None,
+            asserts=(), metadata={},
+        )
+        for i in range(60)
+    )  # fmt: skip
+    own, fallen = [str(i) for i in range(60)], [str(0 if i < 20 else i) for i in range(60)]
+
+    measured = measure(own, fallen, Many, prompts=prompts)
+    verdict = judge(np.ones(120), np.ones(120), telemetry=measured)
+    signal = find(verdict, "drift/duplicates")
+
+    assert (signal.tier, signal.status) == (Tier.ADVISORY, Status.FAIL)
+    assert "33.3% more of the answers repeat one to another prompt: they moved" in signal.reason
+    assert "0% of the baseline's answers and 33% of the candidate's repeat one" in signal.method
+    assert verdict.verdict is Decision.PROMOTE
+    assert [each.id for each in measure(own, own, Many, prompts=prompts)] == ["drift/embedding", "drift/likeness"]
 
 
 def test_answers_that_did_not_move_prove_nothing(judge: Judge, find: Find) -> None:
