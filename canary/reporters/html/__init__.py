@@ -15,6 +15,7 @@ from canary.reporters.html.distribution import distributions
 from canary.reporters.html.forest import forest
 from canary.reporters.html.identity import different_settings, record_lines
 from canary.reporters.html.page import page
+from canary.reporters.html.resampled import resampled
 from canary.reporters.margins import policy_lines
 from canary.reporters.quantity import units_of
 from canary.reporters.ranking import blocking, lost_strata
@@ -41,6 +42,7 @@ def render(verdict: Verdict, evidence: Evidence, plan: Plan) -> str:
         offer=policy_lines(verdict, plan.policy) if held else "",
         forest=forest(sheet, units_of(verdict, evidence, plan)),
         interval_name=interval_name(verdict),
+        resampled=resampled(verdict, evidence, plan),
         distributions=distributions(evidence),
         cases=browse(evidence, plan, first=flips.lost, arms=(Arm.BASELINE.value, Arm.CANDIDATE.value)),
         saved=saving(verdict.looks),
