@@ -18,7 +18,7 @@ from canary.agreement import JudgeCalibration
 from canary.policy import Policy
 from canary.records import POOLED, Prompt, Tier
 
-PROMPT_VERSION = 1
+PROMPT_VERSION = 2
 """Of the words in `assertions.question`; raise it with any change to them."""
 
 JUDGED = frozenset({"llm-rubric", "g-eval", "factuality", "closed-qa", "select-best"})

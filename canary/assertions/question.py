@@ -38,6 +38,12 @@ _CONTROL = re.compile(
 """Where a token begins that chat templates use for turns; in a quotation it is only text."""
 
 
+_HIDDEN = re.compile(
+    r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u00ad\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff\U000e0000-\U000e007f]"
+)
+"""Controls and marks that no reader sees; joiners, which scripts and emoji need, are left."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ask:
     """One question to a judge, before anything is quoted."""
@@ -71,8 +77,16 @@ def _mark(key: str, quoted: Sequence[tuple[str, str]]) -> str:
 
 
 def defuse(text: str) -> str:
-    """The text with what a chat template could take for the end of a turn broken by a space."""
-    return _CONTROL.sub(lambda found: f"{found[0]} ", speakable(text))
+    """The text with what a chat template could take for the end of a turn broken by a space.
+
+    Characters that nobody sees (controls, marks of direction, tags) are
+    written out, so that a judge reads what a person would be shown.
+    """
+    return _CONTROL.sub(lambda found: f"{found[0]} ", _HIDDEN.sub(_written_out, speakable(text)))
+
+
+def _written_out(found: re.Match[str]) -> str:
+    return f"[U+{ord(found[0]):04X}]"
 
 
 def asked_of(prompt: Prompt) -> str:
