@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from canary.compare import compare
+from canary.errors import EvidenceError
 from canary.plan import Plan
 from canary.records import MINIMUM_PAIRS, POOLED, Comparison, Evidence, Scale, Verdict
 from canary.signals.reading import dense, seed_of
@@ -25,10 +26,14 @@ def resampled(verdict: Verdict, evidence: Evidence, plan: Plan) -> tuple[str, ..
     stopped = verdict.looks is not None and verdict.looks.stopped_at is not None
     if plan.traffic is not None or plan.stage == "build" or stopped or len(evidence.prompts) > MOST:
         return ()
+    try:
+        comparisons = compare(evidence, plan)
+    except EvidenceError:  # nothing that could be judged again; the verdict's own intervals are all there is
+        return ()
     shown = {signal.name: signal for signal in verdict.signals if signal.low is not None or signal.high is not None}
     return tuple(
         sentence
-        for comparison in compare(evidence, plan)
+        for comparison in comparisons
         if comparison.name in shown and comparison.n >= MINIMUM_PAIRS
         for sentence in _interval(comparison, 1 - 2 * verdict.alpha["promote"], seed_of(plan, comparison.name))
     )
