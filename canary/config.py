@@ -9,10 +9,10 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, SecretStr
 from pydantic.json_schema import GenerateJsonSchema
@@ -29,6 +29,8 @@ from canary.located import Flaw
 from canary.located import parse as parse_yaml
 from canary.plan import Pipeline, Suite, digest_of
 from canary.policy import Policy
+
+Measured = TypeVar("Measured", bound=BaseModel)
 
 SCHEMAS: dict[str, type[BaseModel]] = {
     "policy": Policy,
@@ -70,29 +72,28 @@ def load_pipeline(path: Path | str) -> Pipeline:
 
 def load_calibration(path: Path | str) -> Calibration:
     """The noise that `canary calibrate noise` wrote to a file; ConfigError where it is not whole."""
-    remedy = "measure it again: canary calibrate noise"
-    try:
-        document = read(_bytes(Path(path)), Calibration, display(path))
-    except ValueError as error:
-        raise ConfigError(f"{display(path)}: {error}; {remedy}") from None
-    found = document.problems()
-    if document.value is None or found:
-        raise ConfigError([*found, f"{display(path)} is no calibration of noise; {remedy}"])
-    return document.value
+    return _measured(Path(path), Calibration, "noise")
 
 
 def load_judges(path: Path | str) -> JudgeFile:
     """What `canary calibrate judge` wrote to a file; ConfigError where it is not whole, or was edited."""
-    remedy = "measure it again: canary calibrate judge"
+    judges = _measured(Path(path), JudgeFile, "judge")
+    if digest_of_judges(judges.judges) != judges.sha256:
+        edited = "was edited after it was measured: its 'sha256' is another"
+        raise ConfigError(f"{display(path)} {edited}; measure it again: canary calibrate judge")
+    return judges
+
+
+def _measured(path: Path, model: type[Measured], what: str) -> Measured:
+    """A file that `canary calibrate WHAT` wrote."""
+    remedy = f"measure it again: canary calibrate {what}"
     try:
-        document = read(_bytes(Path(path)), JudgeFile, display(path))
+        document = read(_bytes(path), model, display(path))
     except ValueError as error:
         raise ConfigError(f"{display(path)}: {error}; {remedy}") from None
-    found = document.problems()
-    if document.value is None or found:
-        raise ConfigError([*found, f"{display(path)} is no calibration of judges; {remedy}"])
-    if digest_of_judges(document.value.judges) != document.value.sha256:
-        raise ConfigError(f"{display(path)} was edited after it was measured: its 'sha256' is another; {remedy}")
+    problems: Sequence[str] = document.problems()
+    if document.value is None or problems:
+        raise ConfigError([*problems, f"{display(path)} is no calibration of {what}; {remedy}"])
     return document.value
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import shutil
@@ -141,3 +142,18 @@ def opened(browser: Any, request: pytest.FixtureRequest) -> Iterator[Opened]:
     page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=colours)
     yield Opened(page)
     page.close()
+
+
+@pytest.fixture
+def check_digests() -> Callable[[Path], Mapping[str, Path]]:
+    """`check_digests(folder)`: SHA256SUMS lists every shipped file with its digest, and no other; the files by name."""
+
+    def check(folder: Path) -> Mapping[str, Path]:
+        lines = (folder / "SHA256SUMS").read_text(encoding="utf-8").splitlines()
+        shipped = {path.relative_to(folder).as_posix(): path for path in folder.glob("*/*")}
+        assert {name: digest for digest, name in (line.split("  ") for line in lines)} == {
+            name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in shipped.items()
+        }
+        return shipped
+
+    return check

@@ -7,7 +7,7 @@ import importlib.util
 import json
 import warnings
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -76,14 +76,9 @@ def test_manifest_digest_is_that_of_the_prompts() -> None:
     assert sum(stratum["weight"] for stratum in manifest["strata"].values()) == pytest.approx(1)
 
 
-def test_digests() -> None:
+def test_digests(check_digests: Callable[[Path], Mapping[str, Path]]) -> None:
     """`SHA256SUMS` lists every shipped file of the checkpoints with its digest, and no other."""
-    lines = (CHECKPOINTS / "SHA256SUMS").read_text(encoding="utf-8").splitlines()
-    sums = {name: digest for digest, name in (line.split("  ") for line in lines)}
-    shipped = {path.relative_to(CHECKPOINTS).as_posix(): path for path in CHECKPOINTS.glob("*/*")}
-    assert set(sums) == set(shipped)
-    for name, path in shipped.items():
-        assert sums[name] == hashlib.sha256(path.read_bytes()).hexdigest(), name
+    assert len(check_digests(CHECKPOINTS)) >= len(NAMES)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -7,19 +7,18 @@ from collections.abc import Iterator
 from canary.plan import Plan
 from canary.policy import ErrorRule
 from canary.records import Comparison
-from canary.signals.levels import final_levels
-from canary.signals.reading import Reading, as_rate_of_harm, dense, read, seed_of
+from canary.signals.reading import Reading, as_rate_of_harm, compare_shares, read
 from canary.signals.wording import Unit
-from canary.stats.results import Finding
-from canary.stats.strata import compare_pooled
+from canary.stats.strata import Kind
 
 
 def error_signals(comparison: Comparison, plan: Plan) -> Iterator[Reading]:
     """The paired difference of error rates; a rise is harm."""
     rule: ErrorRule = getattr(plan.policy.errors, comparison.metric)
+    kind: Kind = "binary" if comparison.repeat == 1 else "bounded"
     yield read(
         comparison,
-        lambda: _test(comparison, plan, rule.max_increase),
+        lambda: as_rate_of_harm(compare_shares(comparison, plan, margin=rule.max_increase, kind=kind)),
         name=comparison.name,
         metric=comparison.metric,
         tier=rule.tier,
@@ -27,20 +26,4 @@ def error_signals(comparison: Comparison, plan: Plan) -> Iterator[Reading]:
         unit=Unit.SHARE,
         worse=1,
         margin=rule.max_increase,
-    )
-
-
-def _test(comparison: Comparison, plan: Plan, margin: float) -> Finding:
-    return as_rate_of_harm(
-        compare_pooled(
-            comparison.baseline,
-            comparison.candidate,
-            dense(comparison.clusters),
-            comparison.strata,
-            comparison.weights,
-            margin=margin,
-            alpha=final_levels(plan).promote,
-            kind="binary" if comparison.repeat == 1 else "bounded",
-            seed=seed_of(plan, comparison.name),
-        )
     )

@@ -7,11 +7,10 @@ from dataclasses import replace
 
 from canary.plan import Plan
 from canary.records import Comparison, Tier
-from canary.signals.levels import final_levels
-from canary.signals.reading import Reading, as_rate_of_harm, dense, read, seed_of
+from canary.signals.reading import Reading, as_rate_of_harm, compare_shares, read
 from canary.signals.wording import Unit
 from canary.stats.results import Finding
-from canary.stats.strata import Kind, compare_pooled
+from canary.stats.strata import Kind
 
 
 def guardrail_signals(comparison: Comparison, plan: Plan) -> Iterator[Reading]:
@@ -20,7 +19,7 @@ def guardrail_signals(comparison: Comparison, plan: Plan) -> Iterator[Reading]:
     kind: Kind = "binary" if comparison.repeat == 1 else "bounded"
     yield read(
         comparison,
-        lambda: as_rate_of_harm(_test(comparison, plan, rule.max_increase, kind)),
+        lambda: as_rate_of_harm(compare_shares(comparison, plan, margin=rule.max_increase, kind=kind)),
         name=comparison.name,
         metric=comparison.metric,
         tier=rule.tier,
@@ -37,7 +36,7 @@ def added_signals(comparison: Comparison, plan: Plan) -> Iterator[Reading]:
     faster = replace(comparison, baseline=-comparison.baseline, candidate=-comparison.candidate)
     reading = read(
         comparison,
-        lambda: _as_seconds(_test(faster, plan, most, "unbounded")),
+        lambda: _as_seconds(compare_shares(faster, plan, margin=most, kind="unbounded")),
         name=comparison.name,
         metric=comparison.metric,
         tier=Tier.ADVISORY,
@@ -47,20 +46,6 @@ def added_signals(comparison: Comparison, plan: Plan) -> Iterator[Reading]:
         margin=most,
     )
     yield replace(reading, kind="latency")
-
-
-def _test(comparison: Comparison, plan: Plan, margin: float, kind: Kind) -> Finding:
-    return compare_pooled(
-        comparison.baseline,
-        comparison.candidate,
-        dense(comparison.clusters),
-        comparison.strata,
-        comparison.weights,
-        margin=margin,
-        alpha=final_levels(plan).promote,
-        kind=kind,
-        seed=seed_of(plan, comparison.name),
-    )
 
 
 def _as_seconds(finding: Finding) -> Finding:

@@ -9,10 +9,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from canary.contrast import Contrast
 from canary.plan import Plan
 from canary.records import MINIMUM_PAIRS, Comparison, Status, Tier
+from canary.signals.levels import final_levels
 from canary.signals.wording import Unit
 from canary.stats.results import Finding
+from canary.stats.strata import Kind, compare_pooled
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +65,7 @@ class Reading:
 
 
 def read(  # noqa: PLR0913 - one name per fact a signal declares
-    comparison: Comparison,
+    evidence: Comparison | Contrast,
     test: Callable[[], Finding],
     *,
     name: str,
@@ -74,19 +77,24 @@ def read(  # noqa: PLR0913 - one name per fact a signal declares
     margin: float,
     sign_off: float | None = None,
 ) -> Reading:
-    """Run one test on a comparison; a test that is undefined is missing evidence."""
-    finding, missing = None, comparison.missing
-    if comparison.n:
+    """Run one test on pairs or on two streams; a test that is undefined is missing evidence."""
+    finding, missing, n = None, evidence.missing, evidence.n
+    if n:
         try:
             finding = test()
         except ValueError as undefined:
             missing = (*missing, str(undefined))
     elif not missing:
-        missing = ("no pair carries it in both arms",)
-    return Reading(
+        lacks = (
+            "no pair carries it in both arms"
+            if isinstance(evidence, Comparison)
+            else "no request of one arm carries it"
+        )
+        missing = (lacks,)
+    reading = Reading(
         name=name,
-        kind=comparison.kind,
-        stratum=comparison.stratum,
+        kind=evidence.kind,
+        stratum=evidence.stratum,
         metric=metric,
         tier=tier,
         effect=effect,
@@ -95,9 +103,34 @@ def read(  # noqa: PLR0913 - one name per fact a signal declares
         margin=finding.margin if finding else margin,
         sign_off=sign_off,
         finding=finding,
-        n=finding.estimate.n if finding else comparison.n,
+        n=finding.estimate.n if finding else n,
         missing=missing,
-        warnings=(*comparison.warnings, *(finding.warnings if finding else ())),
+        warnings=(*evidence.warnings, *(finding.warnings if finding else ())),
+    )
+    return reading if isinstance(evidence, Comparison) else _of_streams(reading, evidence)
+
+
+def _of_streams(reading: Reading, contrast: Contrast) -> Reading:
+    """What is counted in each arm, and how fast more of it comes."""
+    return replace(
+        reading,
+        counted=f"{'sessions' if contrast.sticky else 'requests'} an arm",
+        per_minute=contrast.n / contrast.minutes if contrast.minutes > 0 else None,
+    )
+
+
+def compare_shares(comparison: Comparison, plan: Plan, *, margin: float, kind: Kind) -> Finding:
+    """The paired comparison that errors, rejections and serving share: higher is better."""
+    return compare_pooled(
+        comparison.baseline,
+        comparison.candidate,
+        dense(comparison.clusters),
+        comparison.strata,
+        comparison.weights,
+        margin=margin,
+        alpha=final_levels(plan).promote,
+        kind=kind,
+        seed=seed_of(plan, comparison.name),
     )
 
 

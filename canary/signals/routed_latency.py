@@ -14,9 +14,8 @@ from canary.plan import Plan
 from canary.policy import RatioRule
 from canary.signals.latency import QUANTILES, SLOW_FACTOR, TRIMS
 from canary.signals.levels import final_levels
-from canary.signals.reading import Reading, seed_of
+from canary.signals.reading import Reading, read, seed_of
 from canary.signals.routed_means import shown
-from canary.signals.routed_reading import read_contrast
 from canary.signals.wording import Unit, seconds
 from canary.stats import latency
 from canary.stats.blocks import choose_blocks
@@ -57,7 +56,7 @@ def _reading(
     rule: RatioRule,
     charted: tuple[str, ...],
 ) -> Reading:
-    return read_contrast(
+    return read(
         replace(contrast, warnings=(*contrast.warnings, *charted)),
         lambda: shown(_test(arms, plan, contrast.name, metric, rule), plan),
         name=f"{contrast.name}/{metric}",

@@ -7,10 +7,8 @@ from collections.abc import Iterator
 from canary.plan import Plan
 from canary.policy import GoodputRule, HitRateRule
 from canary.records import Comparison, Scale
-from canary.signals.levels import final_levels
-from canary.signals.reading import Reading, dense, read, seed_of
+from canary.signals.reading import Reading, compare_shares, read
 from canary.signals.wording import Unit
-from canary.stats.strata import compare_pooled
 
 
 def served_signals(comparison: Comparison, plan: Plan) -> Iterator[Reading]:
@@ -23,17 +21,7 @@ def served_signals(comparison: Comparison, plan: Plan) -> Iterator[Reading]:
     margin, binary = rule.max_drop, comparison.scale is Scale.PASS_FAIL and comparison.repeat == 1
     yield read(
         comparison,
-        lambda: compare_pooled(
-            comparison.baseline,
-            comparison.candidate,
-            dense(comparison.clusters),
-            comparison.strata,
-            comparison.weights,
-            margin=margin,
-            alpha=final_levels(plan).promote,
-            kind="binary" if binary else "bounded",
-            seed=seed_of(plan, comparison.name),
-        ),
+        lambda: compare_shares(comparison, plan, margin=margin, kind="binary" if binary else "bounded"),
         name=comparison.name,
         metric=comparison.metric,
         tier=rule.tier,

@@ -15,10 +15,9 @@ from canary.records import POOLED, Comparison, Scale, Signal, Status, Tier
 from canary.signals.events import Events, compare_events, count_events, harm_of, safety_of
 from canary.signals.levels import final_levels, look_levels
 from canary.signals.quality import floor_signals, tier_of
-from canary.signals.reading import Proof, Reading, as_rate_of_harm
+from canary.signals.reading import Proof, Reading, as_rate_of_harm, read
 from canary.signals.routed_latency import SLOW_FACTOR, ratio_readings
 from canary.signals.routed_means import compare_cost, compare_quality
-from canary.signals.routed_reading import read_contrast
 from canary.signals.status import settle
 from canary.signals.wording import Unit
 from canary.stats.results import Finding
@@ -109,7 +108,7 @@ def _share(
     rule: ErrorRule | SlowRule | GuardrailRule,
 ) -> Watched:
     """One rate of bad keys; `looked` are the events that looks may count."""
-    reading = read_contrast(
+    reading = read(
         contrast,
         lambda: compare_events(events, rule.max_increase, plan, final_levels(plan).promote),
         name=name,
@@ -163,7 +162,7 @@ def _looked_slow(contrast: Contrast, rule: SlowRule) -> Events | None:
 def _cost(contrast: Contrast, plan: Plan) -> Iterator[Watched]:
     rule: CostRule = getattr(plan.policy.cost, contrast.metric)
     yield Watched(
-        reading=read_contrast(
+        reading=read(
             contrast,
             lambda: compare_cost(contrast, rule.max_ratio, plan),
             name=contrast.name,
@@ -184,7 +183,7 @@ def _quality(contrast: Contrast, plan: Plan) -> Iterator[Watched]:
     counted = contrast.scale is Scale.PASS_FAIL
     failed = count_events(contrast, *(stream.values < 1 for stream in (contrast.baseline, contrast.candidate)))
     single = not _is_sticky(contrast.baseline) and not _is_sticky(contrast.candidate)
-    reading = read_contrast(
+    reading = read(
         contrast,
         lambda: _passes(contrast, failed, margin, plan) if counted else compare_quality(contrast, margin, plan),
         name=contrast.name,
@@ -218,7 +217,7 @@ def _served(contrast: Contrast, plan: Plan) -> Iterator[Watched]:
         return
     margin = rule.max_drop
     yield Watched(
-        reading=read_contrast(
+        reading=read(
             contrast,
             lambda: compare_quality(contrast, margin, plan),
             name=contrast.name,
