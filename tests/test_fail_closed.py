@@ -449,3 +449,12 @@ def test_texts_that_look_like_keys_are_texts(bench: Bench) -> None:
         row["expected"] = '{"output": "1", "output": "2"}'
 
     assert bench.compare().status == 0
+
+
+def test_a_category_in_which_nobody_ever_scored_holds(bench: Bench) -> None:
+    """Assertions that no answer meets measure nothing: the candidate may say anything there."""
+    for case, one, other in zip(bench.golden, bench.baseline, bench.candidate, strict=True):
+        if case["metadata"]["stratum"] == "a":
+            one["output"], other["output"] = f"the {case['expected']}.", "garbage"
+
+    assert_holds(bench.compare(), "every baseline score is 0, so this metric cannot show a loss")

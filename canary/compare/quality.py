@@ -120,6 +120,7 @@ def _comparison(
     complete = np.isfinite(means[Arm.BASELINE]) & np.isfinite(means[Arm.CANDIDATE])
     used = chosen & complete
     blind = blindness(means[Arm.BASELINE][used])
+    is_dead = stratum == POOLED or not means[Arm.CANDIDATE][used].any()  # nobody has shown that it can be met
     open_ = (
         tolerable(table, column.asked & chosen, complete, plan, stratum)
         if metric in plan.judges and not people
@@ -141,12 +142,12 @@ def _comparison(
         missing=(
             *absences(table, chosen),
             *(() if open_ is not None else _gaps(table, column, chosen, complete)),
-            *(blind if stratum == POOLED else ()),
+            *(blind if is_dead else ()),
             *(people.missing(chosen) if people else ()),
         ),
         human=people.values[:, used] if people else None,
         unsettled=None if open_ is None else (table.clusters[open_], table.strata[open_]),
-        warnings=(*(() if stratum == POOLED else blind), *_outage(table, used, plan.policy.quality, stratum)),
+        warnings=(*(() if is_dead else blind), *_outage(table, used, plan.policy.quality, stratum)),
     )
 
 
