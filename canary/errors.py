@@ -9,6 +9,7 @@
     │   └── PromotionError   what is asked of the registry is refused, or another was first
     └── GateError            the gate itself broke                    exit 4
         ├── EngineError      an engine never came up, or stopped the run
+        │   └── EngineLostError  its process ended in the middle
         ├── TrackingError    the tracking server cannot be used
         └── MissingExtra     an optional library is not installed
 
@@ -59,6 +60,10 @@ class GateError(CanaryError):
 
 class EngineError(GateError):
     """An engine never came up, or its own fault stops the run."""
+
+
+class EngineLostError(EngineError):
+    """An engine's process ended in the middle; a runner that has another place may bring it up again."""
 
 
 class TrackingError(GateError):

@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from canary.errors import CanaryError, EngineError
+from canary.errors import CanaryError, EngineError, EngineLostError
 from canary.plan import RayRunner
 from canary.protocols import Generate, Request
 from canary.records import Arm, Response
@@ -58,6 +58,8 @@ class Replica:
     moving: asyncio.Lock = field(default_factory=asyncio.Lock)
     fate: CanaryError | None = None
     """Why it will not come back."""
+    first: Request | None = None
+    """What it was asked first, in the warm-up."""
 
     async def open(self) -> None:
         """Raises EngineError when it cannot come up."""
@@ -93,12 +95,16 @@ class Replica:
             host = self.host
         if self.fate is not None:
             raise ArmLostError(str(self.fate))
+        self.first = self.first or request
         self.asked += 1
         self.flight += 1
         try:
             response: Response | None = await host.answer.remote(request)
         except RayTaskError as error:
-            raise _cause(error) from None
+            cause = _cause(error)
+            if isinstance(cause, EngineLostError):
+                raise ReplicaLostError(self, host, cause) from error
+            raise cause from None
         except RayError as error:
             raise ReplicaLostError(self, host, error) from error
         finally:
@@ -125,6 +131,9 @@ class Replica:
                 await self.open()
             except CanaryError as error:
                 self.fate = error
+                return
+            with suppress(Exception):  # should it die of that, whoever asks it next will see
+                await self.host.answer.remote(self.first)  # a cold start is no latency of the release
 
     async def close(self) -> None:
         """Ends the engine and its process."""
@@ -153,7 +162,8 @@ class ReplicaLostError(ArmLostError):
     """A replica died under a request."""
 
     def __init__(self, replica: Replica, host: Any, error: Exception) -> None:
-        super().__init__(f"the arm's process died: {str(error).partition(chr(10))[0]}")
+        said = str(error) if isinstance(error, EngineLostError) else str(error).partition("\n")[0]
+        super().__init__(f"the arm's process died: {said}")
         self.replica, self.host, self.error = replica, host, error
 
 

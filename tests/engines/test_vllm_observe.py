@@ -6,6 +6,7 @@ import asyncio
 import math
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import httpx
 import pytest
@@ -87,7 +88,9 @@ def test_observe(status: int, kept: set[str]) -> None:
     async def twice() -> list[dict[str, float]]:
         transport = httpx.MockTransport(lambda _: httpx.Response(status, text=TEXT))
         async with httpx.AsyncClient(transport=transport) as client:
-            observed = Observed(generate=nothing, server=Server(origin="http://x", started_s=12.5), client=client)
+            keeper: Any = None  # it is asked only about faults
+            server = Server(who="v1", origin="http://x", started_s=12.5, keeper=keeper, log=Path())
+            observed = Observed(generate=nothing, server=server, client=client)
             assert isinstance(observed, Observable)
             observed.machine._then = SimpleNamespace(**dict.fromkeys(cpu_times()._fields, -9.0), _fields=())
             return [dict((await observed.observe())[0]) for _ in range(2)]

@@ -12,8 +12,8 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ import pytest
 
 import canary
 from canary.compare.observed import observe
-from canary.errors import EngineError, EvidenceError, GateError, MissingExtra
+from canary.errors import EngineError, EngineLostError, EvidenceError, GateError, MissingExtra
 from canary.plan import Pipeline, RayRunner
 from canary.protocols import Answers, Pair, Request
 from canary.records import Arm, Evidence, Observation
@@ -316,6 +316,100 @@ def served(on_poison: Callable[[], object]) -> Iterator[str]:
         server.shutdown()
 
 
+def stand_in(folder: Path) -> dict[str, Any]:
+    """A release whose server only speaks as vLLM's does."""
+    python = folder / "python"
+    server = Path(__file__).parents[1] / "engines" / "recorded" / "server.py"
+    python.write_text(f'#!/bin/sh\nexec {sys.executable} {server} "$@"\n')
+    python.chmod(0o755)
+    return {"engine": "vllm", "model": str(SHIPPED), "python": str(python), "api": "completions"}
+
+
+def servers(release: dict[str, Any]) -> list[int]:
+    """Processes of this release's servers, without their keepers."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            told = (entry / "cmdline").read_bytes()
+            if b"recorded/server.py" in told and b"keeper" not in told and release["model"].encode() in told:
+                found.append(int(entry.name))
+    return sorted(found)
+
+
+@pytest.mark.usefixtures("cluster")
+class TestServerDeath:
+    """A server dies in the middle while the arm's own process lives on; a stand-in speaks as vLLM's does."""
+
+    def test_killed_servers_lose_no_pair(self, tmp_path: Path) -> None:
+        """Both are replaced, one after the other; every pair is answered once, none is an error."""
+        release = stand_in(tmp_path)
+        killed: list[int] = []
+
+        def kill(count: int) -> None:
+            if count in (20, 60):
+                killed.append(servers(release)[count == 60])
+                os.kill(killed[-1], signal.SIGKILL)
+
+        written = Written(on_write=kill)
+        runner.run(pipeline(release, release), pairs(100), written)
+
+        assert (len(set(killed)), written.errors) == (2, set())
+        assert written.outputs == {str(n): ("yes", "yes") for n in range(100)}
+        assert gone(lambda: servers(release))
+
+    @pytest.mark.parametrize(
+        ("deadly", "said"),
+        [
+            ("poison", "ended with status 3; it said last:\n  RuntimeError: it was poisoned"),
+            ("stun", "is dead"),
+        ],
+    )
+    def test_a_release_that_crashes_of_a_prompt_answers_for_it(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, deadly: str, said: str
+    ) -> None:
+        """Its server dies of that pair twice: an error of that arm alone, and the only one."""
+        monkeypatch.setattr(fleet, "DEATHS", 2)
+        release, written = stand_in(tmp_path), Written()
+
+        runner.run(pipeline(release, release, warmup=1), deadly_to_one(12, deadly), written)
+
+        assert len(written.outputs) == 12
+        assert {outputs for case, outputs in written.outputs.items() if case != "5"} == {("yes", "yes")}
+        (error,) = written.errors
+        assert error.startswith(f"5 candidate server: the arm's process died: candidate 'v2': the vLLM server {said}")
+
+    def test_a_server_that_always_dies_stops_the_run(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """With its last words; what was written stays."""
+        monkeypatch.setattr(fleet, "DEATHS", 1)
+        release, written = stand_in(tmp_path), Written()
+        asked = [pair(number, "poison" if number > 20 else "hello") for number in range(100)]
+
+        with pytest.raises(EngineError, match=r"died 2 times, at last: .*\n  RuntimeError: it was poisoned"):
+            runner.run(pipeline(release, release), asked, written)
+
+        assert len(written.outputs) >= 10
+        assert gone(lambda: servers(release))
+
+    def test_without_ray_there_is_no_other_place(self, tmp_path: Path) -> None:
+        """The run stops as broken, not as rolled back; it can be resumed."""
+        release, written = stand_in(tmp_path), Written()
+
+        with pytest.raises(
+            EngineLostError, match=r"^candidate 'v2': the vLLM server ended with status 3; it said last:"
+        ):
+            local.run(pipeline(release, release, concurrency=1), deadly_to_one(12, "poison"), written)
+
+        assert len(written.outputs) == 5
+        assert gone(lambda: servers(release))
+
+
+def deadly_to_one(count: int, text: str) -> Iterator[Pair]:
+    """So many cases; the candidate is asked this text in the sixth."""
+    for number in range(count):
+        one = pair(number, "hello")
+        yield replace(one, candidate=ask(number, Arm.CANDIDATE, text)) if number == 5 else one
+
+
 @pytest.mark.usefixtures("cluster")
 class TestOpening:
     """What never comes up ends the run, quickly and as itself."""
@@ -438,11 +532,7 @@ class TestObserving:
     ) -> None:
         """Both arms' replicas at the same moments; a server that is replaced says that it is new."""
         monkeypatch.setattr(sample, "EVERY_S", 0.05)
-        python = tmp_path / "python"
-        server = Path(__file__).parents[1] / "engines" / "recorded" / "server.py"
-        python.write_text(f'#!/bin/sh\nexec {sys.executable} {server} "$@"\n')
-        python.chmod(0o755)
-        release = {"engine": "vllm", "model": str(SHIPPED), "python": str(python), "api": "completions"}
+        release = stand_in(tmp_path)
         replicas = {"type": "ray", "replicas": 2, "cpus_per_arm": 0.5}
         written, noted = Written(), list[Observation]()
         written.on_write = lambda count: kill_hosts() if count == 60 else None

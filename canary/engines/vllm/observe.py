@@ -11,8 +11,9 @@ from typing import Any
 import httpx
 
 from canary.engines.vllm.server import Server
+from canary.errors import EngineError
 from canary.protocols import Generate, Request
-from canary.records import Response
+from canary.records import ErrorKind, Response
 
 LEVELS = {
     "vllm:kv_cache_usage_perc": "kv_cache",
@@ -82,8 +83,15 @@ class Observed:
     """Whether it was said how long the start took."""
 
     async def __call__(self, request: Request) -> Response | None:
-        """One answer."""
-        return await self.generate(request)
+        """One answer; raises EngineLostError when the server died under it."""
+        try:
+            response = await self.generate(request)
+        except EngineError:
+            await self.server.require(self.client)
+            raise
+        if response and response.error and response.error.kind is ErrorKind.SERVER:
+            await self.server.require(self.client)
+        return response
 
     async def observe(self) -> Mapping[int, Mapping[str, float]]:
         """The machine's values alone where the server does not answer."""

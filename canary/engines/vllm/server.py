@@ -11,14 +11,14 @@ import sys
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import httpx
 
 from canary.engines.vllm.arguments import MODULE, arguments, interpreter
-from canary.errors import EngineError
+from canary.errors import EngineError, EngineLostError
 from canary.records import Arm
 from canary.release import VllmRelease
 
@@ -29,6 +29,10 @@ HOST = "127.0.0.1"
 _POLL_S = 0.25
 _CLOSE_S = 20.0
 """More than the keeper's grace: it ends by itself, and kills what does not."""
+_GOING_S = 10.0
+"""How long a server that is dying may take to be gone: its own grace, and the keeper's work."""
+_ENGINE_DEAD = 503
+"""What `/health` answers once the process that computes is dead."""
 LAST_LINES = 12
 LONGEST_LINE = 300
 _TAKEN = re.compile(r"address already in use", re.IGNORECASE)
@@ -43,10 +47,35 @@ _WRONG = re.compile(r"([\w.]+(Error|Exception|Interrupt|Exit)\b|\S+: error):? ")
 class Server:
     """A server that answers."""
 
+    who: str
+    """As messages name it."""
     origin: str
     """Like `http://127.0.0.1:40123`."""
     started_s: float
     """Seconds from its start to its first sign of health."""
+    keeper: Process = field(repr=False)
+    log: Path
+
+    async def require(self, client: httpx.AsyncClient) -> None:
+        """Raise EngineLostError where its process has ended, or says that its engine has.
+
+        A server that only does not answer in time is left to the requests' own
+        deadlines: it may be busy.
+        """
+        deadline = asyncio.get_running_loop().time() + _GOING_S
+        while self.keeper.returncode is None and asyncio.get_running_loop().time() < deadline:
+            try:
+                if (await client.get(f"{self.origin}/health")).status_code != _ENGINE_DEAD:
+                    return
+                break
+            except httpx.TimeoutException:
+                return
+            except httpx.TransportError:
+                pass
+            await asyncio.sleep(_POLL_S)
+        status = self.keeper.returncode
+        ended = "is dead" if status is None else f"ended with status {status}"
+        raise EngineLostError(f"{self.who}: the vLLM server {ended}; it said last:\n{_tail(self.log)}")
 
 
 @asynccontextmanager
@@ -61,7 +90,8 @@ async def serving(release: VllmRelease, arm: Arm) -> AsyncIterator[Server]:
         log = Path(folder) / "log"
         process, origin, started_s = await _brought_up(release, arm, log)
         try:
-            yield Server(origin=origin, started_s=started_s)
+            who = f"{arm} '{release.name}'"
+            yield Server(who=who, origin=origin, started_s=started_s, keeper=process, log=log)
         finally:
             await _ended(process)
 

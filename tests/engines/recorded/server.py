@@ -1,8 +1,12 @@
-"""Speaks as a vLLM server does: health, completions, and a real server's metrics with its own counts."""
+"""Speaks as a vLLM server does: health, completions, and a real server's metrics with its own counts.
+
+A prompt that says "poison" ends it, one that says "stun" kills its engine only.
+"""
 
 from __future__ import annotations
 
 import json
+import os
 import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -16,16 +20,24 @@ class Handler(BaseHTTPRequestHandler):
     """Answers every prompt with one token."""
 
     tokens = 0
+    is_dead = False
     lock = threading.Lock()
 
     def do_GET(self) -> None:
         """Health, or metrics."""
         said = METRICS.replace(f"{COUNTED}4.0", f"{COUNTED}{float(self.tokens)}") if self.path == "/metrics" else ""
-        self._send(said.encode(), "text/plain")
+        self._send(said.encode(), "text/plain", 503 if self.is_dead else 200)
 
     def do_POST(self) -> None:
         """A completion, streamed."""
-        self.rfile.read(int(self.headers["content-length"]))
+        asked = self.rfile.read(int(self.headers["content-length"]))
+        if b"poison" in asked:
+            print("RuntimeError: it was poisoned", file=sys.stderr, flush=True)
+            os._exit(3)
+        type(self).is_dead = self.is_dead or b"stun" in asked
+        if self.is_dead:
+            self._send(b'{"error": {"message": "EngineCore died"}}', "application/json", 500)
+            return
         with self.lock:
             type(self).tokens += 1
         documents = (
@@ -35,8 +47,8 @@ class Handler(BaseHTTPRequestHandler):
         lines = [f"data: {json.dumps(document)}\n\n" for document in documents]
         self._send("".join([*lines, "data: [DONE]\n\n"]).encode(), "text/event-stream")
 
-    def _send(self, body: bytes, kind: str) -> None:
-        self.send_response(200)
+    def _send(self, body: bytes, kind: str, status: int = 200) -> None:
+        self.send_response(status)
         self.send_header("content-type", kind)
         self.send_header("content-length", str(len(body)))
         self.end_headers()
