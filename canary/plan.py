@@ -24,7 +24,7 @@ from canary.destination import Registry, Tracking
 from canary.gate_change import GateChange
 from canary.judging import JudgePlan
 from canary.policy import GuardrailRules, Policy, SaturationRules
-from canary.release import Judging, LiveRelease, Release, ResponsesPath, completed
+from canary.release import HourlyPrice, Judging, LiveRelease, Release, ResponsesPath, completed
 from canary.written import Written
 
 PLAN_SCHEMA = "canary-gate/plan/1"
@@ -79,6 +79,8 @@ class Judge(Written):
     def _is_whole(self) -> Judge:
         if self.release.prompt != LiveRelease.model_fields["prompt"].default:
             raise ValueError("'judge.release.prompt' must be left out: the words that a judge reads are ours")
+        if self.release.price != self.release.token_price:
+            raise ValueError("'judge.release.price' must be per token: a budget counts tokens")
         if self.max_usd is not None and self.release.price is None:
             raise ValueError("'judge.max_usd' needs 'judge.release.price': nothing else says what a token costs")
         return self
@@ -117,6 +119,11 @@ class RayRunner(Written):
     cpus_per_arm: Annotated[float, Field(gt=0)] = Field(1.0, description="of each replica")
     replicas: Annotated[int, Field(ge=1, le=256)] = Field(1, description="engines per arm that share its requests")
     placement: Literal["pack", "spread"] = Field("pack", description="together on one node where they fit, or apart")
+
+
+def gpus_of(runner: LocalRunner | RayRunner) -> float:
+    """GPUs that one replica of an arm is given; 0 where a runner gives none."""
+    return runner.gpus_per_arm if isinstance(runner, RayRunner) else 0.0
 
 
 def _by_name(value: Any) -> Any:
@@ -170,6 +177,17 @@ class Pipeline(Written):
     )
     mlflow: Tracking = Field(Tracking(), description="where the reporter mlflow publishes")
     registry: Registry = Field(Registry(), description="what canary promote moves")
+
+    @model_validator(mode="after")
+    def _has_priced_gpus(self) -> Pipeline:
+        for arm in ("baseline", "candidate"):
+            price = getattr(getattr(self, arm), "price", None)
+            if isinstance(price, HourlyPrice) and price.per_gpu_hour is not None and not gpus_of(self.runner):
+                raise ValueError(
+                    f"'{arm}.price.per_gpu_hour' needs GPUs to count: give 'runner: {{type: ray, gpus_per_arm: 1}}' "
+                    f"(got {self.runner.type!r} without any), or say 'per_replica_hour' for all that one replica has"
+                )
+        return self
 
 
 class StratumPlan(BaseModel):

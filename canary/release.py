@@ -38,6 +38,9 @@ class Sampling(Written):
     seed: int | None = None
 
 
+Dollars = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
 class Price(Written):
     """US dollars per million tokens."""
 
@@ -50,6 +53,29 @@ class Price(Written):
         cached = self.input_per_million if self.cached_input_per_million is None else self.cached_input_per_million
         fresh = input_tokens - cached_tokens
         return (fresh * self.input_per_million + cached_tokens * cached + output_tokens * self.output_per_million) / 1e6
+
+
+class HourlyPrice(Written):
+    """US dollars for an hour of what a release runs on; its requests share it by the time they take."""
+
+    per_gpu_hour: Dollars | None = Field(None, description="one GPU; the runner's gpus_per_arm says how many there are")
+    per_replica_hour: Dollars | None = Field(None, description="all that one replica has, GPUs or not")
+
+    @model_validator(mode="after")
+    def _is_one(self) -> HourlyPrice:
+        if (self.per_gpu_hour is None) is (self.per_replica_hour is None):
+            raise ValueError("must have one of 'per_gpu_hour' and 'per_replica_hour'")
+        return self
+
+    def per_second(self, gpus: float) -> float:
+        """US dollars for a second of one replica, which has so many GPUs."""
+        gpu, replica = self.per_gpu_hour, self.per_replica_hour
+        return (gpus * gpu if gpu is not None else replica or 0.0) / 3600
+
+
+def _by_hour(price: Any) -> str:
+    hourly = isinstance(price, HourlyPrice) or (isinstance(price, dict) and any("hour" in str(key) for key in price))
+    return "hour" if hourly else "token"
 
 
 class Turn(Written):
@@ -90,8 +116,19 @@ class LiveRelease(Written):
         "{{prompt}}", description="Jinja template over the case's vars, chat turns, or file://path"
     )
     sampling: Sampling = Sampling()
-    price: Price | None = None
+    price: (
+        Annotated[
+            Annotated[Price, Tag("token")] | Annotated[HourlyPrice, Tag("hour")],
+            Discriminator(_by_hour),
+        ]
+        | None
+    ) = Field(None, description="per million tokens, or by the hour of what the release runs on")
     timeout_s: Annotated[float, Field(gt=0, le=3600)] = 120.0
+
+    @property
+    def token_price(self) -> Price | None:
+        """The price of tokens; None where nothing or time is paid for."""
+        return self.price if isinstance(self.price, Price) else None
 
 
 class TransformersRelease(LiveRelease):
@@ -113,6 +150,12 @@ class OpenAIRelease(LiveRelease):
     api_key: Secret | None = Field(None, description="a secret: ${ENV} is expanded")
     headers: dict[str, Secret] = Field({}, description="secrets: ${ENV} is expanded")
     extra_body: dict[str, Any] = Field({}, description="passed through untouched")
+
+    @model_validator(mode="after")
+    def _is_paid_by_token(self) -> OpenAIRelease:
+        if self.price != self.token_price:
+            raise ValueError("'price' must be per token: what runs behind an endpoint is not known")
+        return self
 
 
 EngineArgument = bool | int | Annotated[float, Field(allow_inf_nan=False)] | str | tuple[str, ...]

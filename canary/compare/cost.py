@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +18,7 @@ def cost_comparisons(table: Table, plan: Plan) -> Iterator[Comparison]:
     costs = {arm: table.means(arm, _cost) for arm in Arm}
     measured = any(np.isfinite(values).any() for values in costs.values())
     if measured or "cost/per_request" in plan.required:
-        yield _comparison(table, costs)
+        yield _comparison(table, costs, plan)
     for name in plan.required:
         if name in {"cost/per_session", "cost/per_token"}:
             yield _of_traffic(table, costs, name)
@@ -27,15 +28,36 @@ def _cost(response: Response | None) -> float:
     return np.nan if response is None or response.cost_usd is None else response.cost_usd
 
 
-def _comparison(table: Table, costs: dict[Arm, NDArray[np.float64]]) -> Comparison:
-    return pooled(
+def _comparison(table: Table, costs: dict[Arm, NDArray[np.float64]], plan: Plan) -> Comparison:
+    used = np.isfinite(costs[Arm.BASELINE]) & np.isfinite(costs[Arm.CANDIDATE])
+    comparison = pooled(
         table,
-        np.isfinite(costs[Arm.BASELINE]) & np.isfinite(costs[Arm.CANDIDATE]),
+        used,
         costs,
         kind="cost",
         metric="per_request",
         scale=Scale.UNBOUNDED,
         missing=(*absences(table, table.selection(POOLED)), *_unpriced(table)),
+    )
+    starts = table.starts.reshape(-1, table.repeat).min(axis=1)[used]
+    return _in_time(comparison, starts) if _is_hourly(plan) and np.any(starts >= 0) else comparison
+
+
+def _is_hourly(plan: Plan) -> bool:
+    """Whether an arm pays for time, so that its costs hang together as times do."""
+    prices = [side.release.get("price") or {} for side in (plan.baseline, plan.candidate)]
+    return any(price.get(key) for price in prices for key in ("per_gpu_hour", "per_replica_hour"))
+
+
+def _in_time(comparison: Comparison, starts: NDArray[np.float64]) -> Comparison:
+    """The same in the order of the clock."""
+    order = np.argsort(starts, kind="stable")
+    return replace(
+        comparison,
+        baseline=comparison.baseline[order],
+        candidate=comparison.candidate[order],
+        clusters=comparison.clusters[order],
+        timed=True,
     )
 
 

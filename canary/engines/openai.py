@@ -102,7 +102,7 @@ class _Session:
         if fault is not None and fault.is_unreached and not self.was_reached:
             raise EngineError(f"{self._who()} cannot be reached: {fault.message}")
         output = self.endpoint.mask_output(tries[-1].answer.output)
-        return respond(request, tries, output=output, started_at=started_at, price=self.release.price)
+        return respond(request, tries, output=output, started_at=started_at, price=self.release.token_price)
 
     async def _ask(self, request: Request, deadline: float) -> list[Try]:
         """One try, repeated at once for each field that this server turns out not to take."""

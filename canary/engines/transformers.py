@@ -262,7 +262,7 @@ class _Checkpoint:
 
     def _response(self, draft: _Draft, request: Request) -> Response:
         gaps = tuple(after - before for before, after in itertools.pairwise(draft.times))
-        price, count = self.release.price, len(draft.tokens)
+        price, count = self.release.token_price, len(draft.tokens)
         return Response(
             id=request.id,
             arm=request.arm,

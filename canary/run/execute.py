@@ -29,13 +29,14 @@ from canary.journal import Journal, Key
 from canary.ledger import append
 from canary.looks.stop import has_looks
 from canary.order import visiting_order
-from canary.plan import Plan
+from canary.plan import Pipeline, Plan
 from canary.protocols import Answers, Note, Pair, Runner, no_judge
 from canary.protocols import Judge as AskJudge
 from canary.records import Arm, Prompt, Response, Score
 from canary.reporters import publish_all
 from canary.reporters.sheet import saving
 from canary.run.drift import Kept, measure_drift
+from canary.run.hire import billing
 from canary.run.judge import Bench
 from canary.run.judged import judged_cases
 from canary.run.judgements import CACHE, Judgements
@@ -211,12 +212,17 @@ def _answer(journal: Journal, loaded: Loaded, scoring: Scoring, note: Note, err:
         lookout = Lookout(loaded, scoring, progress.say) if has_looks(loaded.plan) else None
         if lookout is not None:
             lookout.add(*read_records(Response, journal.path))
-        runner(loaded.pipeline, _pairs(loaded, journal.completed, lookout), _writer(journal, progress, lookout), note)
+        write = _writer(journal, loaded.pipeline, progress, lookout)
+        runner(loaded.pipeline, _pairs(loaded, journal.completed, lookout), write, note)
 
 
-def _writer(journal: Journal, progress: Progress, lookout: Lookout | None) -> Callable[[Pair, Answers], None]:
+def _writer(
+    journal: Journal, pipeline: Pipeline, progress: Progress, lookout: Lookout | None
+) -> Callable[[Pair, Answers], None]:
+    bill = billing(pipeline)
+
     def write(pair: Pair, answers: Answers) -> None:  # noqa: ARG001 - the runner's contract
-        baseline, candidate = answers
+        answers = baseline, candidate = bill(answers)
         journal.append(baseline, candidate)
         progress.advance(answers)
         if lookout is not None:

@@ -16,10 +16,11 @@ from canary.judging import is_blocking
 from canary.looks.stop import has_looks
 from canary.looks.watch import Watch
 from canary.order import checkpoints
-from canary.plan import Plan
+from canary.plan import Pipeline, Plan
 from canary.records import MINIMUM_PAIRS, PASS, POOLED, Arm, Decision, Tier
 from canary.release import LiveRelease, VllmRelease
 from canary.run.capacity import capacity
+from canary.run.hire import rate_of
 from canary.run.judging import judging_lines
 from canary.run.load import Loaded, Overrides, load
 from canary.signals.judged import trust
@@ -265,12 +266,24 @@ def _spending(loaded: Loaded) -> list[str]:
         measured = _tokens(usage)
         reads, writes = measured or (_guess(loaded), release.sampling.max_tokens)
         kind = "at the baseline's length" if measured else "at most"
-        money = "" if release.price is None else f", {kind} ${asked * release.price.of(reads, writes):.2f}"
+        price = release.token_price
+        hired = _hired(loaded.pipeline, arm, asked, usage)
+        money = hired if price is None else f", {kind} ${asked * price.of(reads, writes):.2f}"
         lines.append(
             f"{arm}: {asked} requests, about {asked * reads:,} input tokens, "
             f"{kind} {asked * writes:,} output tokens{money}"
         )
     return [*lines, *judging_lines(loaded, _answer_tokens(loaded)), *_time(loaded, asked, usage)]
+
+
+def _hired(pipeline: Pipeline, arm: Arm, asked: int, usage: Usage | None) -> str:
+    """What an arm's time costs, where it is paid for; it is known once the baseline was timed."""
+    rate = rate_of(pipeline, arm)
+    if rate is None:
+        return ""
+    if usage is None or usage.total_s is None:
+        return ", money unknown until timed"
+    return f", about ${asked * usage.total_s * rate:.2f} at the calibration's pace"
 
 
 def _answer_tokens(loaded: Loaded) -> int:

@@ -190,7 +190,7 @@ class _Session:
 
     def _usd(self, tokens: int) -> float:
         """What so many tokens cost at most; 0 where nothing has a price."""
-        price = self.judge.release.price
+        price = self.judge.release.token_price
         return 0.0 if price is None else tokens * max(price.input_per_million, price.output_per_million) / 1e6
 
     def _exceeds(self, vote: Vote) -> bool:

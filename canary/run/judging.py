@@ -27,7 +27,7 @@ def judging_lines(loaded: Loaded, answer_tokens: int) -> Iterator[str]:
     votes = [question.votes or judge.votes for question in asked]
     reads = sum((tokens_of(each) + answer_tokens) * count for each, count in zip(asked, votes, strict=True))
     writes = sum(votes) * judge.release.sampling.max_tokens
-    price = judge.release.price
+    price = judge.release.token_price
     usd = 0.0 if price is None else price.of(reads, writes)
     cases = len(judged_cases(loaded.suite, loaded.golden, loaded.plan.seed))
     yield (

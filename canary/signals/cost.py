@@ -24,6 +24,7 @@ def cost_signals(comparison: Comparison, plan: Plan) -> Iterator[Reading]:
             dense(comparison.clusters),
             max_ratio=rule.max_ratio,
             alpha=final_levels(plan).promote,
+            in_time=comparison.timed,
         ),
         name=comparison.name,
         metric=comparison.metric,

@@ -114,6 +114,74 @@ def test_undefined_ratios_are_errors() -> None:
         paired(np.ones(5), np.ones(5), max_ratio=1.0)
 
 
+def in_time(base: Floats, cand: Floats) -> Finding:
+    """The same of costs that are times, in the order of the clock."""
+    return compare_ratio_of_means(base, cand, np.arange(base.size), max_ratio=1.1, alpha=0.05, in_time=True)
+
+
+def test_stretches_of_time_hang_together() -> None:
+    """An arm that is slow for a while is no harm in 20 stretches, to the digit, and is harm if taken for chance."""
+    base, cand = costs(400)
+    cand = cand * np.repeat([1.0, 1.5, 0.9, 0.9, 0.95], 80)
+    parts = (cand / cand.mean() - base / base.mean()).reshape(20, 20).mean(axis=1)
+    log_ratio = np.log(cand.mean() / base.mean())
+
+    assert in_time(base, cand).harm.p == pytest.approx(stats.t.sf(log_ratio / stats.sem(parts), 19))
+    assert in_time(base, cand).harm.p > 0.05 > paired(base, cand).harm.p
+    assert "20 stretches of time" in in_time(base, cand).method
+
+
+def test_the_larger_error_counts() -> None:
+    """Where stretches differ less than prompts do, nothing is gained by them; 20 pairs have none."""
+    base, cand = costs(400)
+    cand = np.sort(cand / base)[np.argsort(np.tile(np.arange(20), 20), kind="stable").argsort()] * base
+
+    assert in_time(base, cand) == paired(base, cand)
+    assert in_time(base[:20], cand[:20]) == paired(base[:20], cand[:20])
+
+
+def wandering(rng: np.random.Generator, shape: tuple[int, ...], phi: float) -> Floats:
+    """Effects of minutes (runs, minutes) with standard deviation 0.2, each like the one before it by `phi`."""
+    found = rng.normal(size=shape)
+    for minute in range(1, shape[-1]):
+        found[:, minute] = phi * found[:, minute - 1] + np.sqrt(1 - phi**2) * found[:, minute]
+    return 0.2 * found
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("phi", [0.0, 0.5, 0.8])
+def test_error_rates_of_time_that_is_paid_for(phi: float) -> None:
+    """Minutes slow for both arms, however they hang together, cause no more than 5 % of false alarms and passes."""
+    runs, n = 2_000, 300
+    rng = np.random.default_rng(int(10 * phi))
+    minutes = np.repeat(wandering(rng, (runs, 60), phi), 5, axis=1)
+    noise = rng.normal(0, 0.3, (2, runs, n))
+    base, cand = rng.lognormal(0, 0.8, (runs, n)) * np.exp(minutes + noise)
+    assert_level(base, cand)
+
+
+@pytest.mark.slow
+def test_error_rates_where_each_arm_has_its_own_minutes() -> None:
+    """Minutes slow for one arm only: 20 stretches keep the promise that single pairs break threefold."""
+    runs, n = 2_000, 1_000
+    rng = np.random.default_rng(7)
+    minutes = [np.repeat(wandering(rng, (runs, 100), 0.0), 10, axis=1) for _ in range(2)]
+    base, cand = rng.lognormal(0, 0.8, (runs, n)) * np.exp(np.array(minutes) + rng.normal(0, 0.3, (2, runs, n)))
+    assert_level(base, cand)
+
+    naive = [paired(b, c).harm.p <= 0.05 for b, c in zip(base, cand, strict=True)]
+    assert np.mean(naive) > 0.12
+
+
+def assert_level(base: Floats, cand: Floats) -> None:
+    """False alarms, and passes at the margin, are 5 % at most; arrays (runs, n) of unchanged costs."""
+    pairs = list(zip(base, cand, strict=True))
+    alarms = [in_time(b, c).harm.p <= 0.05 for b, c in pairs]
+    passes = [in_time(b, 1.1 * c).noninferior.p < 0.05 for b, c in pairs]
+
+    assert max(np.mean(alarms), np.mean(passes)) <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / len(pairs))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("n", [50, 200])
 def test_error_rates_of_the_paired_ratio(n: int) -> None:

@@ -16,7 +16,7 @@ from canary.records import Arm
 from canary.release import OpenAIRelease, VllmRelease
 
 SCRAPE_S = 2.0
-_SHARED = ("name", "prompt", "sampling", "price", "timeout_s", "api", "extra_body")
+_SHARED = ("name", "prompt", "sampling", "timeout_s", "api", "extra_body")
 
 
 @asynccontextmanager
@@ -28,7 +28,11 @@ async def open_release(release: VllmRelease, arm: Arm) -> AsyncIterator[Generate
     async with serving(release, arm) as server:
         shared = {name: getattr(release, name) for name in _SHARED}
         remote = OpenAIRelease(
-            engine="openai", model=requested_model(release), base_url=f"{server.origin}/v1", **shared
+            engine="openai",
+            model=requested_model(release),
+            base_url=f"{server.origin}/v1",
+            price=release.token_price,
+            **shared,
         )
         async with (
             openai.open_release(remote, arm) as generate,
