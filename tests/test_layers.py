@@ -124,4 +124,4 @@ def test_light_start(command: list[str]) -> None:
     loaded = {name.split(".")[0] for name in re.findall(r"\|\s+([\w.]+)$", done.stderr, flags=re.MULTILINE)}
 
     assert "canary" in loaded
-    assert loaded.isdisjoint({*HEAVY, "numpy", "rich", "pydantic", "httpx", "jinja2"})
+    assert loaded.isdisjoint({*HEAVY, "numpy", "rich", "pydantic", "aiohttp", "jinja2"})

@@ -11,9 +11,8 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
-from http.cookiejar import CookieJar, DefaultCookiePolicy
 
-import httpx
+import aiohttp
 
 from canary import __version__
 from canary.engines.http.endpoint import Endpoint, read_endpoint
@@ -59,19 +58,20 @@ async def open_release(release: OpenAIRelease, arm: Arm) -> AsyncIterator[Genera
                 _log.info("%s waited %.1f s for its turn, outside all measured times", arm, session.waited_s)
 
 
-def _open_client(release: OpenAIRelease, endpoint: Endpoint) -> httpx.AsyncClient:
+def _open_client(release: OpenAIRelease, endpoint: Endpoint) -> aiohttp.ClientSession:
     """A pool as large as the runner's concurrency; no cookies, which would pin all requests to one replica."""
     own = {"user-agent": f"canary-gate/{__version__}", "accept": "text/event-stream, application/json"}
     try:
-        return httpx.AsyncClient(
-            headers={**own, "accept-encoding": "identity", "content-type": "application/json", **endpoint.headers},
-            timeout=httpx.Timeout(None, connect=min(CONNECT_S, release.timeout_s / 3)),
-            limits=httpx.Limits(max_connections=None, max_keepalive_connections=None, keepalive_expiry=IDLE_S),
-            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
-            trust_env=not endpoint.is_local,
-        )
-    except (ImportError, ValueError, OSError) as error:
+        proxy = endpoint.proxy
+    except ValueError as error:
         raise EngineError(f"cannot open a client for {endpoint.url}: {error}") from None
+    return aiohttp.ClientSession(
+        headers={**own, "accept-encoding": "identity", "content-type": "application/json", **endpoint.headers},
+        timeout=aiohttp.ClientTimeout(total=None, connect=min(CONNECT_S, release.timeout_s / 3)),
+        connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=IDLE_S),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        proxy=proxy,
+    )
 
 
 @dataclass(slots=True)
@@ -81,7 +81,7 @@ class _Session:
     release: OpenAIRelease
     arm: Arm
     endpoint: Endpoint
-    client: httpx.AsyncClient
+    client: aiohttp.ClientSession
     rate: Rate
     budget: Budget = field(default_factory=Budget)
     quirks: set[str] = field(default_factory=set)

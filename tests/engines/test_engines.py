@@ -39,6 +39,6 @@ def test_open_engine() -> None:
 
 def test_engines_are_imported_on_first_use() -> None:
     """The table itself costs nothing."""
-    probe = "import sys, canary.engines; print([m for m in ('httpx', 'torch', 'transformers') if m in sys.modules])"
+    probe = "import sys, canary.engines; print([m for m in ('aiohttp', 'torch', 'transformers') if m in sys.modules])"
 
     assert subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True).stdout == "[]\n"

@@ -202,7 +202,7 @@ def test_cut_after_the_first_token(end: str) -> None:
 
     kind, message = fault(response)
     assert kind is ErrorKind.SERVER
-    assert "cut" in message or "RemoteProtocolError" in message
+    assert "cut" in message or "payload is not completed" in message
     assert (response.output, len(response.attempts)) == ("Hi th", 1)
     assert response.ttft_s is not None
 
@@ -392,7 +392,7 @@ def test_gone_later() -> None:
 
     assert response is not None
     assert fault(response)[0] is ErrorKind.SERVER
-    assert "ConnectError" in fault(response)[1]
+    assert "Cannot connect to host" in fault(response)[1]
 
 
 def test_cancelled_request_frees_the_engine() -> None:

@@ -8,8 +8,9 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import httpx
 import pytest
+from aiohttp import ClientSession, web
+from aiohttp.test_utils import TestServer
 from psutil import cpu_times
 
 from canary.engines.vllm.observe import Machine, Observed, busy_share, read_metrics
@@ -85,11 +86,16 @@ async def nothing(request: Request) -> Response | None:
 def test_observe(status: int, kept: set[str]) -> None:
     """The start's length is said once; a server that gives an error leaves the machine's values."""
 
+    async def said(request: web.Request) -> web.Response:
+        return web.Response(status=status, text=TEXT)
+
     async def twice() -> list[dict[str, float]]:
-        transport = httpx.MockTransport(lambda _: httpx.Response(status, text=TEXT))
-        async with httpx.AsyncClient(transport=transport) as client:
+        application = web.Application()
+        application.router.add_get("/metrics", said)
+        async with TestServer(application) as place, ClientSession() as client:
             keeper: Any = None  # it is asked only about faults
-            server = Server(who="v1", origin="http://x", started_s=12.5, keeper=keeper, log=Path())
+            origin = str(place.make_url("")).rstrip("/")
+            server = Server(who="v1", origin=origin, started_s=12.5, keeper=keeper, log=Path())
             observed = Observed(generate=nothing, server=server, client=client)
             assert isinstance(observed, Observable)
             observed.machine._then = SimpleNamespace(**dict.fromkeys(cpu_times()._fields, -9.0), _fields=())

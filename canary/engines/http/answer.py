@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from canary.engines.http.filtered import find_guardrail, merged
+from canary.engines.http.filtered import RESULT, find_guardrail, merged
 from canary.engines.http.usage import Usage, find_usage
 from canary.records import Guardrail
 
@@ -110,13 +110,17 @@ class Answer:
         if event.strip().upper() == "[DONE]":
             self.is_done = True
         else:
-            self.add(parse(event), now)
+            self.add(parse(event), now, is_filtered=RESULT in event)
 
-    def add(self, document: Any, now: float | None) -> None:
-        """Adds one chunk, or a whole answer with `now` None: its tokens have no times."""
-        if not isinstance(document, Mapping):
+    def add(self, document: Any, now: float | None, *, is_filtered: bool = True) -> None:
+        """Adds one chunk, or a whole answer with `now` None: its tokens have no times.
+
+        `is_filtered` says whether a provider's filter may have left results in it.
+        """
+        if not isinstance(document, dict):
             raise MalformedError(f"the server sent JSON that is no object: {str(document)[:200]}")
-        self.guardrail = merged(self.guardrail, find_guardrail(document))
+        if is_filtered:
+            self.guardrail = merged(self.guardrail, find_guardrail(document))
         if document.get("error") or document.get("object") == "error":
             self.error = document
             return
@@ -127,7 +131,7 @@ class Answer:
 
     def _add_choice(self, choice: Mapping[str, Any], now: float | None) -> None:
         piece = choice.get("delta") or choice.get("message") or {"content": choice.get("text")}
-        if not isinstance(piece, Mapping):
+        if not isinstance(piece, dict):
             raise MalformedError(f"'delta' must be an object (got {str(piece)[:200]})")
         self.has_choice = True
         content, refusal = _text(piece.get("content")), _text(piece.get("refusal"))
@@ -151,14 +155,16 @@ class Answer:
         self._latest = now
 
     def _add_calls(self, piece: Mapping[str, Any]) -> bool:
+        if "tool_calls" not in piece and "function_call" not in piece:
+            return False
         calls = list(_listed(piece, "tool_calls"))
-        if isinstance(piece.get("function_call"), Mapping):
+        if isinstance(piece.get("function_call"), dict):
             calls.append({"function": piece["function_call"]})
         for position, delta in enumerate(calls):
             index = delta.get("index")
             call = self._calls.setdefault(index if isinstance(index, int) else position, _Call())
             function = delta.get("function")
-            if isinstance(function, Mapping):
+            if isinstance(function, dict):
                 call.name += _text(function.get("name"))
                 call.arguments += _argument_text(function.get("arguments"))
         return bool(calls)
@@ -168,7 +174,7 @@ def _listed(document: Mapping[str, Any], key: str) -> list[Mapping[str, Any]]:
     found = document.get(key)
     if found is None:
         return []
-    if not isinstance(found, list) or not all(isinstance(each, Mapping) for each in found):
+    if not isinstance(found, list) or not all(isinstance(each, dict) for each in found):
         raise MalformedError(f"'{key}' must be a list of objects (got {str(found)[:200]})")
     return found
 
@@ -178,7 +184,7 @@ def _text(value: Any) -> str:
     if value is None:
         return ""
     if isinstance(value, list):
-        return "".join(_text(part.get("text")) for part in value if isinstance(part, Mapping))
+        return "".join(_text(part.get("text")) for part in value if isinstance(part, dict))
     if not isinstance(value, str):
         raise MalformedError(f"the server sent text that is no text: {str(value)[:200]}")
     return value
@@ -186,14 +192,14 @@ def _text(value: Any) -> str:
 
 def _argument_text(value: Any) -> str:
     """Arguments are JSON in a string; some servers send the object itself."""
-    return json.dumps(value) if isinstance(value, Mapping) else _text(value)
+    return json.dumps(value) if isinstance(value, dict) else _text(value)
 
 
 def _logprobs(found: Any) -> list[float]:
-    if not isinstance(found, Mapping):
+    if not isinstance(found, dict):
         return []
     tokens = found.get("content")
-    listed = [each.get("logprob") for each in tokens if isinstance(each, Mapping)] if isinstance(tokens, list) else []
+    listed = [each.get("logprob") for each in tokens if isinstance(each, dict)] if isinstance(tokens, list) else []
     flat = found.get("token_logprobs")
     numbers = listed or (flat if isinstance(flat, list) else [])
     return [float(each) for each in numbers if isinstance(each, int | float) and not isinstance(each, bool)]

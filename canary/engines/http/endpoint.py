@@ -6,8 +6,9 @@ import ipaddress
 import json
 import re
 from dataclasses import dataclass, field
+from urllib.request import getproxies, proxy_bypass
 
-import httpx
+from yarl import URL
 
 from canary.errors import ConfigError
 from canary.release import OpenAIRelease
@@ -22,7 +23,7 @@ MASK = "***"
 class Endpoint:
     """One URL to post to; its `repr` holds no secret."""
 
-    url: httpx.URL
+    url: URL
     headers: dict[str, str] = field(repr=False)
     secrets: tuple[str, ...] = field(repr=False)
     """What no message may show."""
@@ -32,16 +33,30 @@ class Endpoint:
     @property
     def origin(self) -> str:
         """Scheme, host and port: what a provider meters together."""
-        return str(self.url.copy_with(path="/", query=None))
+        return str(self.url.origin())
 
     @property
     def is_local(self) -> bool:
         """Whether a proxy would only be in the way."""
-        host = self.url.host.rstrip(".").lower()
+        host = (self.url.host or "").rstrip(".").lower()
         try:
             return ipaddress.ip_address(host).is_loopback
         except ValueError:
             return host == "localhost" or host.endswith(".localhost")
+
+    @property
+    def proxy(self) -> URL | None:
+        """The environment's proxy on the way there; raises ValueError for one of another kind than HTTP."""
+        if self.is_local or proxy_bypass(self.url.authority):
+            return None
+        known = getproxies()
+        written = known.get(self.url.scheme) or known.get("all")
+        if not written:
+            return None
+        proxy = URL(written if "://" in written else f"http://{written}")
+        if proxy.scheme not in ("http", "https") or not proxy.host:
+            raise ValueError(f"a proxy of the environment must be an HTTP proxy (got {proxy.scheme}://{proxy.host})")
+        return proxy
 
     def mask(self, message: str) -> str:
         """The message without any secret of four characters or more."""
@@ -73,17 +88,17 @@ def read_endpoint(release: OpenAIRelease) -> Endpoint:
 
 def _endpoint(release: OpenAIRelease, key: str, given: dict[str, str]) -> Endpoint:
     try:
-        url = httpx.URL(release.base_url)
-    except httpx.InvalidURL:
+        url = URL(release.base_url)
+    except ValueError:
         raise ConfigError("'base_url' must be a URL") from None
     headers = {"authorization": f"Bearer {key}"} if key else {}
     # A value such as "Bearer x" is masked whole and in its last word.
     named = [word for name, value in given.items() if _CREDENTIAL.search(name) for word in _words(value)]
     credentials = [key, *named]
     others = [word for value in given.values() for word in _words(value)]
-    suffix = "" if url.path.rstrip("/").endswith(_PATHS[release.api]) else _PATHS[release.api]
+    path = url.raw_path.rstrip("/").removesuffix(_PATHS[release.api]) + _PATHS[release.api]
     return Endpoint(
-        url=url.copy_with(path=url.path.rstrip("/") + suffix, fragment=None),
+        url=url.with_path(path, encoded=True, keep_query=True),
         headers=headers | {name.lower(): value for name, value in given.items()},
         secrets=tuple({*credentials, *others} - {""}),
         credentials=tuple({*credentials} - {""}),

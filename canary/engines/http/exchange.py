@@ -7,7 +7,9 @@ import contextlib
 import time
 from dataclasses import dataclass
 
-import httpx
+import aiohttp
+from aiohttp.http_exceptions import ContentEncodingError, HttpProcessingError
+from yarl import URL
 
 from canary.engines.http.answer import Answer, MalformedError, parse
 from canary.engines.http.fault import Fault, finish_fault, server_fault, status_fault, stream_fault
@@ -24,6 +26,8 @@ LARGEST_ERROR = 2**16
 FAREWELL_S = 0.5
 """How long a connection may stay open after the answer, so that it can be used again."""
 
+_UNREACHED = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.ClientHttpProxyError)
+
 
 @dataclass(slots=True)
 class Try:
@@ -38,7 +42,7 @@ class Try:
     fault: Fault | None = None
 
 
-async def exchange(client: httpx.AsyncClient, url: httpx.URL, body: bytes, deadline: float) -> Try:
+async def exchange(client: aiohttp.ClientSession, url: URL, body: bytes, deadline: float) -> Try:
     """Sends at once; what had arrived is kept whatever goes wrong. Never raises for the world's faults."""
     sent = clock()
     made = Try(Answer(sent))
@@ -46,48 +50,50 @@ async def exchange(client: httpx.AsyncClient, url: httpx.URL, body: bytes, deadl
     try:
         async with asyncio.timeout(deadline - sent) as patience:
             await _converse(client, url, body, made, patience)
-    except TimeoutError:
-        interruption = server_fault(f"no complete answer within {deadline - sent:.3g} s")
     except MalformedError as error:
         made.fault = Fault(kind=ErrorKind.MALFORMED, message=str(error))
-    except httpx.DecodingError as error:
-        made.fault = Fault(kind=ErrorKind.MALFORMED, message=f"the content encoding is broken: {error}")
-    except (httpx.TransportError, OSError) as error:
+    except (aiohttp.ClientError, HttpProcessingError) as error:
+        interruption = _broken(error)  # a connection that timed out is one of them
+    except TimeoutError:
+        interruption = server_fault(f"no complete answer within {deadline - sent:.3g} s")
+    except OSError as error:
         interruption = _broken(error)
     made.seconds = made.seconds or clock() - sent
     made.fault = made.fault or _fault(made, interruption)
     return made
 
 
-async def _converse(
-    client: httpx.AsyncClient, url: httpx.URL, body: bytes, made: Try, patience: asyncio.Timeout
-) -> None:
-    async with client.stream("POST", url, content=body) as reply:
-        made.status = reply.status_code
-        if reply.is_success:
+async def _converse(client: aiohttp.ClientSession, url: URL, body: bytes, made: Try, patience: asyncio.Timeout) -> None:
+    async with client.post(url, data=body, allow_redirects=False) as reply:
+        made.status = reply.status
+        if 200 <= reply.status < 300:
             await _read(reply, made, patience)
             return
         text = bytearray()
-        async for chunk in reply.aiter_bytes():
+        async for chunk in reply.content.iter_any():
             text += chunk
             if len(text) > LARGEST_ERROR:
                 break
         made.rejection = text.decode(errors="replace")
-        if reply.has_redirect_location:
+        if 300 <= reply.status < 400 and "location" in reply.headers:
             made.rejection = f"redirects to {reply.headers['location']}"
         made.answer.guardrail = read_guardrail(made.rejection)
         made.fault = status_fault(made.status, made.rejection, read_retry_after(reply.headers, time.time()))
 
 
-async def _read(reply: httpx.Response, made: Try, patience: asyncio.Timeout) -> None:
+async def _read(reply: aiohttp.ClientResponse, made: Try, patience: asyncio.Timeout) -> None:
     """Reads to the end of the body, so that the connection can be used again."""
     body = _Body(made.answer)
-    async for chunk in reply.aiter_bytes():
-        now = clock()
-        body.take(chunk, now)
-        if (made.answer.is_done or made.answer.error) and not made.seconds:
-            made.seconds = now - made.answer.sent
-            patience.reschedule(asyncio.get_running_loop().time() + FAREWELL_S)
+    try:
+        async for chunk in reply.content.iter_any():
+            now = clock()
+            body.take(chunk, now)
+            if (made.answer.is_done or made.answer.error) and not made.seconds:
+                made.seconds = now - made.answer.sent
+                patience.reschedule(asyncio.get_running_loop().time() + FAREWELL_S)
+    except (aiohttp.ClientError, HttpProcessingError, OSError):
+        body.take(reply.content._read_nowait(-1), clock())  # noqa: SLF001 - else what came before the break is lost
+        raise
     body.close(clock())
 
 
@@ -136,12 +142,15 @@ def _fault(made: Try, interruption: Fault | None) -> Fault | None:
     return interruption or server_fault("the stream was cut before the answer ended")
 
 
-def _broken(error: httpx.TransportError | OSError) -> Fault:
+def _broken(error: Exception) -> Fault:
+    if isinstance(error.__cause__, ContentEncodingError):
+        return Fault(kind=ErrorKind.MALFORMED, message=f"the content encoding is broken: {error.__cause__.message}")
     kind = type(error).__name__
-    unreached = isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.ProxyError)
+    # Such an error's own text names the proxy with its password.
+    text = f"{error.status} {error.message}" if isinstance(error, aiohttp.ClientResponseError) else str(error)
     return Fault(
         kind=ErrorKind.SERVER,
-        message=f"{kind}: {error}" if str(error) else kind,
+        message=f"{kind}: {text}" if text else kind,
         is_transient=True,
-        is_unreached=unreached,
+        is_unreached=isinstance(error, _UNREACHED),
     )

@@ -16,7 +16,9 @@ from typing import Any
 from canary.records import Guardrail
 
 _PROMPT = ("prompt_filter_results", "prompt_annotations")
-_RESULTS = ("content_filter_results", "content_filter_result")
+RESULT = "content_filter_result"
+"""What every place of results has in its name."""
+_RESULTS = (RESULT, f"{RESULT}s")
 _INNER = ("innererror", "inner_error")
 _LONGEST = 100
 
@@ -27,7 +29,7 @@ def read_guardrail(body: str) -> Guardrail | None:
         document = json.loads(body)
     except (ValueError, RecursionError):
         return None
-    return find_guardrail(document) if isinstance(document, Mapping) else None
+    return find_guardrail(document) if isinstance(document, dict) else None
 
 
 def find_guardrail(document: Mapping[str, Any]) -> Guardrail | None:
@@ -51,20 +53,20 @@ def _places(document: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
         yield from _objects(document.get(key))
     yield from (choice for choice in _objects(document.get("choices")) if choice.get("index") in (None, 0))
     error = document.get("error")
-    if isinstance(error, Mapping):
+    if isinstance(error, dict):
         yield error
         yield from _objects([error.get(key) for key in _INNER])
 
 
 def _objects(found: Any) -> Iterator[Mapping[str, Any]]:
     listed = found if isinstance(found, list) else []
-    yield from (each for each in listed if isinstance(each, Mapping))
+    yield from (each for each in listed if isinstance(each, dict))
 
 
 def _is_filtered(said: Any) -> bool:
     """A class is an object; the customer's own lists of words are one, or a list of them."""
     each = said if isinstance(said, list) else [said]
-    return any(isinstance(one, Mapping) and one.get("filtered") is True for one in each)
+    return any(isinstance(one, dict) and one.get("filtered") is True for one in each)
 
 
 def _plain(name: str) -> str:

@@ -32,7 +32,7 @@ class Events:
             chunk = chunk.removeprefix(b"\n")
             self._after_cr = False
         self._after_cr = self._after_cr or chunk.endswith(b"\r")
-        *lines, rest = _LINE_END.split(chunk)
+        *lines, rest = _LINE_END.split(chunk) if b"\r" in chunk else chunk.split(b"\n")
         events = []
         for line in lines:
             events += self._end_line(line)
@@ -45,8 +45,10 @@ class Events:
         return self._end_line(b"") + self._end_line(b"")
 
     def _end_line(self, tail: bytes) -> list[str]:
-        line = b"".join((*self._line, tail))
-        self._line.clear()
+        line = tail
+        if self._line:
+            line = b"".join((*self._line, tail))
+            self._line.clear()
         if not self._begun:
             self._begun = True
             line = line.removeprefix(_BOM)

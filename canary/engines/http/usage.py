@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,20 +26,23 @@ def find_usage(document: Mapping[str, Any]) -> Usage | None:
     return None
 
 
-def _places(document: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+def _places(document: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     """The standard place first, then those of Groq, Moonshot and llama.cpp."""
     choices = document.get("choices")
     first = choices[0] if isinstance(choices, list) and choices else None
-    holders = (document, document.get("x_groq"), first)
-    places = [holder.get("usage") for holder in holders if isinstance(holder, Mapping)]
-    for place in (*places, document.get("timings")):
-        if isinstance(place, Mapping):
-            yield place
+    groq = document.get("x_groq")
+    places = (
+        document.get("usage"),
+        groq.get("usage") if isinstance(groq, dict) else None,
+        first.get("usage") if isinstance(first, dict) else None,
+        document.get("timings"),
+    )
+    return [place for place in places if isinstance(place, dict)]
 
 
 def _read(place: Mapping[str, Any]) -> Usage:
     details = [place.get(key) for key in ("prompt_tokens_details", "input_tokens_details")]
-    nested = [_count(each, "cached_tokens") for each in details if isinstance(each, Mapping)]
+    nested = [_count(each, "cached_tokens") for each in details if isinstance(each, dict)]
     flat = _count(place, "cached_tokens", "prompt_cache_hit_tokens", "cache_n")
     fresh = _count(place, "prompt_n")
     cached = next((each for each in (*nested, flat) if each is not None), None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-import httpx
+import aiohttp
 
 from canary.engines import openai
 from canary.engines.vllm.arguments import requested_model
@@ -36,6 +36,6 @@ async def open_release(release: VllmRelease, arm: Arm) -> AsyncIterator[Generate
         )
         async with (
             openai.open_release(remote, arm) as generate,
-            httpx.AsyncClient(trust_env=False, timeout=SCRAPE_S) as client,
+            aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=SCRAPE_S)) as client,
         ):
             yield Observed(generate=generate, server=server, client=client)

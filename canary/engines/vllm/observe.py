@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any
 
-import httpx
+import aiohttp
 
 from canary.engines.vllm.server import Server
 from canary.errors import EngineError
@@ -77,7 +77,7 @@ class Observed:
 
     generate: Generate
     server: Server
-    client: httpx.AsyncClient
+    client: aiohttp.ClientSession
     machine: Machine = field(default_factory=Machine)
     told: bool = False
     """Whether it was said how long the start took."""
@@ -103,9 +103,9 @@ class Observed:
 
     async def _scrape(self) -> dict[str, float]:
         try:
-            said = await self.client.get(f"{self.server.origin}/metrics")
-            return read_metrics(said.raise_for_status().text)
-        except httpx.HTTPError:
+            async with self.client.get(f"{self.server.origin}/metrics", raise_for_status=True) as said:
+                return read_metrics(await said.text())
+        except (aiohttp.ClientError, TimeoutError, ValueError):
             return {}
 
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import httpx
+import aiohttp
 
 from canary.engines.vllm.arguments import MODULE, arguments, interpreter
 from canary.errors import EngineError, EngineLostError
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 HOST = "127.0.0.1"
 _POLL_S = 0.25
+_POLL_TIMEOUT_S = 2.0
 _CLOSE_S = 20.0
 """More than the keeper's grace: it ends by itself, and kills what does not."""
 _GOING_S = 10.0
@@ -56,7 +57,7 @@ class Server:
     keeper: Process = field(repr=False)
     log: Path
 
-    async def require(self, client: httpx.AsyncClient) -> None:
+    async def require(self, client: aiohttp.ClientSession) -> None:
         """Raise EngineLostError where its process has ended, or says that its engine has.
 
         A server that only does not answer in time is left to the requests' own
@@ -65,12 +66,13 @@ class Server:
         deadline = asyncio.get_running_loop().time() + _GOING_S
         while self.keeper.returncode is None and asyncio.get_running_loop().time() < deadline:
             try:
-                if (await client.get(f"{self.origin}/health")).status_code != _ENGINE_DEAD:
-                    return
-                break
-            except httpx.TimeoutException:
+                async with client.get(f"{self.origin}/health") as said:
+                    if said.status != _ENGINE_DEAD:
+                        return
+                    break
+            except TimeoutError:
                 return
-            except httpx.TransportError:
+            except aiohttp.ClientError:
                 pass
             await asyncio.sleep(_POLL_S)
         status = self.keeper.returncode
@@ -140,15 +142,16 @@ def _importable() -> dict[str, str]:
 async def _healthy(process: Process, origin: str, release: VllmRelease, log: Path) -> None:
     """Returns once the server answers; raises EngineError when it ends or takes too long."""
     deadline = asyncio.get_running_loop().time() + release.start_timeout_s
-    async with httpx.AsyncClient(trust_env=False, timeout=2.0) as client:
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=_POLL_TIMEOUT_S)) as client:
         while asyncio.get_running_loop().time() < deadline:
             if process.returncode is not None:
                 raise EngineError(
                     f"the vLLM server ended with status {process.returncode}; it said last:\n{_tail(log)}"
                 )
-            with suppress(httpx.TransportError):
-                if (await client.get(f"{origin}/health")).is_success:
-                    return
+            with suppress(aiohttp.ClientError, TimeoutError):
+                async with client.get(f"{origin}/health") as said:
+                    if said.ok:
+                        return
             await asyncio.sleep(_POLL_S)
     raise EngineError(
         f"the vLLM server was not up within 'start_timeout_s' of {release.start_timeout_s:g} s; "
