@@ -61,7 +61,7 @@ class Contrast:
     minutes: float
     """How long both arms were served."""
     unsettled: tuple[NDArray[np.int64], NDArray[np.int64]] | None = None
-    """Clusters and strata of pairs that a judge left open: each counts against whatever is claimed."""
+    """Clusters and strata of pairs that were left open: each counts against whatever is claimed."""
     missing: tuple[str, ...]
     """Why evidence is missing, one sentence per reason; any makes it so."""
     warnings: tuple[str, ...] = ()

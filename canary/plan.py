@@ -147,6 +147,7 @@ class Stages(Written):
 
     build: Stage | None = Field(None, description="structural assertions, candidate only")
     staging: Stage = Stage()
+    shadow: Stage = Field(Stage(), description="requests as production recorded them, which nobody knows the answer to")
 
 
 ReporterName = Literal["github", "html", "json", "junit", "markdown", "mlflow", "terminal"]

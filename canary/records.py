@@ -278,7 +278,7 @@ class Comparison:
     recorded: bool
     """The scores came with the responses instead of from assertions."""
     unsettled: tuple[NDArray[np.int64], NDArray[np.int64]] | None = None
-    """Clusters and strata of pairs that a judge left open: each counts against whatever is claimed."""
+    """Clusters and strata of pairs that were left open: each counts against whatever is claimed."""
     missing: tuple[str, ...]
     """Why evidence is missing, one sentence per reason; any makes it so."""
     warnings: tuple[str, ...] = ()

@@ -12,6 +12,7 @@ from canary.assertions.group import weight_of
 from canary.assertions.leaf import leaves
 from canary.assertions.lift import Referenced
 from canary.assertions.spec import asks_judge, is_learned, is_structural, parse
+from canary.assertions.template import needs_baseline, with_baseline
 from canary.errors import ConfigError, GoldenSetError, UsageError
 from canary.protocols import Assertion
 from canary.records import Prompt, Scale
@@ -21,6 +22,8 @@ BUILD = "build"
 
 BY_EXPECTED: Mapping[str, Any] = {"type": "equals", "value": "{{expected}}", "metric": "exact"}
 """How a case without any assertion is graded."""
+
+_UNEXPECTED = "; what has no reference can be held against the baseline's own answer: '{{baseline}}'"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +36,8 @@ class Bound:
     """Those whose reference must be filled from the case."""
     left_out: frozenset[int]
     """Places of those that are no part of `pass`: a judge decides them, or their weight is 0."""
+    referring: frozenset[int]
+    """Places of those that hold answers against the baseline's own."""
     by_judge_alone: bool
     """Whether nothing else grades the case, drawn for judging or not."""
 
@@ -73,6 +78,7 @@ class _Binder:
         self._plugins = plugins
         self._stage = stage
         self._parsed: dict[str, Assertion] = {}
+        self._referring: set[str] = set()
         self._bound: dict[tuple[bool, tuple[str, ...]], Bound] = {}
         self._unfilled: dict[tuple[str, str], list[str]] = {}
 
@@ -105,14 +111,19 @@ class _Binder:
         return self._bound.values()
 
     def _parse(self, key: str, spec: Mapping[str, Any], where: str, owner: str) -> None:
+        if needs_baseline(spec):
+            self._referring.add(key)
         try:
             self._parsed[key] = parse(spec, self._plugins, where)
         except UsageError as error:
             self.problems.extend(owner + problem for problem in error.problems)
 
     def _combined(self, keys: tuple[str, ...], *, judged: bool) -> Bound:
-        applied = [item for key in keys if (item := self._parsed.get(key)) is not None and self._applies(item)]
-        used = tuple(item for item in applied if judged or not asks_judge(item))
+        applied = {
+            key: item for key in keys if (item := self._parsed.get(key)) is not None and self._applies(key, item)
+        }
+        kept = {key: item for key, item in applied.items() if judged or not asks_judge(item)}
+        used = tuple(kept.values())
         places: dict[str, list[int]] = {}
         for place, assertion in enumerate(used):
             places.setdefault(assertion.metric, []).append(place)
@@ -122,11 +133,13 @@ class _Binder:
             metrics=metrics,
             templated=tuple(leaf for item in used for leaf, _ in leaves(item) if _is_templated(leaf)),
             left_out=frozenset(place for place, item in enumerate(used) if asks_judge(item) or not weight_of(item)),
-            by_judge_alone=bool(applied) and all(map(asks_judge, applied)),
+            referring=frozenset(place for place, key in enumerate(kept) if key in self._referring),
+            by_judge_alone=bool(applied) and all(map(asks_judge, applied.values())),
         )
 
-    def _applies(self, assertion: Assertion) -> bool:
-        return self._stage != BUILD or is_structural(assertion)
+    def _applies(self, key: str, assertion: Assertion) -> bool:
+        """Stage `build` has no baseline to hold anything against."""
+        return self._stage != BUILD or (is_structural(assertion) and key not in self._referring)
 
     def _require_alone(self, bound: Bound, owner: str) -> None:
         self.problems.extend(
@@ -137,8 +150,9 @@ class _Binder:
         )
 
     def _require_filled(self, prompt: Prompt, bound: Bound, owner: str) -> None:
+        case = with_baseline(prompt, "some answer") if bound.referring else prompt
         for assertion in bound.templated:
-            problem = attempt(partial(_fill, assertion, prompt), str)
+            problem = attempt(partial(_fill, assertion, case), str)
             if problem:
                 self._unfilled.setdefault((assertion.metric, problem.removeprefix("UndefinedError: ")), []).append(
                     owner
@@ -148,7 +162,8 @@ class _Binder:
         """Each template that cases cannot fill, once, with the first of them."""
         for (metric, problem), owners in self._unfilled.items():
             more = f" (also in {len(owners) - 1} other cases)" if len(owners) > 1 else ""
-            yield f"{owners[0]}the value of {metric!r} cannot be filled in from the case: {problem}{more}"
+            hint = _UNEXPECTED if problem == "'expected' is undefined" else ""
+            yield f"{owners[0]}the value of {metric!r} cannot be filled in from the case: {problem}{more}{hint}"
 
 
 def _is_templated(assertion: Assertion) -> TypeGuard[Referenced]:

@@ -6,6 +6,8 @@
   and no assertion sees it. Only a reported refusal on a case that itself
   asserts `is-refusal`, and a filter's rejection on one that itself asserts
   `not-guardrails`, are no error.
+- What is held against the baseline's own answer (`{{baseline}}`) is given the
+  next one of the same case; without one it abstains.
 - What raises, or gives no finite number in its scale's range, abstains.
 - Several assertions of one metric on a case are one score: the mean, or for
   yes and no the conjunction; it abstains if one of them does.
@@ -25,6 +27,7 @@ from typing import Any
 
 from canary.assertions.asking import judge_once
 from canary.assertions.attempt import abstain, attempt
+from canary.assertions.beside import baseline_answers, beside
 from canary.assertions.binding import Bound, bind
 from canary.assertions.embedding import AskOnce
 from canary.assertions.excerpt import LONGEST, excerpt, shorten
@@ -89,14 +92,19 @@ def _graded(pairs: Sequence[tuple[Prompt, Response]], bound: Mapping[str, Bound]
     """Per pair, the grades of its assertions in their order."""
     grades: list[list[Grade]] = []
     jobs: dict[int, _Job] = {}
+    answers = baseline_answers(pairs, effective_failure)
     for prompt, response in pairs:
-        assertions = bound[prompt.id].assertions
+        mine = bound[prompt.id]
         failure = effective_failure(prompt, response)
-        own = [_UNKNOWN if failure is None else _lost(failure)] * len(assertions)
+        own = [_UNKNOWN if failure is None else _lost(failure)] * len(mine.assertions)
         grades.append(own)
-        for index, assertion in enumerate(assertions if failure is None else ()):
+        for index, assertion in enumerate(mine.assertions if failure is None else ()):
+            case = beside(prompt, response, answers) if index in mine.referring else prompt
+            if isinstance(case, Grade):
+                own[index] = case
+                continue
             job = jobs.get(id(assertion)) or jobs.setdefault(id(assertion), _Job(assertion, [], []))
-            job.pairs.append((prompt, response))
+            job.pairs.append((case, response))
             job.places.append((own, index))
     _run(list(jobs.values()), tools)
     return grades

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import PlainValidator
 
-from canary.assertions.attempt import abstain
+from canary.assertions.attempt import abstain, attempt
 from canary.assertions.excerpt import excerpt
 from canary.assertions.lift import Metric, Referenced, at_least
 from canary.assertions.reference import References, as_texts
@@ -55,7 +56,7 @@ class Similar(Referenced):
 
     def texts(self, pairs: Sequence[tuple[Prompt, Response]]) -> list[str]:
         """Everything that must be embedded to grade the pairs, repeats included."""
-        return [text for prompt, response in pairs for text in self._compared(prompt, response)]
+        return [text for pair in pairs for text in attempt(partial(self._compared, *pair), lambda _: [])]
 
     def __call__(self, pairs: Sequence[tuple[Prompt, Response]], tools: Tools) -> list[Grade]:
         """One grade per pair, in order; embeds each distinct text once."""
@@ -64,7 +65,7 @@ class Similar(Referenced):
         threshold = tools.learned.get(self.metric) if self.threshold == "learned" else self.threshold
         if threshold is None:
             return [abstain(f"no threshold was learned for {self.metric!r}") for _ in pairs]
-        return [self._graded(prompt, response, vectors, threshold) for prompt, response in pairs]
+        return [attempt(partial(self._graded, *pair, vectors, threshold), abstain) for pair in pairs]
 
     def _compared(self, prompt: Prompt, response: Response) -> list[str]:
         if not response.output.strip():

@@ -1,7 +1,8 @@
-"""`{{expected}}` and `{{var}}` in an assertion's values.
+"""`{{expected}}`, `{{baseline}}` and `{{var}}` in an assertion's values.
 
 Names in scope: each of the case's vars, then `vars`, `metadata` and, where
-the case has one, `expected`. A value that is nothing but one dotted name
+the case has one, `expected`; `baseline` is the baseline's answer to the same
+case, another time it was asked, unless a var has that name. A value that is nothing but one dotted name
 keeps its type, so `{{expected}}` may be a number, a list or an object; any
 other template renders to text, sandboxed, and an unknown name is an error. A
 string without `{{` is never touched.
@@ -12,6 +13,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +25,27 @@ if TYPE_CHECKING:
 
 _NAME = re.compile(r"\{\{\s*([A-Za-z_]\w*(?:\.\w+)*)\s*\}\}")
 _ABSENT = object()
+_BASELINE = "baseline"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Referred(Prompt):
+    """A case with an answer of the baseline's to hold others against."""
+
+    baseline: str
+
+
+def with_baseline(prompt: Prompt, answer: str) -> Prompt:
+    """The case with the baseline's answer in scope."""
+    return Referred(**{field.name: getattr(prompt, field.name) for field in fields(Prompt)}, baseline=answer)
+
+
+def needs_baseline(spec: Any) -> bool:
+    """Whether a template anywhere in it asks for the baseline's answer."""
+    if isinstance(spec, str):
+        return "{{" in spec and _BASELINE in _names(spec)
+    parts = spec.values() if isinstance(spec, Mapping) else spec if isinstance(spec, list | tuple) else ()
+    return any(map(needs_baseline, parts))
 
 
 def is_template(value: Any) -> bool:
@@ -53,7 +76,8 @@ def require_template(value: Any) -> None:
 
 def scope(prompt: Prompt) -> dict[str, Any]:
     """The names a template may use."""
-    names = {"vars": prompt.vars, "metadata": prompt.metadata, **prompt.vars}
+    beside = {_BASELINE: prompt.baseline} if isinstance(prompt, Referred) else {}
+    names = {"vars": prompt.vars, "metadata": prompt.metadata, **beside, **prompt.vars}
     return names if prompt.expected is None else {**names, "expected": prompt.expected}
 
 
@@ -89,6 +113,17 @@ def _look_up(dotted: str, names: Mapping[str, Any]) -> Any:
 def compiled(text: str) -> Template:
     """The text as a template: sandboxed, an unknown name is an error, nothing is escaped."""
     return _environment().from_string(text)
+
+
+@lru_cache(maxsize=4096)
+def _names(text: str) -> frozenset[str]:
+    """The names that a template asks for; none of what is no template."""
+    from jinja2 import TemplateSyntaxError, meta  # noqa: PLC0415 - only templates pay for it
+
+    try:
+        return frozenset(meta.find_undeclared_variables(_environment().parse(text)))
+    except TemplateSyntaxError:
+        return frozenset()
 
 
 @cache

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from canary.cli.options import add_command, print_record
+from canary.cli.options import COMPARED, add_command, print_record
 from canary.cli.status import Exit
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ def add(commands: Commands) -> None:
         "canary calibrate noise pipelines/p.yaml",
     )
     noise.add_argument("pipeline", type=Path, help="pipeline file; plan and run then find its noise by themselves")
+    noise.add_argument("--stage", choices=COMPARED, default="staging", help="whose cases are asked (default: staging)")
     noise.add_argument("--again", type=Path, metavar="FILE", help="recorded baselines: a second recording of it")
     noise.add_argument("--runs", type=Path, default=Path("runs"), help="folder of run directories (default: runs)")
     noise.add_argument("--out", type=Path, metavar="FILE", help="where to (default: <pipeline>.noise.json beside it)")
@@ -58,7 +59,12 @@ def _calibrate_noise(arguments: argparse.Namespace, out: TextIO, err: TextIO) ->
     from canary.run.calibrate import calibrate_noise, render_calibration  # noqa: PLC0415
 
     calibrated = calibrate_noise(
-        arguments.pipeline, runs=arguments.runs, out=arguments.out, again=arguments.again, err=err
+        arguments.pipeline,
+        stage=arguments.stage,
+        runs=arguments.runs,
+        out=arguments.out,
+        again=arguments.again,
+        err=err,
     )
     print(render_calibration(calibrated), file=out)
     print_record(calibrated.run, calibrated.seal, err)

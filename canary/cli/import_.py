@@ -11,6 +11,7 @@ from canary.cli.status import Exit
 
 if TYPE_CHECKING:
     from canary.cli.options import Commands
+    from canary.importers.workspace import Imported
 
 
 def add(commands: Commands) -> None:
@@ -34,19 +35,54 @@ def _add_suites(kinds: Commands) -> None:
         suite.add_argument("file", type=Path, help=what)
         suite.add_argument("--out", type=Path, default=Path(), help="the workspace's folder (default: here)")
         suite.set_defaults(command=_suite, format=name)
+    _add_requests(kinds)
+
+
+def _add_requests(kinds: Commands) -> None:
+    example = "canary import requests log.jsonl --strata-by metadata.route"
+    log = add_command(kinds, "requests", "read requests that production recorded, OpenAI bodies, JSONL", example)
+    log.add_argument("file", type=Path, help="a request a line, itself or under 'request' or 'body'")
+    log.add_argument("--strata-by", metavar="PATH", help="where a line names its kind (default: stratum)")
+    log.add_argument(
+        "--sample", type=_positive, metavar="N", help="draw about N distinct requests, ten of each stratum"
+    )
+    log.add_argument("--seed", type=int, default=0, help="of the draw (default: 0)")
+    log.add_argument("--out", type=Path, default=Path(), help="the workspace's folder (default: here)")
+    log.set_defaults(command=_requests)
+
+
+def _requests(arguments: argparse.Namespace, out: TextIO, err: TextIO) -> int:
+    from canary.importers.requests import read_requests  # noqa: PLC0415
+
+    by, sample = arguments.strata_by, arguments.sample
+    return _written(read_requests(arguments.file, by=by, sample=sample, seed=arguments.seed), arguments.out, out, err)
 
 
 def _suite(arguments: argparse.Namespace, out: TextIO, err: TextIO) -> int:
     from canary.importers.ifeval import read_ifeval  # noqa: PLC0415
     from canary.importers.promptfoo import read_promptfoo  # noqa: PLC0415
-    from canary.importers.workspace import write  # noqa: PLC0415
 
     imported = {"promptfoo": read_promptfoo, "ifeval": read_ifeval}[arguments.format](arguments.file)
-    written = write(imported, arguments.out)
+    return _written(imported, arguments.out, out, err)
+
+
+def _written(imported: Imported, folder: Path, out: TextIO, err: TextIO) -> int:
+    from canary.importers.workspace import write  # noqa: PLC0415
+
+    written = write(imported, folder)
+    for sentence in imported.notes:
+        print(f"canary: {sentence}", file=err)
     for sentence in imported.left_out:
         print(f"canary: left out: {sentence}", file=err)
     print(f"{len(imported.cases)} cases imported; written: {', '.join(map(str, written))}", file=out)
     return Exit.HOLD if imported.left_out else Exit.OK
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"must be at least 1 (got {text})")
+    return number
 
 
 def _labels(arguments: argparse.Namespace, out: TextIO, err: TextIO) -> int:

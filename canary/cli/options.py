@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - argparse gives no public name
 
 
+COMPARED = ("staging", "shadow")
+"""Stages that ask both arms."""
+
+
 def add_command(commands: Commands, name: str, summary: str, example: str) -> argparse.ArgumentParser:
     """One command with its summary and an example in its help."""
     return commands.add_parser(
@@ -33,7 +37,7 @@ def add_pipeline_option(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "pipeline", type=Path, nargs="?", help="pipeline file (default: pipelines/recorded.yaml, which needs no GPU)"
     )
-    command.add_argument("--stage", choices=("build", "staging"), help="default: staging")
+    command.add_argument("--stage", choices=("build", *COMPARED), help="default: staging")
 
 
 def add_labels_option(command: argparse.ArgumentParser) -> None:

@@ -21,9 +21,9 @@ def left_to_judges(table: Table, plan: Plan) -> NDArray[np.bool_]:
 def tolerable(
     table: Table, asked: NDArray[np.bool_], complete: NDArray[np.bool_], plan: Plan, stratum: str
 ) -> NDArray[np.bool_] | None:
-    """Shape (cases,): the cases that the judge left open, where losing them all could still be within the margin.
+    """Shape (cases,): the cases that were left open, where losing them all could still be within the margin.
 
-    None where it left none open, or more: then evidence is missing.
+    None where none is open, or more are: then evidence is missing.
     """
     answered = ~(table.absent(Arm.BASELINE) | table.absent(Arm.CANDIDATE))
     left = asked & answered & ~complete

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from canary.compare.beside import unreferred
 from canary.compare.judged import left_to_judges, tolerable
 from canary.compare.people import People, people_of
 from canary.compare.table import Table, absences, slug
@@ -39,7 +40,7 @@ def quality_comparisons(
 
     Answers without any score at all are missing evidence of `pass`.
     """
-    columns = columns_of(table, scores, plan)
+    columns, alone = columns_of(table, scores, plan), unreferred(table, plan)
     named = plan.policy.quality.metrics.keys() | (set() if columns else {"pass"})
     for metric in sorted(columns.keys() | named):
         column, people = columns.get(metric), people_of(table, labels, metric)
@@ -47,7 +48,7 @@ def quality_comparisons(
             if column is None:
                 yield _unmeasured(table, metric, stratum)
             elif stratum == POOLED or (column.asked & table.selection(stratum)).any() or _is_named(stratum, plan):
-                yield _comparison(table, column, metric, stratum, plan, people)
+                yield _comparison(table, column, metric, stratum, plan, people, alone)
 
 
 def floor_comparisons(table: Table, scores: Sequence[Score], plan: Plan) -> Iterator[Comparison]:
@@ -112,7 +113,13 @@ def _empty(table: Table, scale: Scale) -> Column:
 
 
 def _comparison(
-    table: Table, column: Column, metric: str, stratum: str, plan: Plan, people: People | None
+    table: Table,
+    column: Column,
+    metric: str,
+    stratum: str,
+    plan: Plan,
+    people: People | None,
+    alone: NDArray[np.bool_],
 ) -> Comparison:
     """Complete pairs only; whatever is incomplete is said in `missing`."""
     chosen = table.selection(stratum)
@@ -123,7 +130,7 @@ def _comparison(
     is_dead = stratum == POOLED or not means[Arm.CANDIDATE][used].any()  # nobody has shown that it can be met
     open_ = (
         tolerable(table, column.asked & chosen, complete, plan, stratum)
-        if metric in plan.judges and not people
+        if not people and (metric in plan.judges or not (column.asked & chosen & ~complete & ~alone).any())
         else None
     )
     return Comparison(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,15 @@ class Imported:
     judge: Mapping[str, Any] | None = None
     """Who answers the judged assertions."""
     pipeline: Mapping[str, Any] | None = None
+    repeat: int = 1
+    strata: Mapping[str, int] = field(default_factory=dict)
+    """How many requests of each kind there were."""
+    sensitivity: str = ""
+    trace: Sequence[Mapping[str, Any]] = ()
+    """When requests came, for `load: {shape: trace}`."""
     left_out: Sequence[str] = ()
+    notes: Sequence[str] = ()
+    """What its reader should know, though nothing is lost."""
 
 
 def write(imported: Imported, out: Path) -> list[Path]:
@@ -51,21 +59,35 @@ def write(imported: Imported, out: Path) -> list[Path]:
 
 def _texts(imported: Imported) -> dict[str, str]:
     name = imported.name
-    prompts = "".join(f"{json.dumps(case)}\n" for case in imported.cases)
-    manifest = {
+    prompts = _jsonl(imported.cases)
+    total = sum(imported.strata.values())
+    manifest: dict[str, Any] = {
         "name": name,
         "sha256": hashlib.sha256(prompts.encode()).hexdigest(),
         "source": f"imported from {imported.source}",
+        "sensitivity": imported.sensitivity,
+        "strata": {name: {"weight": count / total} for name, count in sorted(imported.strata.items())},
     }
-    suite = {"golden_sets": [f"../golden_sets/{name}"], "assert": list(imported.assertions), "judge": imported.judge}
+    suite = {
+        "golden_sets": [f"../golden_sets/{name}"],
+        "assert": [dict(spec) for spec in imported.assertions],
+        "repeat": imported.repeat if imported.repeat > 1 else None,
+        "judge": imported.judge,
+    }
     texts = {
         f"golden_sets/{name}/prompts.jsonl": prompts,
-        f"golden_sets/{name}/manifest.yaml": _yaml(manifest),
+        f"golden_sets/{name}/manifest.yaml": _yaml({key: value for key, value in manifest.items() if value}),
         f"evals/{name}.yaml": _yaml({key: value for key, value in suite.items() if value}),
     }
+    if imported.trace:
+        texts[f"golden_sets/{name}/trace.jsonl"] = _jsonl(imported.trace)
     if imported.pipeline is not None:
         texts[f"pipelines/{name}.yaml"] = _yaml({"suite": f"../evals/{name}.yaml", **imported.pipeline})
     return texts
+
+
+def _jsonl(rows: Sequence[Mapping[str, Any]]) -> str:
+    return "".join(f"{json.dumps(row)}\n" for row in rows)
 
 
 def _yaml(document: Mapping[str, Any]) -> str:

@@ -32,7 +32,8 @@ def judge_artifact(path: Path, rules: Path | None) -> tuple[Judged, tuple[str, .
     claimed = "judged again from an uploaded run: its answers and scores are what that run says"
     if rules is None:
         return judged, (claimed,)
-    trusted = load(rules, stage="build" if judged.plan.stage == "build" else "staging").plan
+    stage = judged.plan.stage if judged.plan.stage in {"build", "shadow"} else "staging"
+    trusted = load(rules, stage=stage).plan
     decided = {"policy": trusted.policy, "required": trusted.required, "strata": trusted.strata}
     plan = judged.plan.model_copy(update=decided | {"pipeline": trusted.pipeline, "stage": trusted.stage})
     facts = (

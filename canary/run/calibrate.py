@@ -44,7 +44,9 @@ class Calibrated:
     """The sha256 of the run's manifest."""
 
 
-def calibrate_noise(path: Path, *, runs: Path, out: Path | None, again: Path | None, err: TextIO) -> Calibrated:
+def calibrate_noise(
+    path: Path, *, stage: str = "staging", runs: Path, out: Path | None, again: Path | None, err: TextIO
+) -> Calibrated:
     """Run a pipeline's baseline against itself and store how it differs.
 
     `again` is a second recording of a recorded baseline. Raises UsageError
@@ -52,7 +54,7 @@ def calibrate_noise(path: Path, *, runs: Path, out: Path | None, again: Path | N
     """
     pipeline = load_pipeline(path)
     itself = pipeline.model_copy(update={"candidate": _again(pipeline, path, again)})
-    loaded = resolve(itself, path, stage="staging")
+    loaded = resolve(itself, path, stage=stage)
     plan = loaded.plan.model_copy(update={"purpose": "calibration"})
     finished = start_loaded(replace(loaded, plan=plan), runs=runs, err=err)
     calibration = calibrate(finished.judged)

@@ -10,7 +10,6 @@ from pathlib import Path
 from canary.calibration import Calibration, Usage
 from canary.compare.errors import ALWAYS
 from canary.compare.table import slug
-from canary.document import display
 from canary.engines.vllm.arguments import check_arguments
 from canary.judging import is_blocking
 from canary.looks.stop import has_looks
@@ -23,6 +22,7 @@ from canary.run.capacity import capacity
 from canary.run.hire import rate_of
 from canary.run.judging import judging_lines
 from canary.run.load import Loaded, Overrides, load
+from canary.run.resolve import calibration_command
 from canary.signals.judged import trust
 from canary.signals.levels import final_levels, look_levels
 from canary.stats.power import (
@@ -301,7 +301,7 @@ def _time(loaded: Loaded, asked: int, usage: Usage | None) -> list[str]:
         return [f"time: about {asked * usage.total_s / loaded.pipeline.concurrency:.0f} s at the calibration's pace"]
     if not any(isinstance(side, LiveRelease) for side in (loaded.pipeline.baseline, loaded.pipeline.candidate)):
         return []
-    return [f"time: unknown until measured: canary calibrate noise {display(loaded.plan.pipeline or 'PIPELINE')}"]
+    return [f"time: unknown until measured: {calibration_command(loaded.plan)}"]
 
 
 def _tokens(usage: Usage | None) -> tuple[int, int] | None:

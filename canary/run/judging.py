@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from canary.assertions import load_plugins
 from canary.assertions.asking import foreseen
 from canary.assertions.binding import bind
+from canary.assertions.template import with_baseline
 from canary.plan import Judge
 from canary.protocols import Question
 from canary.records import Arm, Response
-from canary.run.judge import tokens_of
+from canary.run.judge import CHARACTERS_A_TOKEN, tokens_of
 from canary.run.judged import judged_cases
 from canary.run.load import Loaded
 
@@ -23,7 +24,7 @@ def judging_lines(loaded: Loaded, answer_tokens: int) -> Iterator[str]:
     judge = loaded.suite.judge
     if judge is None or not loaded.plan.judges:
         return
-    asked = _questions(loaded)
+    asked = _questions(loaded, answer_tokens)
     votes = [question.votes or judge.votes for question in asked]
     reads = sum((tokens_of(each) + answer_tokens) * count for each, count in zip(asked, votes, strict=True))
     writes = sum(votes) * judge.release.sampling.max_tokens
@@ -37,15 +38,15 @@ def judging_lines(loaded: Loaded, answer_tokens: int) -> Iterator[str]:
     yield from _over_budget(judge, reads + writes, usd)
 
 
-def _questions(loaded: Loaded) -> list[Question]:
-    """What will be asked if no two answers are equal; the answers are left blank."""
+def _questions(loaded: Loaded, answer_tokens: int) -> list[Question]:
+    """What will be asked if no two answers are equal; the answers are left blank, the baseline's beside them is not."""
     suite, prompts = loaded.suite, loaded.golden.prompts
     chosen = judged_cases(suite, loaded.golden, loaded.plan.seed)
     bound = bind(prompts, suite.assertions, load_plugins(suite.plugins), loaded.plan.stage, chosen)
-    arms = list(Arm)
+    arms, beside = list(Arm), "x" * answer_tokens * CHARACTERS_A_TOKEN
     return [
         question
-        for prompt in prompts
+        for prompt in (with_baseline(prompt, beside) for prompt in prompts)
         for assertion in bound[prompt.id].assertions
         for repeat in range(suite.repeat)
         for question in foreseen(

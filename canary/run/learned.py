@@ -7,10 +7,10 @@ from typing import Any
 
 from canary.assertions.similar import LEARNED
 from canary.calibration import Similarity
-from canary.document import display
 from canary.errors import ConfigError
 from canary.plan import Plan
 from canary.records import Arm, Prompt, Response, Score
+from canary.run.resolve import calibration_command
 from canary.stats.drift import similarity_threshold
 
 
@@ -69,10 +69,7 @@ def measured_thresholds(
 
 def _problem(metric: str, plan: Plan, found: float | None) -> str:
     begun = f"'threshold: learned' of metric {metric!r}"
-    remedy = "canary calibrate noise {} measures one{}".format(
-        "PIPELINE" if plan.pipeline is None else display(plan.pipeline),
-        ", for --calibration" if plan.stage == "compare" else "",
-    )
+    remedy = f"{calibration_command(plan)} measures one{', for --calibration' if plan.stage == 'compare' else ''}"
     if found is not None:
         return f"{begun}: the baseline's own answers were unlike their references, which tells nothing apart (got 0)"
     if plan.calibration is not None:

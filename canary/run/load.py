@@ -145,8 +145,8 @@ def resolve(pipeline: Pipeline, path: Path, *, stage: str) -> Loaded:
 
 def _cases(pipeline: Pipeline, policy: Policy, stage: str) -> int | None:
     """How many cases the stage asks; None is all of them."""
-    if stage == "staging":
-        return pipeline.stages.staging.cases
+    if stage != "build":
+        return {"staging": pipeline.stages.staging, "shadow": pipeline.stages.shadow}[stage].cases
     if pipeline.stages.build is None:
         raise ConfigError("'stages.build' must be given for --stage build (got nothing)")
     if not any(rule.min_score is not None for rule in policy.quality.metrics.values()):

@@ -8,10 +8,13 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from canary.assertions import plugin_version
+from canary.assertions.binding import BUILD
+from canary.assertions.template import needs_baseline
 from canary.calibration import Calibration
 from canary.codec import golden_digest
 from canary.destination import Registry, Tracking
 from canary.document import display
+from canary.errors import ConfigError
 from canary.golden import GoldenSet, Source
 from canary.plan import PLUGIN, GoldenSetPlan, Pipeline, Plan, ReleasePlan, StratumPlan, Suite, digest_of
 from canary.policy import Policy
@@ -33,7 +36,8 @@ def make_plan(
     pipeline: Pipeline | None = None,
     source: Path | None = None,
 ) -> Plan:
-    """Everything a run obeys, in one document."""
+    """Everything a run obeys, in one document; ConfigError where it would compare the baseline with one answer."""
+    _require_repeats(stage, suite, golden)
     return Plan(
         stage=stage,
         baseline=baseline,
@@ -54,6 +58,15 @@ def make_plan(
         mlflow=Tracking() if pipeline is None else pipeline.mlflow,
         registry=Registry() if pipeline is None else pipeline.registry,
     )
+
+
+def _require_repeats(stage: str, suite: Suite, golden: GoldenSet) -> None:
+    asking = needs_baseline(suite.assertions) or any(needs_baseline(prompt.asserts) for prompt in golden.prompts)
+    if asking and suite.repeat < 2 and stage != BUILD:
+        raise ConfigError(
+            "'repeat' of the suite must be at least 2 where an assertion asks for '{{baseline}}' (got 1): the baseline "
+            "is held against its own answer another time it was asked; write 'repeat: 2'"
+        )
 
 
 def _golden_set(source: Source) -> GoldenSetPlan:
@@ -110,14 +123,17 @@ def versions(suite: Suite) -> dict[str, str]:
     return found | {f"{PLUGIN}{name}": plugin_version(name) for name in suite.plugins}
 
 
+def calibration_command(plan: Plan) -> str:
+    """What measures the noise of the cases that this plan asks."""
+    stage = " --stage shadow" if plan.stage == "shadow" else ""
+    return f"canary calibrate noise {display(plan.pipeline or 'PIPELINE')}{stage}"
+
+
 def with_noise(plan: Plan, calibration: Calibration, name: str) -> Plan:
     """The plan with its noise; a calibration of something else only as a warning."""
     measured = (plan.baseline.digest, plan.golden_sha256, plan.scoring_digest(), plan.suite.repeat)
     differs = calibration.differs(*measured)
     if not differs:
         return plan.model_copy(update={"calibration": calibration})
-    stale = (
-        f"{name} is not used: it was measured {' and '.join(differs)}; measure again: canary calibrate noise "
-        f"{display(plan.pipeline or 'PIPELINE')}"
-    )
+    stale = f"{name} is not used: it was measured {' and '.join(differs)}; measure again: {calibration_command(plan)}"
     return plan.model_copy(update={"warnings": (*plan.warnings, stale)})

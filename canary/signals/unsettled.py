@@ -1,6 +1,6 @@
-"""Pairs that a judge left open count against whatever is claimed.
+"""Pairs that a judge, or a baseline that gave no second answer, left open count against whatever is claimed.
 
-Nothing is assumed of why it did: for a promotion the candidate lost each of
+Nothing is assumed of why: for a promotion the candidate lost each of
 them, for a rollback it won each. So no share of abstentions, in whichever arm
 and on whichever answers, makes either more likely than the evidence does
 (worst-case bounds: Manski 1989).
@@ -33,7 +33,7 @@ def settled(comparison: Comparison, *, baseline: float, candidate: float) -> Com
 
 def between(finding: Finding, lost: Finding, won: Finding, count: int) -> Finding:
     """The finding on what is settled, with the tests and the interval that hold whatever the other `count` are."""
-    noted = f"the judge left {count} pairs open: to promote they count as lost, to roll back as won"
+    noted = f"{count} pairs are left open: to promote they count as lost, to roll back as won"
     return replace(
         finding,
         estimate=replace(finding.estimate, low=lost.estimate.low, high=won.estimate.high),
