@@ -18,7 +18,7 @@ collector records contrast errors gate_change address written expression policy
 release destination calibration agreement judging plan resumption
 protocols codec located validation document case labelled manifest
 stats assertions
-order
+order pace
 compare signals
 looks
 gate

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,18 +16,22 @@ from canary.protocols import Embedder
 from canary.records import MINIMUM_PAIRS, Arm, Measurement, Prompt, Response
 from canary.run.duplicates import NAME as DUPLICATES
 from canary.run.duplicates import measure_duplicates
+from canary.run.progress import Screen
 from canary.signals.reading import seed_of
 from canary.stats.drift import count_below, similarity_threshold, swap_test
 from canary.stats.multiplicity import holm
 
 NAME = "drift/embedding"
+PIECE = 512
+"""Answers embedded between two signs of life."""
 
 
 class Kept:
     """An embedder that keeps every vector it gave, opened on first use."""
 
-    def __init__(self, open_: Callable[[], Embedder] = open_embedder) -> None:
+    def __init__(self, open_: Callable[[], Embedder] = open_embedder, screen: Screen | None = None) -> None:
         self._open, self.vectors = open_, dict[str, NDArray[np.float32]]()
+        self._screen = screen
         self._asked: Embedder | None = None
         self.name = "kept"
 
@@ -40,8 +45,16 @@ class Kept:
         """Shape (texts, dimensions); no text is embedded twice."""
         fresh = [text for text in dict.fromkeys(texts) if text not in self.vectors]
         if fresh and self._asked is not None:
-            self.vectors.update(zip(fresh, self._asked(fresh), strict=True))
+            self._embed(sorted(fresh, key=len), self._asked)
         return np.stack([self.vectors[text] for text in texts])
+
+    def _embed(self, fresh: Sequence[str], embedder: Embedder) -> None:
+        """In pieces, the shortest texts first, and says how far it is."""
+        with nullcontext() if self._screen is None else self._screen.track("answers embedded", len(fresh)) as track:
+            for piece in (fresh[start : start + PIECE] for start in range(0, len(fresh), PIECE)):
+                self.vectors.update(zip(piece, embedder(piece), strict=True))
+                if track is not None:
+                    track.advance(len(piece))
 
 
 def measure_drift(

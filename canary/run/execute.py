@@ -33,6 +33,7 @@ from canary.plan import Pipeline, Plan
 from canary.protocols import Answers, Note, Pair, Runner, no_judge
 from canary.protocols import Judge as AskJudge
 from canary.records import Arm, Prompt, Response, Score
+from canary.release import LiveRelease
 from canary.reporters import publish_all
 from canary.reporters.sheet import saving
 from canary.run.drift import Kept, measure_drift
@@ -45,11 +46,12 @@ from canary.run.learned import learned_thresholds, measured_thresholds
 from canary.run.load import Loaded, Overrides, load
 from canary.run.lookout import Lookout
 from canary.run.observe import observing
-from canary.run.progress import Progress
+from canary.run.progress import Screen
 from canary.run.recorded import Judged, require_known
 from canary.run.render import render
 from canary.run.scoring import Scoring
 from canary.run.show import write_reports
+from canary.run.standing import Standing
 from canary.run.trusted import trusted
 from canary.runners import RUNNERS
 from canary.signature import sign
@@ -117,10 +119,11 @@ def _finish(run: RunDirectory, loaded: Loaded, err: TextIO, key: Any = None) -> 
     with Journal.open(run.responses) as journal:
         for warning in journal.warnings:
             print(f"canary: {warning}", file=err)
-        kept = Kept()
-        scoring = _scoring(loaded, kept, _judge(run, loaded, err))
-        with observing(run.observations, err) as note:
-            _answer(journal, loaded, scoring, note, err)
+        screen = Screen(err)
+        kept = Kept(screen=screen)
+        scoring = _scoring(loaded, kept, _judge(run, loaded, screen))
+        with observing(run.observations, screen.say) as note:
+            _answer(journal, loaded, scoring, note, screen)
     responses = read_records(Response, run.responses)
     require_known(responses, loaded.golden)
     scores = _scores(scoring, loaded, responses)
@@ -164,12 +167,12 @@ def _scores(scoring: Scoring, loaded: Loaded, responses: Sequence[Response]) -> 
     return scoring.held_to(measured_thresholds(loaded.plan, prompts, scores, responses)).of(prompts, responses)
 
 
-def _judge(run: RunDirectory, loaded: Loaded, err: TextIO) -> AskJudge:
+def _judge(run: RunDirectory, loaded: Loaded, screen: Screen) -> AskJudge:
     """The suite's judge, who remembers what was said in this run and in others beside it."""
     if loaded.suite.judge is None:
         return no_judge
     judgements = Judgements.open(run.judgements, run.path.parent / CACHE)
-    return Bench(loaded.suite.judge, judgements, err)
+    return Bench(loaded.suite.judge, judgements, screen)
 
 
 def _remember(run: RunDirectory, judged: Judged, sealed: str, key: Any) -> Iterator[str]:
@@ -201,30 +204,41 @@ def _require_recorded(plan: Plan, digests: Mapping[str, str]) -> None:
             )
 
 
-def _answer(journal: Journal, loaded: Loaded, scoring: Scoring, note: Note, err: TextIO) -> None:
+def _answer(journal: Journal, loaded: Loaded, scoring: Scoring, note: Note, screen: Screen) -> None:
     total = len(loaded.golden.prompts) * loaded.suite.repeat
     open_ = total - len(journal.completed)
     if not open_:
         return
     module, _, name = RUNNERS[loaded.pipeline.runner.type].partition(":")
     runner: Runner = getattr(importlib.import_module(module), name)
-    with Progress(total, done=len(journal.completed), out=err) as progress:
-        lookout = Lookout(loaded, scoring, progress.say) if has_looks(loaded.plan) else None
+    live = _live(loaded)
+    if live:
+        screen.say(f"starting {' and '.join(live)}")
+    with screen.track("pairs", total, done=len(journal.completed), soon_s=0) as track:
+        lookout = Lookout(loaded, scoring, screen.say) if has_looks(loaded.plan) else None
         if lookout is not None:
             lookout.add(*read_records(Response, journal.path))
-        write = _writer(journal, loaded.pipeline, progress, lookout)
+        write = _writer(journal, loaded.pipeline, Standing(track, comes_up=bool(live)), lookout)
         runner(loaded.pipeline, _pairs(loaded, journal.completed, lookout), write, note)
 
 
+def _live(loaded: Loaded) -> list[str]:
+    """The arms that have to come up, by name."""
+    asked = {Arm.CANDIDATE: loaded.pipeline.candidate}
+    if loaded.plan.stage != "build":
+        asked = {Arm.BASELINE: loaded.pipeline.baseline} | asked
+    return [f"{arm} {release.name!r}" for arm, release in asked.items() if isinstance(release, LiveRelease)]
+
+
 def _writer(
-    journal: Journal, pipeline: Pipeline, progress: Progress, lookout: Lookout | None
+    journal: Journal, pipeline: Pipeline, standing: Standing, lookout: Lookout | None
 ) -> Callable[[Pair, Answers], None]:
     bill = billing(pipeline)
 
     def write(pair: Pair, answers: Answers) -> None:  # noqa: ARG001 - the runner's contract
         answers = baseline, candidate = bill(answers)
         journal.append(baseline, candidate)
-        progress.advance(answers)
+        standing.add(answers)
         if lookout is not None:
             lookout.add(*(answer for answer in answers if answer is not None))
 

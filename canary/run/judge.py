@@ -12,7 +12,7 @@ from collections.abc import Coroutine, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, TextIO
+from typing import Any
 
 from canary.assertions.excerpt import shorten
 from canary.assertions.question import hear, schema
@@ -22,6 +22,7 @@ from canary.protocols import Generate, Opinion, Question, Request
 from canary.records import Arm, ErrorKind, Failure, Response
 from canary.release import OpenAIRelease
 from canary.run.judgements import Judgement, Judgements, Place
+from canary.run.progress import Screen, Track
 from canary.run.resolve import live_release
 from canary.runners.drive import ask
 
@@ -47,7 +48,7 @@ class Bench:
 
     judge: Judge
     judgements: Judgements
-    err: TextIO
+    screen: Screen
 
     @cached_property
     def digest(self) -> str:
@@ -78,12 +79,13 @@ class Bench:
 
     def _ask(self, votes: Sequence[Vote]) -> dict[Place, str]:
         """Why each vote that was not cast was not, after all that could be were."""
-        print(f"judging: {len(votes)} questions to {self.judge.release.name!r}", file=self.err, flush=True)
-        session = _Session(self.judge, self.judgements)
-        _run(session.ask_all(votes))
+        self.screen.say(f"judging: {len(votes)} questions to {self.judge.release.name!r}")
+        with self.screen.track("questions", len(votes)) as track:
+            session = _Session(self.judge, self.judgements, track)
+            _run(session.ask_all(votes))
         if session.refused:
             why = next(iter(session.refused.values()))
-            print(f"canary: {len(session.refused)} of {len(votes)} questions were not judged: {why}", file=self.err)
+            self.screen.say(f"canary: {len(session.refused)} of {len(votes)} questions were not judged: {why}")
         return session.refused
 
     def _opinion(self, vote: Vote, refused: Mapping[Place, str]) -> Opinion:
@@ -101,6 +103,7 @@ class _Session:
 
     judge: Judge
     judgements: Judgements
+    track: Track
     refused: dict[Place, str] = field(default_factory=dict)
     stopped: str = ""
     """Why nothing more is asked."""
@@ -120,6 +123,7 @@ class _Session:
 
     async def _work(self, generate: Generate, source: Iterator[Vote]) -> None:
         for vote in source:
+            self.track.advance()
             if self.stopped or self._exceeds(vote):
                 self.refused[vote.place] = self.stopped or self._spent()
                 continue

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TextIO
 
 from canary.codec import encode
 from canary.journal import append_whole, cut_torn_line
@@ -15,15 +14,15 @@ from canary.records import Observation
 
 
 @contextmanager
-def observing(path: Path, err: TextIO) -> Iterator[Note]:
-    """Appends to `path` and says on `err` how long each server took to come up.
+def observing(path: Path, say: Callable[[str], None]) -> Iterator[Note]:
+    """Appends to `path` and says how long each server took to come up.
 
     The file is there only where something was observed. A line that a crash
     cut in two is taken back first. The caller holds the run's lock.
     """
     if path.is_file():
         for warning in cut_torn_line(path):
-            print(f"canary: {warning}", file=err)
+            say(f"canary: {warning}")
     file: int | None = None
 
     def note(seen: Sequence[Observation]) -> None:
@@ -33,7 +32,7 @@ def observing(path: Path, err: TextIO) -> Iterator[Note]:
         append_whole(file, b"".join(map(encode, seen)))
         for one in seen:
             if "started_s" in one.values:
-                print(f"{one.arm}, replica {one.replica + 1}: up after {one.values['started_s']:.1f} s", file=err)
+                say(f"{one.arm}, replica {one.replica + 1}: up after {one.values['started_s']:.1f} s")
 
     try:
         yield note

@@ -1,40 +1,36 @@
-"""Progress of long work: a bar on a terminal, plain lines elsewhere."""
+"""Progress of long work: a bar on a terminal, a few plain lines elsewhere."""
 
 from __future__ import annotations
 
+import os
 import time
-from contextlib import ExitStack
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TextIO
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TextIO
 
-from canary.protocols import Answers
+from canary.pace import Pace, duration
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.progress import Progress as Bar
 
 LINES = 10
-"""Plain lines over a whole run."""
+"""Plain lines over all of one work."""
+SOON_S = 5.0
+"""Work that is done sooner says nothing, where it is not the run itself."""
+ROOMY, NARROW = 100, 60
+"""Columns of a terminal that has room for everything, or for little more than the numbers."""
+
+Clock = Callable[[], float]
 
 
-class Progress:
-    """Counts answered pairs; use it with `with`."""
+class Screen:
+    """Where a run says how far it is."""
 
-    def __init__(self, total: int, *, done: int, out: TextIO) -> None:
-        self._total, self._done, self._errors = total, done, 0
-        self._out, self._started, self._stack = out, time.monotonic(), ExitStack()
+    def __init__(self, out: TextIO, clock: Clock = time.monotonic) -> None:
+        self._out, self._clock = out, clock
         self._bar: Bar | None = None
-        self._task: Any = None
-
-    def __enter__(self) -> Self:
-        if self._out.isatty():
-            self._bar = self._stack.enter_context(_bar(self._out))
-            self._task = self._bar.add_task("pairs", total=self._total, completed=self._done, errors=0)
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._stack.close()
 
     def say(self, sentence: str) -> None:
         """A line that stays, above the bar where there is one."""
@@ -43,26 +39,82 @@ class Progress:
         else:
             print(sentence, file=self._out, flush=True)
 
-    def advance(self, answers: Answers) -> None:
-        """One more pair was answered by both arms."""
-        self._done += 1
-        self._errors += sum(answer is not None and answer.error is not None for answer in answers)
-        if self._bar is not None:
-            self._bar.update(self._task, completed=self._done, errors=self._errors)
-        elif self._done == self._total or self._done * LINES // self._total > (self._done - 1) * LINES // self._total:
-            elapsed = time.monotonic() - self._started
-            print(
-                f"{self._done}/{self._total} pairs, {self._errors} errors, {elapsed:.0f} s", file=self._out, flush=True
-            )
+    @contextmanager
+    def track(self, what: str, total: int, *, done: int = 0, soon_s: float = SOON_S) -> Iterator[Track]:
+        """Yields what to tell of each piece; one work inside another has a bar below it.
+
+        Plain lines begin after `soon_s` seconds.
+        """
+        began = self._bar is None and self._out.isatty() and os.environ.get("TERM") != "dumb"
+        if began:
+            self._bar = _bar(self._out)
+            self._bar.start()
+        task = None if self._bar is None else self._bar.add_task(what, total=total, completed=done, said="")
+        now = self._clock()
+        try:
+            yield Track(
+                what=what, total=total, done=done, screen=self, task=task, clock=self._clock, quiet_until=now + soon_s,
+                pace=Pace(now),
+            )  # fmt: skip
+        finally:
+            if self._bar is not None and task is not None:
+                self._bar.remove_task(task)
+            if began and self._bar is not None:
+                self._bar.stop()
+                self._bar = None
+
+    def show(self, task: Any, done: int, said: str) -> bool:
+        """Moves a bar; False where there is none."""
+        if self._bar is None or task is None:
+            return False
+        self._bar.update(task, completed=done, said=said)
+        return True
+
+
+@dataclass(slots=True, kw_only=True)
+class Track:
+    """One work, and how much of it is done."""
+
+    what: str
+    total: int
+    done: int
+    screen: Screen
+    task: Any
+    clock: Clock
+    quiet_until: float
+    pace: Pace
+
+    def advance(self, count: int = 1, said: str = "") -> None:
+        """So much more is done; `said` is told with it."""
+        now, before = self.clock(), self.done
+        self.done += count
+        self.pace.add(count, now)
+        left = self.pace.seconds_left(self.total - self.done, now)
+        said = "; ".join(filter(None, (f"about {duration(left)} left" if left else "", said)))
+        is_tenth = self.done * LINES // self.total > before * LINES // self.total
+        if self.screen.show(self.task, self.done, said) or not is_tenth or now < self.quiet_until:
+            return
+        told = f", {said}" if said else ""
+        self.screen.say(f"{self.done:,}/{self.total:,} {self.what}{told}")
 
 
 def _bar(out: TextIO) -> Bar:
     from rich.console import Console  # noqa: PLC0415 - only a terminal needs rich
-    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn  # noqa: PLC0415
     from rich.progress import Progress as Bar_  # noqa: PLC0415
 
-    columns = (
-        BarColumn(), MofNCompleteColumn(), TextColumn("pairs, {task.fields[errors]} errors"),
-        TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(),
-    )  # fmt: skip
-    return Bar_(*columns, console=Console(file=out, stderr=True), transient=True)
+    console = Console(file=out, stderr=True)
+    return Bar_(*_columns(console), console=console, transient=True)
+
+
+def _columns(console: Console) -> Iterator[Any]:
+    """As much as one line of the terminal holds."""
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn  # noqa: PLC0415
+    from rich.table import Column  # noqa: PLC0415
+
+    if console.width >= NARROW:
+        yield BarColumn(bar_width=20 if console.width < ROOMY else 40)
+    yield MofNCompleteColumn()
+    yield TextColumn("{task.description}", markup=False)
+    if console.width >= ROOMY:
+        yield TimeElapsedColumn()
+    yield TextColumn("{task.fields[said]}", markup=False, table_column=Column(no_wrap=True, overflow="ellipsis"))

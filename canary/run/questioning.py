@@ -18,6 +18,7 @@ from canary.protocols import Tools
 from canary.records import Arm, Prompt, Response, Score
 from canary.run.judge import Bench
 from canary.run.judgements import Judgements
+from canary.run.progress import Screen
 
 AGAIN = 40
 """Answers the judge is asked about a second time, to see how often it changes its mind."""
@@ -50,11 +51,11 @@ def ask_about(rows: Sequence[LabelRow], metric: str, suite: Suite, prompts: Sequ
     if judge is None:
         raise EvidenceError(f"metric {metric!r}: the suite names no judge to ask")
     known = Judgements(None, None)
-    scores = _scores(rows, metric, suite, cases, Bench(judge, known, err))
+    scores = _scores(rows, metric, suite, cases, Bench(judge, known, Screen(err)))
     said = tuple(each.passed for each in scores)
     if all(each is None for each in said):
         raise EvidenceError(f"the judge gave no verdict on any of {len(rows)} labelled answers: {scores[0].reason}")
-    second = _scores(rows[:AGAIN], metric, suite, cases, Bench(_reseeded(judge), Judgements(None, None), err))
+    second = _scores(rows[:AGAIN], metric, suite, cases, Bench(_reseeded(judge), Judgements(None, None), Screen(err)))
     asked = max(1, len(known.known))
     priced = any(each.cost_usd is not None for each in known.known.values())
     return Asked(

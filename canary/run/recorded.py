@@ -25,6 +25,7 @@ from canary.run.judge import Bench
 from canary.run.judged import judged_cases, judges_of
 from canary.run.judgements import Judgements
 from canary.run.learned import learned_thresholds
+from canary.run.progress import Screen
 from canary.run.resolve import make_plan, with_noise
 from canary.run.scoring import score_responses
 
@@ -101,7 +102,7 @@ def _scored(
         suite,
         stage="compare",
         embed=kept.open,
-        judge=no_judge if suite.judge is None else Bench(suite.judge, judgements, err),
+        judge=no_judge if suite.judge is None else Bench(suite.judge, judgements, Screen(err)),
         judged=judged_cases(suite, cases, 0),
         learned=learned,
     )

@@ -16,6 +16,7 @@ from canary.assertions.question import Ask, question
 from canary.plan import Judge
 from canary.run.judge import Bench
 from canary.run.judgements import Judgements
+from canary.run.progress import Screen
 from tests.judging.conftest import JudgeServer, Say, Workspace, answer_in, outside, verdict
 
 Start = Callable[[Say], JudgeServer]
@@ -358,7 +359,7 @@ def test_a_look_may_ask_while_the_run_has_a_loop(judge_server: Start) -> None:
     """Answers are scored in pauses of the run, inside of its event loop."""
     judge = judge_server(lambda _: verdict("yes"))
     release = {"name": "strict", "engine": "openai", "model": "m", "base_url": judge.url}
-    bench = Bench(Judge.model_validate({"release": release}), Judgements.open(None, None), io.StringIO())
+    bench = Bench(Judge.model_validate({"release": release}), Judgements.open(None, None), Screen(io.StringIO()))
     asked = question(Ask(task="Property: is short", verdicts=("yes", "no"), quoted=(("answer", "x"),), votes=2))
 
     async def look() -> list[str | None]:

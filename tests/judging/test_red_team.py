@@ -18,6 +18,7 @@ from canary.protocols import Grade, Question, Tools
 from canary.records import Arm, Prompt, Response
 from canary.run.judge import Bench
 from canary.run.judgements import Judgements
+from canary.run.progress import Screen
 from tests.judging.conftest import JudgeServer, Say, answer_in, outside, verdict
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -41,7 +42,7 @@ def grades(
     ask: str = "What is the capital of France?",
 ) -> list[Grade]:
     """What a judge says of answers to one question."""
-    bench = Bench(Judge.model_validate({"release": judge}), Judgements.open(None, None), io.StringIO())
+    bench = Bench(Judge.model_validate({"release": judge}), Judgements.open(None, None), Screen(io.StringIO()))
     case = Prompt(
         id="capital", digest="", stratum="s", cluster="capital", vars={"prompt": ask}, messages=None, expected=None,
         asserts=(),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 
 import pytest
@@ -27,7 +26,7 @@ def path(tmp_path: Path) -> Path:
 
 def test_nothing_observed_leaves_no_file(path: Path) -> None:
     """A run without servers of its own has the files it always had."""
-    with observing(path, io.StringIO()):
+    with observing(path, print):
         pass
 
     assert not path.exists()
@@ -35,25 +34,25 @@ def test_nothing_observed_leaves_no_file(path: Path) -> None:
 
 def test_kept_and_told(path: Path) -> None:
     """Read back as they were, and how long a start took is said once for each server."""
-    err = io.StringIO()
-    with observing(path, err) as note:
+    said: list[str] = []
+    with observing(path, said.append) as note:
         note(moment(1.5, started_s=12.34, cpu=0.5))
         note(moment(2.5))
 
     assert list(read_records(Observation, path)) == moment(1.5, cpu=0.5, started_s=12.34) + moment(2.5)
-    assert err.getvalue() == "baseline, replica 1: up after 12.3 s\ncandidate, replica 1: up after 12.3 s\n"
+    assert said == ["baseline, replica 1: up after 12.3 s", "candidate, replica 1: up after 12.3 s"]
 
 
 def test_resumed_after_a_crash(path: Path) -> None:
     """A torn last line is taken back and said, what is whole is kept, and the rest follows it."""
     whole = b"".join(map(encode, moment(1.0, cpu=0.25)))
     path.write_bytes(whole + encode(moment(2.0)[0])[:-9])
-    err = io.StringIO()
+    said: list[str] = []
 
-    with observing(path, err) as note:
+    with observing(path, said.append) as note:
         note(moment(3.0))
 
-    assert "observations.jsonl: cut off a torn last line" in err.getvalue()
+    assert "observations.jsonl: cut off a torn last line" in "".join(said)
     assert list(read_records(Observation, path)) == moment(1.0, cpu=0.25) + moment(3.0)
 
 
