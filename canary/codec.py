@@ -58,7 +58,7 @@ def encode(record: AnyRecord) -> bytes:
 
 def _named(record: AnyRecord) -> str:
     name = "" if isinstance(record, Observation) else f" '{record.id}'"
-    arm = f" of the {record.arm}" if isinstance(record, Response | Score | Observation) else ""
+    arm = f" of the {record.arm or 'shared engine'}" if isinstance(record, Response | Score | Observation) else ""
     return f"{type(record).__name__.lower()}{name}{arm}"
 
 
@@ -246,7 +246,8 @@ def _label(label: Label) -> str:
 
 def _observation(seen: Observation) -> str:
     values = ",".join(f"{_text(name)}:{_number(seen.values[name])}" for name in sorted(seen.values))
-    return f'{{"arm":"{seen.arm}","replica":{seen.replica:d},"at":{_number(seen.at)},"values":{{{values}}}}}\n'
+    arm = "null" if seen.arm is None else f'"{seen.arm}"'
+    return f'{{"arm":{arm},"replica":{seen.replica:d},"at":{_number(seen.at)},"values":{{{values}}}}}\n'
 
 
 _WRITERS: dict[type, Callable[[Any], str]] = {

@@ -24,7 +24,9 @@ from canary.destination import Registry, Tracking
 from canary.gate_change import GateChange
 from canary.judging import JudgePlan
 from canary.policy import GuardrailRules, Policy, SaturationRules
+from canary.records import Arm
 from canary.release import HourlyPrice, Judging, LiveRelease, Release, ResponsesPath, completed
+from canary.sharing import differing, obstacle
 from canary.written import Written
 
 PLAN_SCHEMA = "canary-gate/plan/1"
@@ -104,21 +106,36 @@ class Suite(Written):
     plugins: tuple[str, ...] = Field((), description="Python modules that expose ASSERTIONS")
 
 
+Share = Annotated[
+    bool | None,
+    Field(
+        description="one engine for both arms; null: where the releases differ, and only in what travels with each "
+        "request (prompt, sampling, price, timeout_s; of vllm api and extra_body too)"
+    ),
+]
+
+
 class LocalRunner(Written):
     """Both arms in this process."""
 
     type: Literal["local"] = "local"
+    share: Share = None
 
 
 class RayRunner(Written):
     """One actor per arm in a Ray program."""
 
     type: Literal["ray"]
+    share: Share = None
     address: str | None = Field(None, description="null starts Ray on this machine")
     gpus_per_arm: Annotated[float, Field(ge=0)] = Field(0.0, description="of each replica")
     cpus_per_arm: Annotated[float, Field(gt=0)] = Field(1.0, description="of each replica")
     replicas: Annotated[int, Field(ge=1, le=256)] = Field(1, description="engines per arm that share its requests")
     placement: Literal["pack", "spread"] = Field("pack", description="together on one node where they fit, or apart")
+
+    def room(self) -> dict[str, float]:
+        """What one replica takes, by the cluster's names."""
+        return {"CPU": self.cpus_per_arm} | ({"GPU": self.gpus_per_arm} if self.gpus_per_arm else {})
 
 
 def gpus_of(runner: LocalRunner | RayRunner) -> float:
@@ -190,6 +207,25 @@ class Pipeline(Written):
                 )
         return self
 
+    @property
+    def shares_engine(self) -> bool:
+        """Whether one engine serves both arms; a release against itself has two, unless the runner says otherwise."""
+        if self.runner.share is not None:
+            return self.runner.share
+        return bool(differing(self.baseline, self.candidate)) and not obstacle(self.baseline, self.candidate)
+
+    @property
+    def in_flight(self) -> int:
+        """Requests that one engine, all its replicas together, has at a time."""
+        return self.concurrency * (len(Arm) if self.shares_engine else 1)
+
+    @model_validator(mode="after")
+    def _can_share(self) -> Pipeline:
+        why = obstacle(self.baseline, self.candidate)
+        if self.runner.share and why:
+            raise ValueError(f"'runner.share' must be false, or left out: {why}")
+        return self
+
 
 class StratumPlan(BaseModel):
     """One stratum as resolved."""
@@ -255,6 +291,8 @@ class Plan(BaseModel):
     pipeline: str | None = None
     """The file that asked for this run, so that it can be resumed."""
     runner: dict[str, Any] = {}
+    shared_engine: bool = False
+    """One engine served both arms: what servers show belongs to neither."""
     concurrency: int = 1
     warmup: int = 0
     warnings: tuple[str, ...] = ()
@@ -264,6 +302,11 @@ class Plan(BaseModel):
     registry: Registry = Registry()
     gate_changes: tuple[GateChange, ...] = ()
     """What of the gate itself the pull request changes, where a base ref judges."""
+
+    @property
+    def shared_server(self) -> bool:
+        """Whether there was a server that says how it is, and says it of both arms at once."""
+        return self.shared_engine and self.baseline.release.get("engine") == "vllm"
 
     def scoring_digest(self) -> str:
         """Identity of what scores an answer beside the case's own assertions."""

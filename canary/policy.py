@@ -347,10 +347,11 @@ class Policy(Written):
     )
     runbooks: dict[str, str] = Field({}, description="signal name or glob: what to do when it fails")
 
-    def required(self) -> tuple[str, ...]:
+    def required(self, *, levels: bool = False) -> tuple[str, ...]:
         """What the file asks for by name, shown or blocking: lacking it is missing evidence.
 
-        Latency and cost that nobody wrote about are tested where measured.
+        Latency and cost that nobody wrote about are tested where measured;
+        `levels` takes those of the servers in, which only a run of its own has.
         """
         named = []
         if "latency" in self.model_fields_set:
@@ -361,6 +362,9 @@ class Policy(Written):
             named += [f"cost/{kind}" for kind in ("per_session", "per_token") if kind in self.cost.model_fields_set]
         if "cache" in self.model_fields_set:
             named.append("cache/hit_rate")
+        if levels and "saturation" in self.model_fields_set:
+            kinds = (kind for kind in SaturationRules.model_fields if kind in self.saturation.model_fields_set)
+            named += [f"saturation/{kind}" for kind in kinds]
         return (*named, *(f"guardrail/{name}" for name in self.guardrail.classes))
 
     @model_validator(mode="after")

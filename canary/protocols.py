@@ -141,14 +141,31 @@ class Engine(Protocol):
         ...
 
 
+class SharedEngine(Protocol):
+    """Opens two releases over one model: each request is answered as its own arm's release says."""
+
+    def __call__(self, releases: Mapping[Arm, Any]) -> AbstractAsyncContextManager[Generate]:
+        """Raises EngineError when the model cannot answer at all."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pair:
     """Both arms' requests for one prompt, once; `first` is sent first."""
 
     baseline: Request | None
-    """None where a stage asks the candidate alone."""
-    candidate: Request
+    """None where the candidate is asked alone: by a stage, or after the baseline."""
+    candidate: Request | None
+    """None where the baseline is asked alone, before the candidate."""
     first: Arm
+
+    @property
+    def key(self) -> tuple[str, int]:
+        """Case id and repeat."""
+        request = self.candidate or self.baseline
+        if request is None:
+            raise ValueError("a pair asks at least one arm")
+        return request.id, request.repeat
 
 
 Answers = tuple[Response | None, Response | None]
@@ -172,7 +189,8 @@ class Runner(Protocol):
         """Calls `write` once per pair, from one thread, when both arms are done.
 
         Meanwhile `note` is called about once a second, from that thread too,
-        where an arm has servers that can be observed.
+        where an arm has servers that can be observed; of one engine for both
+        arms (`Pipeline.shares_engine`) once, as nobody's own.
 
         None among the pairs is a pause: what follows is not drawn before every
         pair that came before it is written.

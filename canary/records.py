@@ -211,7 +211,8 @@ class Measurement:
 class Observation:
     """What one server said of itself at one moment; nothing where it did not answer."""
 
-    arm: Arm
+    arm: Arm | None
+    """None where one engine serves both arms."""
     replica: int
     """Counted from zero."""
     at: float

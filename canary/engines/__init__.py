@@ -7,8 +7,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
-    from canary.protocols import Engine, Generate
-    from canary.records import Arm
+    from collections.abc import Mapping
+
+    from canary.protocols import Engine, Generate, Request, SharedEngine
+    from canary.records import Arm, Response
     from canary.release import Release
 
 ENGINES = {
@@ -19,9 +21,36 @@ ENGINES = {
 }
 """Name in a release's `engine:` to where it is opened; imported on first use."""
 
+SHARED = {
+    "transformers": "canary.engines.transformers:open_shared",
+    "vllm": "canary.engines.vllm:open_shared",
+}
+"""The engines that bring up a model once for both arms (`canary.sharing` says when)."""
+
 
 def open_engine(release: Release, arm: Arm) -> AbstractAsyncContextManager[Generate]:
     """The release, ready to be entered: `async with` it to get its Generate."""
     module, name = ENGINES[release.engine].split(":")
     engine = cast("Engine", getattr(import_module(module), name))
     return engine(release, arm)
+
+
+def open_arms(releases: Mapping[Arm, Release]) -> AbstractAsyncContextManager[Generate]:
+    """One engine for the arms given: one of them, or both, whose requests then say which."""
+    if len(releases) == 1:
+        ((arm, release),) = releases.items()
+        return open_engine(release, arm)
+    module, name = SHARED[next(iter(releases.values())).engine].split(":")
+    engine = cast("SharedEngine", getattr(import_module(module), name))
+    return engine(releases)
+
+
+def by_arm(generates: Mapping[Arm, Generate]) -> Generate:
+    """What answers each request as its own arm does; one that is alone answers them all."""
+    if len(generates) == 1:
+        return next(iter(generates.values()))
+
+    async def generate(request: Request) -> Response | None:
+        return await generates[request.arm](request)
+
+    return generate

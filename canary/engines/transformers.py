@@ -15,13 +15,14 @@ import threading
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import jinja2
 
+from canary.engines import by_arm
 from canary.errors import EngineError, MissingExtra
 from canary.protocols import Generate, Request
 from canary.records import Arm, ErrorKind, Failure, Response
@@ -37,23 +38,35 @@ _FAULTS = (ArithmeticError, LookupError, MemoryError, RuntimeError, TypeError, V
 """What a model's own code raises; running out of GPU memory is a RuntimeError."""
 
 
+def open_release(release: TransformersRelease, arm: Arm) -> AbstractAsyncContextManager[Generate]:
+    """The checkpoint for one arm alone; see `open_shared`."""
+    return open_shared({arm: release})
+
+
 @asynccontextmanager
-async def open_release(release: TransformersRelease, arm: Arm) -> AsyncIterator[Generate]:  # noqa: ARG001 - Engine
+async def open_shared(releases: Mapping[Arm, TransformersRelease]) -> AsyncIterator[Generate]:
     """Yields answers of the checkpoint; raises EngineError when it cannot load."""
-    loop, thread = asyncio.get_running_loop(), _thread(release.device)
-    checkpoint = await loop.run_in_executor(thread, _load, release)
+    release = next(iter(releases.values()))
+    thread = _thread(release.device)
+    run = functools.partial(asyncio.get_running_loop().run_in_executor, thread)
+    loaded = await run(_load, release)
+    try:
+        yield by_arm({arm: _answering(replace(loaded, release=own), thread) for arm, own in releases.items()})
+    finally:
+        await run(_set_threads, _all_threads())
+
+
+def _answering(checkpoint: _Checkpoint, thread: ThreadPoolExecutor) -> Generate:
+    """Requests of one release, in turn with all others of the thread."""
 
     async def generate(request: Request) -> Response:
         cancelled = threading.Event()
         try:
-            return await loop.run_in_executor(thread, checkpoint.answer, request, cancelled)
+            return await asyncio.get_running_loop().run_in_executor(thread, checkpoint.answer, request, cancelled)
         finally:
             cancelled.set()
 
-    try:
-        yield generate
-    finally:
-        await loop.run_in_executor(thread, _set_threads, _all_threads())
+    return generate
 
 
 @functools.cache

@@ -98,9 +98,9 @@ def saving(looks: Looks | None) -> str:
 def starts(evidence: Evidence) -> str:
     """`servers were up after: baseline 24.6 s, candidate 25.1 s`, or "" where none said."""
     told = sorted(
-        (one for one in evidence.observations if "started_s" in one.values), key=lambda one: (one.arm, one.at)
+        (one for one in evidence.observations if "started_s" in one.values), key=lambda one: (one.arm or "", one.at)
     )
-    each = [f"{one.arm}{_which(one.replica)} {one.values['started_s']:.1f} s" for one in told]
+    each = [f"{one.arm or 'both arms'}{_which(one.replica)} {one.values['started_s']:.1f} s" for one in told]
     return f"servers were up after: {', '.join(each)}" if each else ""
 
 

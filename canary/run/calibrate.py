@@ -53,7 +53,8 @@ def calibrate_noise(
     with every mistake found, before anything is asked.
     """
     pipeline = load_pipeline(path)
-    itself = pipeline.model_copy(update={"candidate": _again(pipeline, path, again)})
+    bench = pipeline.runner.model_copy(update={"share": pipeline.shares_engine})  # as the run will have it
+    itself = pipeline.model_copy(update={"candidate": _again(pipeline, path, again), "runner": bench})
     loaded = resolve(itself, path, stage=stage)
     plan = loaded.plan.model_copy(update={"purpose": "calibration"})
     finished = start_loaded(replace(loaded, plan=plan), runs=runs, err=err)

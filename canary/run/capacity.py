@@ -26,10 +26,11 @@ def capacity(pipeline: Pipeline, usage: Usage | None, rate: float | None) -> Ite
         if rate is not None:
             yield "capacity: unknown until lengths and times are measured (canary calibrate noise)"
         return
-    here = pipeline.concurrency / usage.total_s
+    where = "of both arms' engine" if pipeline.shares_engine else "per arm"
+    here = pipeline.in_flight / usage.total_s
     held = tokens_in_flight(here, usage.total_s, usage.input_tokens, usage.output_tokens)
     yield (
-        f"capacity: {pipeline.concurrency} requests in flight hold about {held:,.0f} tokens of KV cache per arm "
+        f"capacity: {pipeline.in_flight} requests in flight hold about {held:,.0f} tokens of KV cache {where} "
         f"({here:.1f} requests/s of {usage.total_s:.2f} s each)"
     )
     if rate is not None:

@@ -15,7 +15,7 @@ from canary.judging import is_blocking
 from canary.looks.stop import has_looks
 from canary.looks.watch import Watch
 from canary.order import checkpoints
-from canary.plan import Pipeline, Plan
+from canary.plan import Pipeline, Plan, RayRunner
 from canary.records import MINIMUM_PAIRS, PASS, POOLED, Arm, Decision, Tier
 from canary.release import LiveRelease, VllmRelease
 from canary.run.capacity import capacity
@@ -120,6 +120,7 @@ def foresee(
         spending=(
             *_stopping(loaded.plan, strata),
             *_spending(loaded),
+            *_places(loaded),
             *capacity(loaded.pipeline, None if noise is None else noise.usage, rate),
         ),
     )
@@ -284,6 +285,15 @@ def _hired(pipeline: Pipeline, arm: Arm, asked: int, usage: Usage | None) -> str
     if usage is None or usage.total_s is None:
         return ", money unknown until timed"
     return f", about ${asked * usage.total_s * rate:.2f} at the calibration's pace"
+
+
+def _places(loaded: Loaded) -> Iterator[str]:
+    """What a cluster must have room for at once."""
+    runner = loaded.pipeline.runner
+    if isinstance(runner, RayRunner):
+        count = runner.replicas * (1 if loaded.plan.shared_engine else len(Arm))
+        wants = ", ".join(f"{count * each:g} {name}" for name, each in runner.room().items())
+        yield f"room: {wants} at once, for {count} x {runner.room()}"
 
 
 def _answer_tokens(loaded: Loaded) -> int:

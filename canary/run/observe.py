@@ -32,7 +32,8 @@ def observing(path: Path, say: Callable[[str], None]) -> Iterator[Note]:
         append_whole(file, b"".join(map(encode, seen)))
         for one in seen:
             if "started_s" in one.values:
-                say(f"{one.arm}, replica {one.replica + 1}: up after {one.values['started_s']:.1f} s")
+                who = f"{one.arm or 'both arms'}, replica {one.replica + 1}"
+                say(f"{who}: up after {one.values['started_s']:.1f} s")
 
     try:
         yield note

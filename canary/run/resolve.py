@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import platform
+from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from canary.golden import GoldenSet, Source
 from canary.plan import PLUGIN, GoldenSetPlan, Pipeline, Plan, ReleasePlan, StratumPlan, Suite, digest_of
 from canary.policy import Policy
 from canary.release import LiveRelease, VllmRelease
+from canary.sharing import differing, listed
 
 EXECUTION = {"name", "price", "timeout_s", "api_key", "headers", "device", "threads", "python", "start_timeout_s"}
 EXECUTION |= {"model", "lora", "responses"}
@@ -38,25 +40,38 @@ def make_plan(
 ) -> Plan:
     """Everything a run obeys, in one document; ConfigError where it would compare the baseline with one answer."""
     _require_repeats(stage, suite, golden)
-    return Plan(
+    shares = pipeline is not None and stage != "build" and pipeline.shares_engine
+    plan = Plan(
         stage=stage,
         baseline=baseline,
         candidate=candidate,
         policy=policy,
         suite=suite,
         strata=strata_of(golden),
-        required=policy.required(),
         golden_sha256=golden_digest(golden.prompts),
         golden_sets=tuple(map(_golden_set, golden.sources)),
         seed=pipeline.seed if pipeline else 0,
         versions=versions(suite),
         pipeline=None if source is None else str(source),
         runner={} if pipeline is None else pipeline.runner.model_dump(mode="json"),
+        shared_engine=shares,
         concurrency=1 if pipeline is None else pipeline.concurrency,
         warmup=0 if pipeline is None else pipeline.warmup,
-        warnings=tuple(golden.warnings),
+        warnings=(*golden.warnings, *(_told(pipeline) if shares and pipeline is not None else ())),
         mlflow=Tracking() if pipeline is None else pipeline.mlflow,
         registry=Registry() if pipeline is None else pipeline.registry,
+    )
+    return plan.model_copy(update={"required": policy.required(levels=plan.shared_server)})
+
+
+def _told(pipeline: Pipeline) -> Iterator[str]:
+    """What one engine for both arms means for what is measured."""
+    differ = differing(pipeline.baseline, pipeline.candidate)
+    why = f"the releases differ only in {listed(differ)}" if differ else "the runner says so"
+    yield (
+        f"both arms share one engine: {why}; their requests wait in one queue, so load that the candidate adds slows "
+        "both, and what servers show (saturation, throughput) is told of neither: 'share: false' on the runner brings "
+        "up one each"
     )
 
 

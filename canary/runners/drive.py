@@ -19,8 +19,8 @@ from canary.records import Arm, ErrorKind, Failure, Response
 from canary.release import LiveRelease, Release
 from canary.runners.sample import sampled
 
-Open = Callable[[Release, Arm], AbstractAsyncContextManager[Generate]]
-"""Brings up one arm: an engine here, or a process that holds one."""
+Open = Callable[[Mapping[Arm, Release]], AbstractAsyncContextManager[Generate]]
+"""Brings up one engine for the arms given: here, or in processes that hold it."""
 Write = Callable[[Pair, Answers], None]
 
 
@@ -28,7 +28,9 @@ class ArmLostError(Exception):
     """The process of an arm died under a request; a new one is in its place."""
 
 
-def drive(open_arm: Open, pipeline: Pipeline, pairs: Iterable[Pair | None], write: Write, note: Note = unnoted) -> None:
+def drive(
+    open_arms: Open, pipeline: Pipeline, pairs: Iterable[Pair | None], write: Write, note: Note = unnoted
+) -> None:
     """Answers every pair; the contract is `protocols.Runner`."""
     source = iter(pairs)
     ahead = list(itertools.islice(source, max(1, pipeline.warmup)))
@@ -36,7 +38,7 @@ def drive(open_arm: Open, pipeline: Pipeline, pairs: Iterable[Pair | None], writ
     if not warmup:
         return
     try:
-        asyncio.run(_drive(open_arm, pipeline, warmup, itertools.chain(ahead, source), write, note))
+        asyncio.run(_drive(open_arms, pipeline, warmup, itertools.chain(ahead, source), write, note))
     except ExceptionGroup as group:
         raise _first(group) from None
 
@@ -52,18 +54,18 @@ async def ask(generate: Generate, request: Request) -> Response | None:
 
 
 async def _drive(
-    open_arm: Open, pipeline: Pipeline, warmup: list[Pair], source: Iterator[Pair | None], write: Write, note: Note
+    open_arms: Open, pipeline: Pipeline, warmup: list[Pair], source: Iterator[Pair | None], write: Write, note: Note
 ) -> None:
-    releases: dict[Arm, Release] = {Arm.CANDIDATE: pipeline.candidate}
-    if warmup[0].baseline is not None:
-        releases[Arm.BASELINE] = pipeline.baseline
+    asked = {Arm.BASELINE: warmup[0].baseline, Arm.CANDIDATE: warmup[0].candidate}
+    both = {Arm.BASELINE: pipeline.baseline, Arm.CANDIDATE: pipeline.candidate}
+    releases = {arm: release for arm, release in both.items() if asked[arm] is not None}
+    engines = [releases] if pipeline.shares_engine else [{arm: release} for arm, release in releases.items()]
     async with AsyncExitStack() as stack:
         async with asyncio.TaskGroup() as group:
-            opening = {
-                arm: group.create_task(stack.enter_async_context(open_arm(release, arm)))
-                for arm, release in releases.items()
-            }
-        arms = _Arms(releases, {arm: task.result() for arm, task in opening.items()}, asyncio.Lock())
+            opening = [group.create_task(stack.enter_async_context(open_arms(engine))) for engine in engines]
+        opened = zip(engines, opening, strict=True)
+        generates = {arm: task.result() for engine, task in opened for arm in engine}
+        arms = _Arms(releases, generates, asyncio.Lock())
         for pair in itertools.islice(itertools.cycle(warmup), pipeline.warmup):
             await arms.answer(pair)
         async with sampled(arms.generates, note):

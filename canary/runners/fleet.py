@@ -1,4 +1,4 @@
-"""The replicas of one arm: asked in turn, replaced when they die.
+"""The replicas of one engine, an arm's or both arms': asked in turn, replaced when they die.
 
 Which replica answers follows from how many requests each has in flight, so
 work spreads evenly over equals and drains away from a slow or dead one.
@@ -20,19 +20,20 @@ from canary.release import Release
 from canary.runners.drive import ArmLostError
 from canary.runners.host import Host
 from canary.runners.sample import PATIENCE_S
+from canary.sharing import named
 
 ROOM_S = 120.0
 """How long a replaced replica may wait for room, such as a node that comes up again."""
 CLOSED_S = 30.0
 """How long an engine may take to close before its process is killed."""
 DEATHS = 32
-"""An arm that dies more often than this stops the run."""
+"""An engine that dies more often than this stops the run."""
 
 
 @asynccontextmanager
-async def hosted(runner: RayRunner, group: Any, release: Release, arm: Arm) -> AsyncIterator[Generate]:
-    """Yields an arm's answers from its own processes."""
-    fleet = Fleet(arm, release, [Replica(runner, group, release, arm, number) for number in range(runner.replicas)])
+async def hosted(runner: RayRunner, group: Any, releases: Mapping[Arm, Release]) -> AsyncIterator[Generate]:
+    """Yields the answers of the arms given from processes of their own."""
+    fleet = Fleet(releases, [Replica(runner, group, releases, number) for number in range(runner.replicas)])
     try:
         async with asyncio.TaskGroup() as opening:
             for replica in fleet.replicas:
@@ -48,8 +49,7 @@ class Replica:
 
     runner: RayRunner
     group: Any
-    release: Release
-    arm: Arm
+    releases: Mapping[Arm, Release]
     number: int
     host: Any = None
     flight: int = 0
@@ -73,10 +73,10 @@ class Replica:
             max_concurrency=10_000,  # the window is the driver's
             scheduling_strategy=PlacementGroupSchedulingStrategy(
                 placement_group=self.group,
-                placement_group_bundle_index=len(Arm) * self.number + list(Arm).index(self.arm),
+                placement_group_bundle_index=self._bundle(),
             ),
         )(Host)
-        self.host = actor.remote(self.release, self.arm, self.runner.gpus_per_arm)
+        self.host = actor.remote(self.releases, self.runner.gpus_per_arm)
         try:
             await asyncio.wait_for(_result(self.host.place.remote()), ROOM_S)
             await self.host.open.remote()
@@ -86,6 +86,11 @@ class Replica:
             raise _cause(error) from None
         except RayError as error:
             raise EngineError(f"{self} died while it came up: {error}") from error
+
+    def _bundle(self) -> int:
+        """Two engines' replicas take turns in the group; one engine has it to itself."""
+        engines: int = self.group.bundle_count // self.runner.replicas
+        return engines * self.number + (list(Arm).index(next(iter(self.releases))) if engines > 1 else 0)
 
     async def generate(self, request: Request) -> Response | None:
         """One answer; raises ArmLostError when the replica died under it."""
@@ -155,7 +160,7 @@ class Replica:
     def __str__(self) -> str:
         """As messages name it."""
         which = f" (replica {self.number + 1} of {self.runner.replicas})" if self.runner.replicas > 1 else ""
-        return f"{self.arm} '{self.release.name}'{which}"
+        return f"{named(self.releases)}{which}"
 
 
 class ReplicaLostError(ArmLostError):
@@ -169,10 +174,9 @@ class ReplicaLostError(ArmLostError):
 
 @dataclass(slots=True)
 class Fleet:
-    """An arm as one thing to ask."""
+    """An arm, or both, as one thing to ask."""
 
-    arm: Arm
-    release: Release
+    releases: Mapping[Arm, Release]
     replicas: list[Replica]
     lost: list[Any] = field(default_factory=list)
     """Actors that were missed."""
@@ -201,7 +205,7 @@ class Fleet:
         """The least busy replica that is up, else one that will be."""
         able = [replica for replica in self.replicas if replica.fate is None]
         if not able:
-            raise self.replicas[-1].fate or EngineError(f"{self.arm} '{self.release.name}' has no replica left")
+            raise self.replicas[-1].fate or EngineError(f"{named(self.releases)}: no replica is left")
         up = [replica for replica in able if not replica.moving.locked()]
         return min(up or able, key=lambda replica: (replica.flight, replica.asked))
 
@@ -210,8 +214,7 @@ class Fleet:
             return
         self.lost.append(lost.host)
         if len(self.lost) > DEATHS:
-            died = f"{self.arm} '{self.release.name}' died {len(self.lost)} times"
-            raise EngineError(f"{died}, at last: {lost.error}") from None
+            raise EngineError(f"{named(self.releases)} died {len(self.lost)} times, at last: {lost.error}") from None
         self._start(lost.replica.move(lost.host))
 
     def _start(self, move: Coroutine[Any, Any, None]) -> None:

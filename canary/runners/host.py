@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from typing import Any
 
-from canary.engines import open_engine
+from canary.engines import open_arms
 from canary.errors import EngineError, GateError, MissingExtra
 from canary.protocols import Generate, Observable, Request
 from canary.records import Arm, Response
@@ -19,10 +19,10 @@ from canary.runners.drive import ask
 class Host:
     """An engine in this process; `ray.remote` makes it an actor."""
 
-    def __init__(self, release: Release, arm: Arm, gpus: float) -> None:
+    def __init__(self, releases: Mapping[Arm, Release], gpus: float) -> None:
         if not gpus:
             os.environ["CUDA_VISIBLE_DEVICES"] = ""
-        self._release, self._arm = release, arm
+        self._releases = releases
         self._stack = AsyncExitStack()
         self._generate: Generate | None = None
         self._answering: set[asyncio.Task[Any] | None] = set()
@@ -33,14 +33,14 @@ class Host:
     async def open(self) -> None:
         """Raises EngineError when the engine cannot come up."""
         try:
-            self._generate = await self._stack.enter_async_context(open_engine(self._release, self._arm))
+            self._generate = await self._stack.enter_async_context(open_arms(self._releases))
         except MissingExtra as error:  # its arguments do not survive the way to the driver
             raise GateError(str(error)) from None
 
     async def answer(self, request: Request) -> Response | None:
         """One answer."""
         if self._generate is None:
-            raise EngineError(f"{self._arm} was asked before it was open")
+            raise EngineError(f"{request.arm} was asked before it was open")
         task = asyncio.current_task()
         self._answering.add(task)
         try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from canary.engines import open_engine
+from canary.engines import open_arms
 from canary.plan import Pipeline
 from canary.protocols import Answers, Note, Pair, unnoted
 from canary.runners.drive import drive
@@ -17,4 +17,4 @@ def run(
     note: Note = unnoted,
 ) -> None:
     """See `protocols.Runner`."""
-    drive(open_engine, pipeline, pairs, write, note)
+    drive(open_arms, pipeline, pairs, write, note)

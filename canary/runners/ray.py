@@ -38,7 +38,8 @@ def run(
 ) -> None:
     """See `protocols.Runner`."""
     runner = pipeline.runner if isinstance(pipeline.runner, RayRunner) else RayRunner(type="ray")
-    with _cluster(runner), _placed(runner) as group:
+    engines = 1 if pipeline.shares_engine else len(Arm)
+    with _cluster(runner), _placed(runner, engines) as group:
         drive(partial(hosted, runner, group), pipeline, pairs, write, note)
 
 
@@ -87,29 +88,29 @@ def _machine(runner: RayRunner, address: str) -> dict[str, Any]:
 
 
 @contextmanager
-def _placed(runner: RayRunner) -> Iterator[Any]:
-    """Room for every replica of both arms at once: one arm alone would wait for ever."""
+def _placed(runner: RayRunner, engines: int) -> Iterator[Any]:
+    """Room for every replica of so many engines at once: one arm alone would wait for ever."""
     import ray
     from ray.util import placement_group, remove_placement_group
 
-    room = {"CPU": runner.cpus_per_arm} | ({"GPU": runner.gpus_per_arm} if runner.gpus_per_arm else {})
-    count = len(Arm) * runner.replicas
+    room, count = runner.room(), engines * runner.replicas
     short = [name for name, each in room.items() if ray.cluster_resources().get(name, 0) < count * each]
     group = placement_group([room] * count, strategy=runner.placement.upper())
     try:
         if (short and not runner.address) or not group.wait(PLACED_S):
-            raise EngineError(_no_room(runner, room, ray.cluster_resources()))
+            raise EngineError(_no_room(runner, engines, ray.cluster_resources()))
         yield group
     finally:
         remove_placement_group(group)
 
 
-def _no_room(runner: RayRunner, room: dict[str, float], has: dict[str, float]) -> str:
+def _no_room(runner: RayRunner, engines: int, has: dict[str, float]) -> str:
     """The arithmetic, and what would make it fit."""
-    count = len(Arm) * runner.replicas
+    room, count = runner.room(), engines * runner.replicas
     wants = ", ".join(f"{count * each:g} {name}" for name, each in room.items())
     there = ", ".join(f"{has.get(name, 0):g}" for name in room)
+    whom = "two arms" if engines == len(Arm) else "one engine for both arms"
     return (
-        f"runner 'ray' found no room for two arms of {runner.replicas} x {room}: that is {wants}, and the cluster has "
+        f"runner 'ray' found no room for {whom} of {runner.replicas} x {room}: that is {wants}, and the cluster has "
         f"{there}; ask for less per arm, fewer replicas, or add nodes"
     )

@@ -21,7 +21,7 @@ async def sampled(generates: Mapping[Arm, Generate], note: Note) -> AsyncIterato
 
     A server that does not answer is noted with nothing, and stops nobody.
     """
-    observable = {arm: one for arm in Arm if isinstance(one := generates.get(arm), Observable)}
+    observable = _observable(generates)
     if not observable:
         yield
         return
@@ -36,14 +36,24 @@ async def sampled(generates: Mapping[Arm, Generate], note: Note) -> AsyncIterato
         note(seen)
 
 
-async def _watch(observable: Mapping[Arm, Observable], note: Note) -> None:
+def _observable(generates: Mapping[Arm, Generate]) -> dict[Arm | None, Observable]:
+    """Who can be observed; an engine that serves both arms is nobody's own (None)."""
+    found: dict[Arm | None, Observable] = {}
+    for arm in Arm:
+        if isinstance(one := generates.get(arm), Observable):
+            found[arm] = one
+    ones = list(found.values())
+    return {None: ones[0]} if len(ones) == len(Arm) and ones[0] is ones[1] else found
+
+
+async def _watch(observable: Mapping[Arm | None, Observable], note: Note) -> None:
     while True:
         if seen := await _moment(observable):
             note(seen)
         await asyncio.sleep(EVERY_S)
 
 
-async def _moment(observable: Mapping[Arm, Observable]) -> list[Observation]:
+async def _moment(observable: Mapping[Arm | None, Observable]) -> list[Observation]:
     at = time.time()
     said = await asyncio.gather(*(_observed(generate) for generate in observable.values()))
     return [

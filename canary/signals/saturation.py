@@ -6,7 +6,7 @@ no look at a run that goes on asks them (docs/policy.md, "Saturation").
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from fnmatch import fnmatchcase
 
@@ -25,13 +25,30 @@ METHOD = "95th percentile of samples"
 
 
 def saturation_signals(observed: Mapping[Arm, Observed], plan: Plan) -> tuple[Signal, ...]:
-    """Levels against their bounds, then what is only shown; nothing where an arm was not observed."""
-    if plan.stage == "build" or len(observed) < len(Arm):
+    """Levels against their bounds, then what is only shown; nothing where an arm was not observed.
+
+    A level that the plan requires and that no arm has to itself is missing evidence.
+    """
+    if plan.stage == "build":
         return ()
-    arms = (observed[Arm.BASELINE], observed[Arm.CANDIDATE])
-    found = [_level(name, rule, arms) for name, rule in plan.policy.saturation]
-    signals = [*filter(None, found), *_shown(arms)]
+    signals = [*_measured(observed, plan)] if len(observed) == len(Arm) else []
+    signals += _lacking(plan, {signal.name for signal in signals})
     return tuple(_with_runbook(signal, plan) for signal in signals)
+
+
+def _measured(observed: Mapping[Arm, Observed], plan: Plan) -> Iterator[Signal]:
+    arms = (observed[Arm.BASELINE], observed[Arm.CANDIDATE])
+    yield from filter(None, (_level(name, rule, arms) for name, rule in plan.policy.saturation))
+    yield from _shown(arms)
+
+
+def _lacking(plan: Plan, measured: Collection[str]) -> Iterator[Signal]:
+    said = f"{MISSING}: one engine served both arms, and its levels are neither's; 'share: false' on the runner"
+    for name, rule in plan.policy.saturation:
+        signal = f"saturation/{name}"
+        if signal in plan.required and signal not in measured:
+            nothing = (None, None)
+            yield _signal(signal, rule.tier, nothing, 0, Status.INCONCLUSIVE, f"{said} brings up one each")
 
 
 def judge_level(baseline: float, candidate: float, rule: SaturationRule) -> tuple[Status, str, tuple[str, ...]]:

@@ -38,12 +38,14 @@ def asked() -> list[str]:
     return [line for name, own in strata.items() for line in own[: 60 if name == "tool_call" else 10]]
 
 
-def written(folder: Path, python: str) -> Path:
+def written(folder: Path, python: str, **candidate: Any) -> Path:
     """A pipeline over 100 cases, with wide margins for time: two servers share few cores."""
     arms = {
         arm.value: release(python, name=name, model=str(CHECKPOINTS / name), sampling={"max_tokens": 24})
         for arm, name in zip(Arm, ("baseline", "candidate-bad"), strict=True)
     }
+    if candidate:
+        arms["candidate"] = release(python, **{"sampling": {"max_tokens": 24}} | candidate)
     wide = {"tm95": {"floor_s": 5}, "tm99": {"floor_s": 5}, "slow": {"threshold_s": 9}}
     documents: dict[str, Any] = {
         "suite": {"golden_sets": ["prompts.jsonl"], "strata": {"by": "metadata.stratum"}},
@@ -89,4 +91,37 @@ def test_a_lost_stratum_is_found_and_the_servers_are_observed(
     assert all(sum("started_s" in one.values for one in evidence.observations if one.arm is arm) == 1 for arm in Arm)
     assert "baseline, replica 1: up after" in ran.err
     assert "servers were up after: baseline" in ran.out
+    assert servers() == []
+
+
+def test_a_prompt_only_change_has_one_server(
+    vllm: str, tmp_path: Path, canary: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One server answers both arms, each with its own prompt and sampling, and is observed once, as nobody's own."""
+    monkeypatch.setattr(sample, "EVERY_S", 0.2)
+    asked_ = written(tmp_path, vllm, name="shorter", prompt="{{prompt}}", sampling={"max_tokens": 2})
+    seen: list[int] = []
+    moment = sample._moment
+
+    async def counted(observable: Any) -> Any:
+        seen.append(sum("api_server --model" in line for line in servers()))
+        return await moment(observable)
+
+    monkeypatch.setattr(sample, "_moment", counted)
+    ran = canary("run", asked_, "--runs", tmp_path / "runs", "--no-early-stop")
+
+    assert ran.status in (0, 1, 3), ran.out + ran.err
+    plan, evidence = load_run(next((tmp_path / "runs").glob("2*")))
+    document = json.loads(next((tmp_path / "runs").glob("2*/verdict.json")).read_text())
+    lengths = {arm: {r.output_tokens or 0 for r in evidence.responses if r.arm is arm} for arm in Arm}
+    assert plan.shared_engine
+    assert max(lengths[Arm.CANDIDATE]) == 2
+    assert max(lengths[Arm.BASELINE]) > 2
+    assert {one.arm for one in evidence.observations} == {None}
+    assert sum("started_s" in one.values for one in evidence.observations) == 1
+    assert not [s["name"] for s in document["signals"] if s["kind"] in {"saturation", "throughput"}]
+    assert {s["name"] for s in document["signals"]} >= {"latency/ttft/tm95", "latency/itl/tm95"}
+    assert "both arms, replica 1: up after" in ran.err
+    assert "servers were up after: both arms" in ran.out
+    assert max(seen) <= 2  # a keeper's command line quotes its server's
     assert servers() == []

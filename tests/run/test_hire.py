@@ -52,6 +52,13 @@ def test_shares_add_up_to_the_arm_s_own_time() -> None:
     assert sum(bill.cost_usd or 0 for bill in bills if bill) == pytest.approx(10 * 7.2 / 3600)
 
 
+def test_arms_that_share_an_engine_share_its_hour() -> None:
+    """Both arms' places are filled by one machine: a request is one of twice as many."""
+    shared = pipeline(runner={"type": "ray", "share": True}, concurrency=8)
+
+    assert rate_of(shared, Arm.BASELINE) == pytest.approx(0.002 / 16)
+
+
 def test_one_at_a_time_has_all() -> None:
     """The engine transformers answers one request at a time."""
     assert rate_of(pipeline("transformers", concurrency=8), Arm.BASELINE) == pytest.approx(0.002)

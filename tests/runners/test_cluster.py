@@ -67,7 +67,7 @@ class Rows:
 
     def __call__(self, pair: Pair, answers: Answers) -> None:
         """One pair."""
-        self.rows.append((pair.candidate.id, *(a.output if a and not a.error else "?" for a in answers)))
+        self.rows.append((pair.key[0], *(a.output if a and not a.error else "?" for a in answers)))
         if len(self.rows) == self.at:
             self.do()
 

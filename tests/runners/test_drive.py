@@ -7,7 +7,7 @@ import itertools
 import os
 import signal
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -55,13 +55,13 @@ class Stage:
     most: Counter[Arm] = field(default_factory=Counter)
 
     @asynccontextmanager
-    async def open(self, release: Release, arm: Arm) -> AsyncIterator[Generate]:
-        """One arm."""
-        self.opened.append(arm)
+    async def open(self, releases: Mapping[Arm, Release]) -> AsyncIterator[Generate]:
+        """One engine."""
+        self.opened.extend(releases)
         try:
             yield self.generate
         finally:
-            self.closed.append(arm)
+            self.closed.extend(releases)
 
     async def generate(self, request: Request) -> Response | None:
         """Keep count, and answer."""
@@ -78,7 +78,7 @@ class Stage:
 
     def write(self, asked: Pair, answers: Answers) -> None:
         """What was answered."""
-        self.written.append((asked.candidate.id, answers))
+        self.written.append((asked.key[0], answers))
 
     def drive(self, count: int, **fields: Any) -> None:
         """Answer so many pairs."""
@@ -338,7 +338,7 @@ class TestFault:
         stage = Stage(later)
 
         def write(asked: Pair, answers: Answers) -> None:
-            if asked.candidate.id == "10":
+            if asked.key[0] == "10":
                 os.kill(os.getpid(), signal.SIGINT)
             stage.write(asked, answers)
 
@@ -357,7 +357,7 @@ class TestOpening:
         meeting = asyncio.Barrier(2)
 
         @asynccontextmanager
-        async def opened(release: Release, arm: Arm) -> AsyncIterator[Generate]:
+        async def opened(releases: Mapping[Arm, Release]) -> AsyncIterator[Generate]:
             await asyncio.wait_for(meeting.wait(), 5)
             yield stage.generate
 
@@ -366,16 +366,45 @@ class TestOpening:
 
         assert len(stage.written) == 1
 
+    def test_one_engine_for_both(self) -> None:
+        """It is brought up once, answers both arms' requests, and is closed once."""
+        stage = Stage()
+        release = {"engine": "vllm", "model": "m"}
+        arms = {arm.value: release | {"name": "v", "prompt": f"{arm} {{{{prompt}}}}"} for arm in Arm}
+        entered: list[tuple[Arm, ...]] = []
+
+        @asynccontextmanager
+        async def opened(releases: Mapping[Arm, Release]) -> AsyncIterator[Generate]:
+            entered.append(tuple(releases))
+            async with stage.open(releases) as generate:
+                yield generate
+
+        drive(opened, pipeline(**arms), map(pair, range(20)), stage.write)
+
+        assert len(entered) == 1
+        assert sorted(stage.closed) == sorted(stage.opened) == sorted(Arm)
+        assert sorted(stage.sent) == sorted((str(n), arm) for n in range(20) for arm in Arm)
+
+    def test_one_engine_for_an_arm_that_is_alone(self) -> None:
+        """Where the candidate is asked alone the engine has nothing to share."""
+        stage = Stage()
+        release = {"engine": "vllm", "model": "m", "name": "v"}
+        lone = replace(pair(0), baseline=None)
+
+        drive(stage.open, pipeline(baseline=release, candidate=release | {"prompt": "x"}), [lone], stage.write)
+
+        assert stage.opened == [Arm.CANDIDATE]
+
     def test_one_that_fails(self) -> None:
         """An arm that cannot come up is told as it is, and the other one is closed."""
         stage = Stage()
 
         @asynccontextmanager
-        async def opened(release: Release, arm: Arm) -> AsyncIterator[Generate]:
-            async with stage.open(release, arm) as generate:
-                if arm is Arm.CANDIDATE:
+        async def opened(releases: Mapping[Arm, Release]) -> AsyncIterator[Generate]:
+            async with stage.open(releases) as generate:
+                if Arm.CANDIDATE in releases:
                     await asyncio.sleep(0.01)
-                    raise EngineError(f"cannot load '{release.name}'")
+                    raise EngineError(f"cannot load '{releases[Arm.CANDIDATE].name}'")
                 yield generate
 
         with pytest.raises(EngineError, match=r"^cannot load 'v2'$"):

@@ -34,7 +34,7 @@ def test_recorded_outputs(tmp_path: Path) -> None:
     written: dict[str, list[str | None]] = {}
 
     def write(pair: Pair, answers: Answers) -> None:
-        written[pair.candidate.id] = [answer.output if answer else None for answer in answers]
+        written[pair.key[0]] = [answer.output if answer else None for answer in answers]
 
     def ask(number: int, arm: Arm) -> Request:
         return Request(id=str(number), arm=arm, repeat=0, messages=None, text="", seed=0)

@@ -61,8 +61,8 @@ class Written:
     @property
     def outputs(self) -> dict[str, tuple[str | None, ...]]:
         """Both outputs by case, from however many times it was written."""
-        assert set(Counter(pair.candidate.id for pair, _ in self.rows).values()) <= {1}
-        return {pair.candidate.id: tuple(a.output if a else None for a in answers) for pair, answers in self.rows}
+        assert set(Counter(pair.key[0] for pair, _ in self.rows).values()) <= {1}
+        return {pair.key[0]: tuple(a.output if a else None for a in answers) for pair, answers in self.rows}
 
     @property
     def errors(self) -> set[str]:
@@ -161,16 +161,19 @@ def test_unreachable_cluster(tmp_path: Path) -> None:
 class TestAnswers:
     """What comes back is what the engines say."""
 
-    def test_checkpoint(self, checkpoint: Path) -> None:
-        """Both arms generate, each in its own process, what they generate in this one."""
+    @pytest.mark.parametrize("share", [False, True])
+    def test_checkpoint(self, checkpoint: Path, *, share: bool) -> None:
+        """Both arms generate what they generate here, each in its own process, or in one that they share."""
         release = {"engine": "transformers", "model": str(checkpoint), "device": "cpu"}
-        asked = pipeline(release | {"sampling": {"max_tokens": 6}}, release | {"sampling": {"max_tokens": 3}})
+        arms = (release | {"sampling": {"max_tokens": 6}}, release | {"sampling": {"max_tokens": 3}})
+        asked = pipeline(*arms, runner={"type": "ray", "share": share})
         by_ray, by_local, seen = Written(on_write=lambda count: seen.update(hosts())), Written(), set[int]()
         runner.run(asked, pairs(6), by_ray)
-        local.run(asked, pairs(6), by_local)
+        local.run(pipeline(*arms, runner={"type": "local", "share": False}), pairs(6), by_local)
 
         assert by_ray.outputs == by_local.outputs
-        assert len(seen) == 2
+        assert all(baseline != candidate for baseline, candidate in by_ray.outputs.values())
+        assert len(seen) == (1 if share else 2)
         assert os.getpid() not in seen
 
     def test_every_pair_once(self, tmp_path: Path) -> None:
@@ -209,7 +212,7 @@ def watched(asked_of: dict[str, list[int]]) -> Iterator[None]:
     close = fleet.Fleet.close
 
     async def closing(self: fleet.Fleet) -> None:
-        asked_of[str(self.arm)] = [replica.asked for replica in self.replicas]
+        asked_of["+".join(self.releases)] = [replica.asked for replica in self.replicas]
         await close(self)
 
     with pytest.MonkeyPatch.context() as patch:
@@ -255,6 +258,21 @@ class TestDeath:
 
         assert written.errors == set()
         assert written.outputs == {str(n): (f"baseline {n}", f"candidate {n}") for n in range(300)}
+        assert all(min(counts) > 20 for counts in asked_of.values())
+
+    def test_a_replica_of_both_arms(self, checkpoint: Path) -> None:
+        """One that dies loses both arms' requests: the pairs are asked again, whole, and it comes back."""
+        release = {"engine": "transformers", "model": str(checkpoint), "device": "cpu"}
+        shared = {"type": "ray", "replicas": 2, "cpus_per_arm": 0.5}
+        arms = (release | {"sampling": {"max_tokens": 6}}, release | {"sampling": {"max_tokens": 3}})
+        written = Written(on_write=lambda count: os.kill(hosts()[0], signal.SIGKILL) if count == 50 else None)
+        asked_of: dict[str, list[int]] = {}
+        with watched(asked_of):
+            runner.run(pipeline(*arms, runner=shared), pairs(300), written)
+
+        assert written.errors == {e for e in written.errors if "no end within" in e}
+        assert len(written.outputs) == 300
+        assert list(asked_of) == ["baseline+candidate"]
         assert all(min(counts) > 20 for counts in asked_of.values())
 
     def test_deadly_prompt(self) -> None:
@@ -456,6 +474,14 @@ class TestOpening:
         with pytest.raises(EngineError, match=r"^runner 'ray' found no room for two arms of .* 2000 GPU, and"):
             runner.run(asked, pairs(1), Written())
 
+    def test_no_room_for_one(self) -> None:
+        """An engine for both arms takes the room of one."""
+        release = {"engine": "vllm", "model": "m"}
+        asked = pipeline(release, release | {"prompt": "x"}, runner={"type": "ray", "gpus_per_arm": 1000})
+
+        with pytest.raises(EngineError, match=r"no room for one engine for both arms of 1 x .* 1 CPU, 1000 GPU,"):
+            runner.run(asked, pairs(1), Written())
+
     def test_engine_that_stops_the_run(self) -> None:
         """An engine's error in the middle of the run ends it as itself, without its secrets."""
         release = {"engine": "openai", "model": "m", "base_url": "http://127.0.0.1:9/v1", "api_key": "sk-secret"}
@@ -475,7 +501,7 @@ class TestHost:
         release = pipeline({"engine": "transformers", "model": "m"}, {"engine": "transformers", "model": "m"}).baseline
 
         with pytest.raises(GateError, match=r"pip install 'canary-gate\[embeddings\]'") as caught:
-            asyncio.run(Host(release, Arm.BASELINE, 1.0).open())
+            asyncio.run(Host({Arm.BASELINE: release}, 1.0).open())
 
         assert not isinstance(caught.value, MissingExtra)
 
@@ -484,7 +510,7 @@ class TestHost:
         release = pipeline({"engine": "replay", "responses": "x"}, {"engine": "replay", "responses": "x"}).baseline
 
         with pytest.raises(EngineError, match="baseline was asked before it was open"):
-            asyncio.run(Host(release, Arm.BASELINE, 1.0).answer(ask(0, Arm.BASELINE, "")))
+            asyncio.run(Host({Arm.BASELINE: release}, 1.0).answer(ask(0, Arm.BASELINE, "")))
 
 
 SCRIPT = """

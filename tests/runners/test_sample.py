@@ -26,9 +26,9 @@ class Watched:
     count: int = 0
 
     @asynccontextmanager
-    async def open(self, release: Release, arm: Arm) -> AsyncIterator[Generate]:
-        """One arm."""
-        yield Server(self, arm)
+    async def open(self, releases: Mapping[Arm, Release]) -> AsyncIterator[Generate]:
+        """One engine."""
+        yield Server(self, tuple(releases))
 
     def note(self, seen: Sequence[Observation]) -> None:
         """What was seen."""
@@ -37,10 +37,10 @@ class Watched:
 
 @dataclass
 class Server:
-    """One arm's servers."""
+    """One engine's servers."""
 
     watched: Watched
-    arm: Arm
+    arms: tuple[Arm, ...]
 
     async def __call__(self, request: Request) -> Response:
         """An answer after a while."""
@@ -49,7 +49,7 @@ class Server:
     async def observe(self) -> Mapping[int, Mapping[str, float]]:
         """How they are; hangs for ever where the trouble is a TimeoutError."""
         self.watched.count += 1
-        if self.arm is Arm.CANDIDATE and self.watched.trouble:
+        if Arm.CANDIDATE in self.arms and self.watched.trouble:
             await asyncio.sleep(60 if isinstance(self.watched.trouble, TimeoutError) else 0)
             raise self.watched.trouble
         return {0: {"cpu": 0.5}, 1: {}}
@@ -84,6 +84,18 @@ def test_a_server_that_does_not_say(trouble: Exception) -> None:
     assert len(written.written) == 20
     assert watched.noted
     assert all(dict(one.values) == {} for moment in watched.noted for one in moment if one.arm is Arm.CANDIDATE)
+
+
+def test_one_engine_for_both_arms() -> None:
+    """It is asked once at each moment, and what it says is nobody's own."""
+    watched, written = Watched(), Stage()
+    release = {"engine": "vllm", "model": "m", "name": "v"}
+    asked = pipeline(concurrency=1, baseline=release, candidate=release | {"prompt": "x"})
+    drive(watched.open, asked, map(pair, range(20)), written.write, watched.note)
+
+    assert len(written.written) == 20
+    assert len(watched.noted) >= 5
+    assert {tuple((one.arm, one.replica) for one in moment) for moment in watched.noted} == {((None, 0), (None, 1))}
 
 
 def test_engines_that_cannot_be_observed() -> None:

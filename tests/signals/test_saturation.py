@@ -157,6 +157,20 @@ def test_one_arm_alone() -> None:
     assert verdict(watched({Arm.CANDIDATE: {"cpu": 0.99}})).verdict is Decision.PROMOTE
 
 
+def test_one_engine_for_both_arms() -> None:
+    """Its levels are neither arm's: nothing is said of them, unless the policy names one, which then holds."""
+    full = tuple(Observation(arm=None, replica=0, at=float(at), values={"cpu": 0.99}) for at in range(20))
+    policy = {"saturation": {"cpu": {"critical": 0.95}}}
+    unnamed, named_ = verdict(full), verdict(full, policy=policy, required=("saturation/cpu",))
+    signal = named(named_, "saturation/cpu")
+
+    assert (unnamed.verdict, named_.verdict) == (Decision.PROMOTE, Decision.HOLD)
+    assert not [one for one in unnamed.signals if one.kind in {"saturation", "throughput"}]
+    assert signal is not None
+    assert (signal.status, signal.tier, signal.n) == (Status.INCONCLUSIVE, Tier.BLOCKING, 0)
+    assert signal.reason.startswith("evidence is missing: one engine served both arms")
+
+
 def test_shown_only() -> None:
     """Queue, preemptions and tokens a second never decide, whatever they are."""
     names = ("waiting", "preemptions", "prompt_tokens", "generation_tokens")

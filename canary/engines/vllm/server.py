@@ -19,7 +19,6 @@ import aiohttp
 
 from canary.engines.vllm.arguments import MODULE, arguments, interpreter
 from canary.errors import EngineError, EngineLostError
-from canary.records import Arm
 from canary.release import VllmRelease
 
 if TYPE_CHECKING:
@@ -81,8 +80,8 @@ class Server:
 
 
 @asynccontextmanager
-async def serving(release: VllmRelease, arm: Arm) -> AsyncIterator[Server]:
-    """A server of the release on a free port of this machine.
+async def serving(release: VllmRelease, who: str) -> AsyncIterator[Server]:
+    """A server of the release on a free port of this machine; `who` it answers for, as messages say it.
 
     Ends every process it started, however the body ends, and so does the
     death of this process. Raises EngineError with the server's own last words
@@ -90,15 +89,14 @@ async def serving(release: VllmRelease, arm: Arm) -> AsyncIterator[Server]:
     """
     with tempfile.TemporaryDirectory(prefix="canary-vllm-") as folder:
         log = Path(folder) / "log"
-        process, origin, started_s = await _brought_up(release, arm, log)
+        process, origin, started_s = await _brought_up(release, who, log)
         try:
-            who = f"{arm} '{release.name}'"
             yield Server(who=who, origin=origin, started_s=started_s, keeper=process, log=log)
         finally:
             await _ended(process)
 
 
-async def _brought_up(release: VllmRelease, arm: Arm, log: Path) -> tuple[Process, str, float]:
+async def _brought_up(release: VllmRelease, who: str, log: Path) -> tuple[Process, str, float]:
     """Twice, should somebody take the port between our look and the server's."""
     for attempt in (1, 2):
         port = _free_port()
@@ -112,10 +110,10 @@ async def _brought_up(release: VllmRelease, arm: Arm, log: Path) -> tuple[Proces
             if attempt == 1 and isinstance(error, EngineError) and _TAKEN.search(_tail(log)):
                 continue
             if isinstance(error, EngineError):
-                raise EngineError(f"{arm} '{release.name}': {error}") from None
+                raise EngineError(f"{who}: {error}") from None
             raise
         return process, origin, asyncio.get_running_loop().time() - began
-    raise EngineError(f"{arm} '{release.name}' found no port to listen on")  # pragma: no cover - `continue` goes once
+    raise EngineError(f"{who} found no port to listen on")  # pragma: no cover - `continue` goes once
 
 
 async def _started(release: VllmRelease, port: int, log: Path) -> Process:
