@@ -190,6 +190,7 @@ _OPTIONAL: tuple[tuple[str, str, Callable[[Any], str]], ...] = tuple(
         ("finish_reason", _text),
         ("logprobs", _numbers),
         ("started_at", _number),
+        ("scheduled_at", _number),
         ("session", _text),
         ("tenant", _text),
         ("stratum", _text),

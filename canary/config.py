@@ -134,6 +134,7 @@ def _context(folder: Path) -> dict[str, Callable[[Any], Any]]:
         "policy": partial(_text_file, folder, remedy=_USE_DEFAULTS),
         "golden_set": partial(_existing, folder),
         "responses": partial(_existing, folder),
+        "trace": partial(_existing, folder),
         "calibration": lambda written: str(_resolved(folder, written)),
         "model": partial(_model, folder),
         "template": partial(_template, folder),

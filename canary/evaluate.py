@@ -14,6 +14,7 @@ from canary.looks.traffic import described_traffic
 from canary.plan import PLUGIN, Plan, digest_of
 from canary.records import Evidence, Verdict
 from canary.signals import measure, measure_traffic
+from canary.signals.load import load_signals
 from canary.signals.saturation import saturation_signals
 
 
@@ -42,5 +43,5 @@ def evaluate(evidence: Evidence, plan: Plan, digests: Mapping[str, str] | None =
     stop, seen = first_stop(evidence, plan)
     judged = evidence if stop is None else upto(evidence, stop.cases, plan)
     signals = measure(compare(judged, plan), plan, None if stop is None else stop.proofs)
-    signals += saturation_signals(observe(judged), plan)
+    signals += (*saturation_signals(observe(judged), plan), *load_signals(judged.responses, plan))
     return decide(signals, plan, record, described(stop, seen, evidence, plan))

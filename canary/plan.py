@@ -23,6 +23,7 @@ from canary.calibration import Calibration
 from canary.destination import Registry, Tracking
 from canary.gate_change import GateChange
 from canary.judging import JudgePlan
+from canary.offered import Load, LoadPlan
 from canary.policy import GuardrailRules, Policy, SaturationRules
 from canary.records import Arm
 from canary.release import HourlyPrice, Judging, LiveRelease, Release, ResponsesPath, completed
@@ -186,7 +187,8 @@ class Pipeline(Written):
     )
     runner: Runner = LocalRunner()
     stages: Stages = Stages()
-    concurrency: Annotated[int, Field(ge=1, le=4096)] = Field(8, description="requests in flight per arm")
+    concurrency: Annotated[int, Field(ge=1, le=4096)] = Field(8, description="requests in flight per arm, at most")
+    load: Load | None = Field(None, description="null: a closed loop, always `concurrency` in flight")
     warmup: Annotated[int, Field(ge=0, le=1000)] = Field(2, description="requests per arm, reported and left out")
     seed: int = 0
     reporters: tuple[ReporterName, ...] = Field(
@@ -224,6 +226,14 @@ class Pipeline(Written):
         why = obstacle(self.baseline, self.candidate)
         if self.runner.share and why:
             raise ValueError(f"'runner.share' must be false, or left out: {why}")
+        return self
+
+    @model_validator(mode="after")
+    def _offers_to_both(self) -> Pipeline:
+        arms = {"baseline": self.baseline, "candidate": self.candidate}
+        recorded = [name for name, release in arms.items() if not isinstance(release, LiveRelease)]
+        if self.load is not None and recorded:
+            raise ValueError(f"'load' must be left out: nothing is sent to a recorded release ({', '.join(recorded)})")
         return self
 
 
@@ -294,6 +304,8 @@ class Plan(BaseModel):
     shared_engine: bool = False
     """One engine served both arms: what servers show belongs to neither."""
     concurrency: int = 1
+    load: LoadPlan | None = None
+    """How an open loop offers requests; None where the loop is closed."""
     warmup: int = 0
     warnings: tuple[str, ...] = ()
     purpose: Literal["gate", "calibration", "replay"] = "gate"
@@ -333,7 +345,9 @@ class Plan(BaseModel):
         judges = {"judges": {name: judge.model_dump() for name, judge in self.judges.items()}} if self.judges else {}
         looks = {"early_stopping": True} if self.early_stopping else {}
         streams = {} if self.traffic is None else {"traffic": self.traffic.model_dump(mode="json")}
-        return digest_of(document | arms | noise | judges | looks | streams)
+        offered = {"shape", "rate", "speed", "sha256"}
+        load = {} if self.load is None else {"load": self.load.model_dump(mode="json", include=offered)}
+        return digest_of(document | arms | noise | judges | looks | streams | load)
 
 
 def digest_of(document: Any) -> str:

@@ -158,6 +158,8 @@ class Pair:
     candidate: Request | None
     """None where the baseline is asked alone, before the candidate."""
     first: Arm
+    gap_s: float | None = None
+    """Seconds after the pair before it that it is due in an open loop; None is as soon as there is a place."""
 
     @property
     def key(self) -> tuple[str, int]:
@@ -193,7 +195,8 @@ class Runner(Protocol):
         arms (`Pipeline.shares_engine`) once, as nobody's own.
 
         None among the pairs is a pause: what follows is not drawn before every
-        pair that came before it is written.
+        pair that came before it is written. The clock that pairs with a `gap_s`
+        are due by stands still meanwhile; their answers say when they were due.
 
         Warms both arms up first; those answers are not written. Raises
         EngineError when an arm cannot be brought up or says that we are at

@@ -163,6 +163,8 @@ class Response:
     logprobs: tuple[float, ...] | None = None
     started_at: float | None = None
     """Seconds since the epoch."""
+    scheduled_at: float | None = None
+    """When an open loop was to send it, in seconds since the epoch; it was sent at `started_at`."""
     session: str | None = None
     """The key that routing sticks to, in recorded traffic."""
     tenant: str | None = None

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,7 +17,7 @@ import pytest
 from canary.evidence import RunDirectory, load_evidence, load_plan
 from canary.run.load import Overrides, load
 from canary.run.scoring import Scoring, score_responses
-from tests.engines.conftest import Reply, Seen, StandIn, words
+from tests.engines.conftest import Reply, Seen, StandIn, serving, words
 
 Canary = Callable[..., Any]
 CASES = 240
@@ -34,19 +32,8 @@ def answer(seen: Seen) -> Reply:
 @pytest.fixture(scope="module")
 def server() -> Iterator[StandIn]:
     """The stand-in, serving from a thread of its own."""
-    stand_in, loop = StandIn(answer), asyncio.new_event_loop()
-    listening = loop.run_until_complete(asyncio.start_server(stand_in.serve, "127.0.0.1", 0))
-    stand_in.url = f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}"
-    thread = threading.Thread(target=loop.run_forever)
-    thread.start()
-    yield stand_in
-    loop.call_soon_threadsafe(loop.stop)
-    thread.join()
-    for task in asyncio.all_tasks(loop):
-        task.cancel()
-    listening.close()
-    loop.run_until_complete(asyncio.sleep(0.05))
-    loop.close()
+    with serving(answer) as stand_in:
+        yield stand_in
 
 
 @pytest.fixture

@@ -78,6 +78,7 @@ class _Line(TypedDict):
     finish_reason: NotRequired[str | None]
     logprobs: NotRequired[tuple[float, ...] | None]
     started_at: NotRequired[Annotated[float, Field(ge=0, le=LATEST_S)] | None]
+    scheduled_at: NotRequired[Annotated[float, Field(ge=0, le=LATEST_S)] | None]
     session: NotRequired[str | None]
     tenant: NotRequired[str | None]
     stratum: NotRequired[Annotated[str, Field(min_length=1)] | None]
@@ -109,6 +110,7 @@ _MUST = {
     "cost_usd": _MONEY,
     "logprobs": "a list of finite numbers",
     "started_at": "seconds since 1970",
+    "scheduled_at": "seconds since 1970",
     "stratum": "a non-empty text",
     "share": "the candidate's assigned share, a number above 0 and at most 1",
     "scores": "an object {metric: number from 0 to 1, or true or false}",

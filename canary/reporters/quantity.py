@@ -12,7 +12,7 @@ ABSENT = "-"
 SAME = "~"
 """No change can be told from none."""
 
-_SHARES = frozenset({"errors", "guardrail", "cache", "goodput", "saturation"})
+_SHARES = frozenset({"errors", "guardrail", "cache", "goodput", "saturation", "load"})
 _COUNTS = frozenset({"saturation/queue", "saturation/preemptions", "throughput/prefill", "throughput/decode"})
 _NO_SHARE = {Scale.BOUNDED}
 

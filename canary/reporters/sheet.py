@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from operator import attrgetter
 
+from canary.offered import Lengths, lengths
 from canary.plan import Plan
-from canary.records import Evidence, Looks, Signal, Tier, Verdict
+from canary.records import Arm, Evidence, Looks, Signal, Tier, Verdict
 from canary.reporters.quantity import effect, interval, margin, units_of, value
 from canary.reporters.ranking import ranked
 from canary.signals.wording import MISSING, percent, significant
@@ -106,6 +108,32 @@ def starts(evidence: Evidence) -> str:
 
 def _which(replica: int) -> str:
     return f" (replica {replica + 1})" if replica else ""
+
+
+def lengths_of(evidence: Evidence, plan: Plan) -> tuple[str, ...]:
+    """Prompts' and answers' lengths, each where they were counted.
+
+    `prompt tokens, p50/p90/p99/mean: baseline 120/341/900/155.2, candidate 120/341/900/155.2, trace 43/146/3,200/61.0`
+    """
+    return tuple(filter(None, (_lengths(what, evidence, plan) for what in ("prompt", "answer"))))
+
+
+def _lengths(what: str, evidence: Evidence, plan: Plan) -> str:
+    read = {"prompt": attrgetter("input_tokens"), "answer": attrgetter("output_tokens")}[what]
+    told = []
+    for arm in Arm:
+        counts = [read(response) for response in evidence.responses if response.arm is arm]
+        if known := [count for count in counts if count is not None]:
+            some = f" ({len(known):,} of {len(counts):,})" if len(known) < len(counts) else ""
+            told.append(f"{arm} {_quantiles(lengths(known))}{some}")
+    trace = None if plan.load is None else read(plan.load)
+    if told and trace is not None:
+        told.append(f"trace {_quantiles(trace)}")
+    return f"{what} tokens, p50/p90/p99/mean: {', '.join(told)}" if told else ""
+
+
+def _quantiles(of: Lengths) -> str:
+    return f"{of.p50:,.0f}/{of.p90:,.0f}/{of.p99:,.0f}/{of.mean:,.1f}"
 
 
 def interval_name(verdict: Verdict) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from canary.calibration import Usage
+from canary.offered import LoadPlan
 from canary.plan import Pipeline
 from canary.release import LiveRelease
 from canary.stats.power import tokens_in_flight
@@ -13,7 +14,16 @@ PEAK = 3.0
 """Busiest minute over the mean of the burstier of two published production traces (Azure 2023, code)."""
 
 
-def capacity(pipeline: Pipeline, usage: Usage | None, rate: float | None) -> Iterator[str]:
+def pairs_in_flight(pipeline: Pipeline, load: LoadPlan | None, usage: Usage | None) -> float:
+    """How many there are at a time: `concurrency`, or what an open loop needs on average, if no more."""
+    if load is None or usage is None or not usage.total_s:
+        return pipeline.concurrency
+    return min(pipeline.concurrency, load.rate * usage.total_s)
+
+
+def capacity(
+    pipeline: Pipeline, usage: Usage | None, rate: float | None, load: LoadPlan | None = None
+) -> Iterator[str]:
     """One sentence for this run's own load, and one for `rate` requests a second of production.
 
     L = rate x time in the system; a request in flight holds its input and, on
@@ -27,25 +37,27 @@ def capacity(pipeline: Pipeline, usage: Usage | None, rate: float | None) -> Ite
             yield "capacity: unknown until lengths and times are measured (canary calibrate noise)"
         return
     where = "of both arms' engine" if pipeline.shares_engine else "per arm"
-    here = pipeline.in_flight / usage.total_s
+    tried = pairs_in_flight(pipeline, load, usage)
+    flight = tried * pipeline.in_flight / pipeline.concurrency
+    here = flight / usage.total_s
     held = tokens_in_flight(here, usage.total_s, usage.input_tokens, usage.output_tokens)
     yield (
-        f"capacity: {pipeline.in_flight} requests in flight hold about {held:,.0f} tokens of KV cache {where} "
+        f"capacity: {round(flight, 1):g} requests in flight hold about {held:,.0f} tokens of KV cache {where} "
         f"({here:.1f} requests/s of {usage.total_s:.2f} s each)"
     )
     if rate is not None:
-        yield _production(pipeline, usage, rate)
+        yield _production(tried, usage, rate, "'concurrency'" if load is None else "the load")
 
 
-def _production(pipeline: Pipeline, usage: Usage, rate: float) -> str:
+def _production(tried: float, usage: Usage, rate: float, lever: str) -> str:
     """What the candidate must hold before it gets the traffic."""
     seconds = usage.total_s or 0.0
     held = tokens_in_flight(rate, seconds, usage.input_tokens or 0.0, usage.output_tokens or 0.0)
     flight = rate * seconds
     untried = (
-        f"; {PEAK * flight:.0f} in flight are more than the {pipeline.concurrency} this pipeline tries, so expect "
-        "longer times there: raise 'concurrency' and calibrate again"
-        if PEAK * flight > pipeline.concurrency
+        f"; {PEAK * flight:.0f} in flight are more than the {round(tried, 1):g} this pipeline tries, so expect "
+        f"longer times there: raise {lever} and calibrate again"
+        if PEAK * flight > tried
         else ""
     )
     return (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import itertools
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -252,9 +253,10 @@ def _pairs(loaded: Loaded, completed: set[Key], lookout: Lookout | None) -> Iter
     so that looking slows no answer down.
     """
     order = visiting_order(loaded.golden.prompts, loaded.plan.seed)
+    gaps = itertools.chain(loaded.gaps, itertools.repeat(None))
     for cases in (order,) if lookout is None else lookout.parts(order):
-        rows = [(prompt, repeat) for repeat in range(loaded.suite.repeat) for prompt in cases]
-        asked = [_pair(prompt, repeat, loaded) for prompt, repeat in rows if (prompt.id, repeat) not in completed]
+        rows = [(prompt, repeat, next(gaps)) for repeat in range(loaded.suite.repeat) for prompt in cases]
+        asked = [_pair(*row, loaded) for row in rows if (row[0].id, row[1]) not in completed]
         yield from asked
         if lookout is not None:
             if asked:
@@ -263,7 +265,7 @@ def _pairs(loaded: Loaded, completed: set[Key], lookout: Lookout | None) -> Iter
                 return
 
 
-def _pair(prompt: Prompt, repeat: int, loaded: Loaded) -> Pair:
+def _pair(prompt: Prompt, repeat: int, gap_s: float | None, loaded: Loaded) -> Pair:
     """Both arms' requests; which is sent first is decided by coin."""
     pipeline, seed = loaded.pipeline, loaded.plan.seed
     alone = loaded.plan.stage == "build"
@@ -272,4 +274,5 @@ def _pair(prompt: Prompt, repeat: int, loaded: Loaded) -> Pair:
         baseline=None if alone else render(prompt, pipeline.baseline, Arm.BASELINE, repeat, seed),
         candidate=render(prompt, pipeline.candidate, Arm.CANDIDATE, repeat, seed),
         first=first,
+        gap_s=gap_s,
     )

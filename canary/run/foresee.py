@@ -22,6 +22,7 @@ from canary.run.capacity import capacity
 from canary.run.hire import rate_of
 from canary.run.judging import judging_lines
 from canary.run.load import Loaded, Overrides, load
+from canary.run.offer import load_lines, overload
 from canary.run.resolve import calibration_command
 from canary.signals.judged import trust
 from canary.signals.levels import final_levels, look_levels
@@ -99,6 +100,7 @@ def foresee(
         if isinstance(release, VllmRelease):
             check_arguments(release)
     noise = loaded.plan.calibration
+    usage = None if noise is None else noise.usage
     outlooks = tuple(_outlooks(loaded.plan, discordance_of(noise)))
     strata = [outlook for outlook in outlooks if outlook.stratum != POOLED]
     rules, alpha = loaded.plan.policy, final_levels(loaded.plan)
@@ -116,12 +118,16 @@ def foresee(
         outlooks=outlooks,
         promote=promote,
         source=_source(noise),
-        lacking=tuple(_lacking(loaded.plan, outlooks) or _underpowered(outlooks, promote)),
+        lacking=(
+            *(_lacking(loaded.plan, outlooks) or _underpowered(outlooks, promote)),
+            *overload(loaded, usage),
+        ),
         spending=(
             *_stopping(loaded.plan, strata),
             *_spending(loaded),
             *_places(loaded),
-            *capacity(loaded.pipeline, None if noise is None else noise.usage, rate),
+            *load_lines(loaded, usage),
+            *capacity(loaded.pipeline, usage, rate, loaded.plan.load),
         ),
     )
 
@@ -306,7 +312,9 @@ def _answer_tokens(loaded: Loaded) -> int:
 
 
 def _time(loaded: Loaded, asked: int, usage: Usage | None) -> list[str]:
-    """How long it takes, where the calibration timed the baseline; nothing bounds it otherwise."""
+    """How long it takes, where the load says so or the calibration timed the baseline; else nothing bounds it."""
+    if loaded.plan.load is not None:
+        return [f"time: about {loaded.plan.load.seconds:.0f} s, as the load has it, and the last answers"]
     if usage is not None and usage.total_s is not None:
         return [f"time: about {asked * usage.total_s / loaded.pipeline.concurrency:.0f} s at the calibration's pace"]
     if not any(isinstance(side, LiveRelease) for side in (loaded.pipeline.baseline, loaded.pipeline.candidate)):

@@ -26,8 +26,8 @@ def gate_files(root: Path, pipeline: Path, places: Iterable[Path] = (), policy: 
     """sha256 of every file of the gate, by its path from `root`.
 
     That is the pipeline without its candidate, its suite, policy, golden sets,
-    calibration, the suite's plugins and functions, and the workflows. Files
-    outside of `root` are left out. `places` are the folders under
+    calibration, trace, the suite's plugins and functions, and the workflows.
+    Files outside of `root` are left out. `places` are the folders under
     `root` in which Python looks for modules, `policy` is one beside the pipeline's own.
     """
     root, document = root.resolve(), _document(pipeline)
@@ -55,7 +55,7 @@ def differences(base: Mapping[str, str], head: Mapping[str, str]) -> tuple[GateC
 def _named(rules: Mapping[str, Any], pipeline: Path, root: Path, places: Iterable[Path]) -> Iterator[Path]:
     """Every path that the pipeline and its suite name."""
     folder = pipeline.parent
-    yield from _files_named({key: rules.get(key) for key in ("policy", "calibration", "labels")}, folder)
+    yield from _files_named({key: rules.get(key) for key in ("policy", "calibration", "labels", "load")}, folder)
     yield from folder.glob(f"{glob.escape(pipeline.stem)}.*.json")  # calibrations, kept beside it
     if not isinstance(rules.get("suite"), str):
         return

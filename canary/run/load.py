@@ -20,6 +20,7 @@ from canary.plan import Pipeline, Plan, ReleasePlan, Suite
 from canary.policy import Policy
 from canary.records import Arm, Evidence, Response
 from canary.release import LiveRelease, Release
+from canary.run.arrivals import arrivals
 from canary.run.calibrate_judge import judge_file_of, with_agreement
 from canary.run.judged import judges_of, partial_judge
 from canary.run.labels import read_labels, require_cases, require_metrics
@@ -39,6 +40,8 @@ class Loaded:
     plan: Plan
     labels: tuple[LabelRow, ...] = ()
     """What people said of this run's answers."""
+    gaps: tuple[float, ...] = ()
+    """Seconds before each arrival of an open loop, in the visiting order; empty where the loop is closed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,11 +139,12 @@ def resolve(pipeline: Pipeline, path: Path, *, stage: str) -> Loaded:
     judges = judges_of(suite, every, golden, stage=stage, seed=pipeline.seed)
     known = judge_file_of(suite, path, Path(pipeline.suite)) if judges else None
     told = (*plan.warnings, *(partial_judge(suite, pipeline.baseline, pipeline.candidate) if judges else ()))
-    plan = plan.model_copy(update={"judges": with_agreement(judges, known), "warnings": told})
+    load, gaps = arrivals(pipeline.load, len(golden.prompts) * suite.repeat, plan.seed)
+    plan = plan.model_copy(update={"judges": with_agreement(judges, known), "warnings": told, "load": load})
     for prompt in golden.prompts:
         for release in (pipeline.baseline, pipeline.candidate):
             render(prompt, release, Arm.BASELINE, 0, 0)
-    return Loaded(pipeline=pipeline, suite=suite, golden=golden, plan=plan)
+    return Loaded(pipeline=pipeline, suite=suite, golden=golden, plan=plan, gaps=gaps)
 
 
 def _cases(pipeline: Pipeline, policy: Policy, stage: str) -> int | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
@@ -13,6 +14,7 @@ from canary.looks.stop import Parts, decided
 from canary.looks.watch import Watch
 from canary.order import checkpoints
 from canary.records import Prompt, Response
+from canary.run.capacity import pairs_in_flight
 from canary.run.load import Loaded
 from canary.run.scoring import Scoring
 from canary.signals.wording import points
@@ -43,8 +45,10 @@ class Lookout:
 
     def parts(self, order: Sequence[Prompt]) -> Iterator[Sequence[Prompt]]:
         """The cases between two looks; fewer looks than there are checkpoints where many are in flight."""
-        pipeline = self._loaded.pipeline
-        least = max(WAVES * pipeline.concurrency, pipeline.warmup) // self._loaded.suite.repeat
+        pipeline, plan = self._loaded.pipeline, self._loaded.plan
+        usage = None if plan.calibration is None else plan.calibration.usage
+        flight = math.ceil(pairs_in_flight(pipeline, plan.load, usage))
+        least = max(WAVES * flight, pipeline.warmup) // self._loaded.suite.repeat
         start = 0
         for end in checkpoints(len(order)):
             if end - start >= least or end == len(order):

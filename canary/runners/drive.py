@@ -1,7 +1,8 @@
 """Both arms over the pairs, side by side: what every runner shares.
 
 A fixed number of workers take pairs from one iterator, so the window is
-bounded and the iterator is never read ahead.
+bounded and the iterator is never read ahead. In an open loop a worker waits
+until its pair is due; while all of them are busy, arrivals wait.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from canary.protocols import Answers, Generate, Note, Pair, Request, unnoted
 from canary.records import Arm, ErrorKind, Failure, Response
 from canary.release import LiveRelease, Release
 from canary.runners.sample import sampled
+from canary.runners.schedule import Schedule, stamped
 
 Open = Callable[[Mapping[Arm, Release]], AbstractAsyncContextManager[Generate]]
 """Brings up one engine for the arms given: here, or in processes that hold it."""
@@ -70,9 +72,10 @@ async def _drive(
             await arms.answer(pair)
         async with sampled(arms.generates, note):
             for part in _parts(source):
+                schedule = Schedule()
                 async with asyncio.TaskGroup() as group:
                     for _ in range(pipeline.concurrency):
-                        group.create_task(_work(arms, part, write))
+                        group.create_task(_work(arms, part, schedule, write))
 
 
 def _parts(source: Iterator[Pair | None]) -> Iterator[Iterator[Pair]]:
@@ -89,9 +92,10 @@ def _until_pause(source: Iterator[Pair | None]) -> Iterator[Pair]:
         yield pair
 
 
-async def _work(arms: _Arms, source: Iterator[Pair], write: Write) -> None:
+async def _work(arms: _Arms, source: Iterator[Pair], schedule: Schedule, write: Write) -> None:
     for pair in source:
-        write(pair, await arms.answer(pair))
+        due = await schedule.wait(pair)
+        write(pair, stamped(await arms.answer(pair), due))
 
 
 @dataclass(frozen=True, slots=True)

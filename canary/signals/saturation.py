@@ -33,7 +33,7 @@ def saturation_signals(observed: Mapping[Arm, Observed], plan: Plan) -> tuple[Si
         return ()
     signals = [*_measured(observed, plan)] if len(observed) == len(Arm) else []
     signals += _lacking(plan, {signal.name for signal in signals})
-    return tuple(_with_runbook(signal, plan) for signal in signals)
+    return tuple(with_runbook(signal, plan) for signal in signals)
 
 
 def _measured(observed: Mapping[Arm, Observed], plan: Plan) -> Iterator[Signal]:
@@ -163,6 +163,7 @@ def _estimate(effect: str, baseline: float | None, candidate: float | None) -> f
     return candidate - baseline
 
 
-def _with_runbook(signal: Signal, plan: Plan) -> Signal:
+def with_runbook(signal: Signal, plan: Plan) -> Signal:
+    """The signal with where the policy says to look."""
     told = (text for glob, text in plan.policy.runbooks.items() if fnmatchcase(signal.name, glob))
     return replace(signal, runbook=next(told, None))

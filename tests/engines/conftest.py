@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Mapping, Sequence
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -109,6 +111,26 @@ class Outcome:
         """The only one."""
         (response,) = self.responses
         return response
+
+
+@contextmanager
+def serving(script: Script) -> Iterator[StandIn]:
+    """The stand-in, serving from a thread of its own, for a run that has an event loop of its own."""
+    stand_in, loop = StandIn(script), asyncio.new_event_loop()
+    listening = loop.run_until_complete(asyncio.start_server(stand_in.serve, "127.0.0.1", 0, backlog=1024))
+    stand_in.url = f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}"
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    try:
+        yield stand_in
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        for task in asyncio.all_tasks(loop):
+            task.cancel()
+        listening.close()
+        loop.run_until_complete(asyncio.sleep(0.05))
+        loop.close()
 
 
 def event(document: Any) -> bytes:

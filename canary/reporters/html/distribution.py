@@ -66,6 +66,8 @@ _QUANTITIES = (
     _Quantity(title="Total time", note="per request; longer answers take longer", read=lambda r: _one(r.total_s),
               show=seconds),
     _Quantity(title="Cost", note="per request", read=lambda r: _one(r.cost_usd), show=dollars, is_summed=True),
+    _Quantity(title="Length of prompts", note="input tokens", read=lambda r: _one(r.input_tokens),
+              show=lambda n: f"{n:,.0f}", is_summed=True),
     _Quantity(title="Length of answers", note="output tokens", read=lambda r: _one(r.output_tokens),
               show=lambda n: f"{n:,.0f}", is_summed=True),
 )  # fmt: skip
