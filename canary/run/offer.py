@@ -54,10 +54,14 @@ def _lengths(reads: float, writes: float, usage: Usage | None) -> str:
 
 
 def _flight(loaded: Loaded, usage: Usage | None) -> tuple[float, int] | None:
-    """Requests of an arm in flight, on average and at most, were each as long as the calibration's mean."""
+    """Requests of an arm in flight until the last arrives, on average and at most, were all as long as calibrated.
+
+    Little's law over a finite time: what one request adds is the time it is there.
+    """
     if loaded.plan.load is None or usage is None or not usage.total_s:
         return None
     arrivals = np.cumsum(loaded.gaps)
     gone = np.searchsorted(arrivals, arrivals - usage.total_s, side="right")
     most = int(np.max(np.arange(1, arrivals.size + 1) - gone, initial=0))
-    return loaded.plan.load.rate * usage.total_s, most
+    there = float(np.minimum(usage.total_s, arrivals[-1] - arrivals).sum())
+    return (there / float(arrivals[-1]) if arrivals[-1] else float(most)), most
