@@ -32,7 +32,7 @@ class TraceLoad(Written):
     """Arrivals at the times of a recorded trace."""
 
     shape: Literal["trace"]
-    file: TracePath = Field(description="JSONL or CSV: timestamp, input_tokens, output_tokens")
+    file: TracePath = Field(description="JSONL or CSV: timestamp, and where known input_tokens, output_tokens")
     speed: Pace = Field(1.0, description="2 replays the trace in half its time")
 
 
@@ -67,5 +67,6 @@ class LoadPlan(BaseModel):
     sha256: str | None = None
     """Digest of the trace's arrivals that are replayed."""
     input_tokens: Lengths | None = None
-    """Of the trace's arrivals that are replayed."""
+    """Of the prompts of the trace's arrivals that are replayed, where it says so."""
     output_tokens: Lengths | None = None
+    """The same of answers."""

@@ -234,6 +234,10 @@ class Pipeline(Written):
         recorded = [name for name, release in arms.items() if not isinstance(release, LiveRelease)]
         if self.load is not None and recorded:
             raise ValueError(f"'load' must be left out: nothing is sent to a recorded release ({', '.join(recorded)})")
+        hourly = [name for name, release in arms.items() if isinstance(getattr(release, "price", None), HourlyPrice)]
+        if self.load is not None and hourly:
+            same = "at a given rate a request's share of the hours is the same for any release"
+            raise ValueError(f"'load' must be left out where a price is by the hour ({', '.join(hourly)}): {same}")
         return self
 
 

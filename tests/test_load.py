@@ -10,9 +10,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
 from canary.evidence import RunDirectory, load_plan
 from canary.order import visiting_order
+from canary.plan import Pipeline
 from canary.run.load import load
 from tests.engines.conftest import Reply, Seen, StandIn, serving, words
 
@@ -257,12 +259,9 @@ def test_a_plan_refuses_what_concurrency_cannot_hold(bench: Bench) -> None:
         calibrated(bench, seconds)
         found[seconds] = re.sub(r"\s+", " ", bench.canary("plan", path, "--allow-underpowered").out)
 
-    assert (
-        "load: about 10.0 requests of each arm in flight, 40 at most; arrivals beyond 'concurrency' wait" in found[0.5]
-    )
-    assert (
-        "load: about 20.0 requests of each arm in flight, 40 at most; arrivals beyond 'concurrency' wait" in found[1.0]
-    )
+    waits = "requests of each arm in flight, 40 at most; arrivals beyond 'concurrency' wait, and count as late"
+    assert f"load: about 10.0 {waits}" in found[0.5]
+    assert f"load: about 20.0 {waits}" in found[1.0]
     assert "cannot hold" not in found[1.0]
     assert "those of these cases 11 and 4 as calibrated" in found[1.0]
     assert (
@@ -322,3 +321,12 @@ def test_recorded_releases_are_offered_nothing(bench: Bench) -> None:
 
     assert refused.status == 2
     assert "'load' must be left out: nothing is sent to a recorded release (baseline)" in refused.err
+
+
+def test_hours_are_no_cost_of_a_given_rate() -> None:
+    """Where the rate is given, what is paid by the hour costs each request the same: no price could be compared."""
+    release = {"engine": "transformers", "model": "m", "name": "v", "price": {"per_replica_hour": 2.5}}
+    written = {"suite": "s", "baseline": release, "candidate": release, "load": {"shape": "poisson", "rate": 5}}
+
+    with pytest.raises(ValidationError, match=r"'load' must be left out where a price is by the hour \(baseline, cand"):
+        Pipeline.model_validate(written)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import itertools
 import random
+from collections.abc import Iterable
 from pathlib import Path
 
-from canary.offered import Load, LoadPlan, PoissonLoad, lengths
+from canary.offered import Lengths, Load, LoadPlan, PoissonLoad, lengths
 from canary.plan import digest_of
 from canary.run.trace import read_trace
 
@@ -34,7 +35,12 @@ def arrivals(load: Load | None, count: int, seed: int) -> tuple[LoadPlan | None,
         seconds=round(times[count - 1], 3),
         speed=load.speed,
         sha256=digest_of(trace),
-        input_tokens=lengths([arrival.input_tokens for arrival in trace]),
-        output_tokens=lengths([arrival.output_tokens for arrival in trace]),
+        input_tokens=_lengths(arrival.input_tokens for arrival in trace),
+        output_tokens=_lengths(arrival.output_tokens for arrival in trace),
     )
     return plan, (0.0, *(after - before for before, after in itertools.pairwise(times)))[:count]
+
+
+def _lengths(tokens: Iterable[int | None]) -> Lengths | None:
+    known = [count for count in tokens if count is not None]
+    return lengths(known) if known else None

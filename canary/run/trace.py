@@ -30,8 +30,8 @@ class Arrival(NamedTuple):
 
     at: float
     """Seconds after the first one."""
-    input_tokens: int
-    output_tokens: int
+    input_tokens: int | None
+    output_tokens: int | None
 
 
 def read_trace(path: Path, count: int) -> tuple[Arrival, ...]:
@@ -90,10 +90,10 @@ def _parsed(line: str) -> Any:
 def _of_csv(file: TextIO, name: str) -> Iterator[tuple[int, Any]]:
     rows = csv.DictReader(file, strict=True)
     got = rows.fieldnames or ()
-    if lacking := [ours for ours, theirs in COLUMNS.items() if ours not in got and theirs not in got]:
+    if not {"timestamp", COLUMNS["timestamp"]} & set(got):
         raise ConfigError(
-            f"{name}:1: must have the columns {', '.join(COLUMNS)}, or {', '.join(COLUMNS.values())} (lacks "
-            f"{', '.join(lacking)}; got {', '.join(map(shown, got)) or 'nothing'})"
+            f"{name}:1: must have the columns {', '.join(COLUMNS)}, or {', '.join(COLUMNS.values())} "
+            f"(got {', '.join(map(shown, got)) or 'nothing'})"
         )
     for row in rows:
         yield rows.line_num, row
@@ -130,13 +130,13 @@ class _Reading:
 
 def _value(row: Mapping[str, Any], name: str) -> Any:
     value = row.get(name, row.get(COLUMNS[name]))
-    if value in (None, ""):
-        raise ValueError(f"'{name}' is missing")
-    return value
+    return None if value == "" else value
 
 
 def _time(value: Any) -> tuple[str, float]:
     """How the time is written, and its seconds."""
+    if value is None:
+        raise ValueError("'timestamp' is missing")
     number = _number(value)
     if number is not None and abs(number) <= LATEST_S:
         return "in seconds", number
@@ -150,8 +150,11 @@ def _time(value: Any) -> tuple[str, float]:
     return "with a time zone", at.timestamp()
 
 
-def _count(row: Mapping[str, Any], name: str) -> int:
+def _count(row: Mapping[str, Any], name: str) -> int | None:
+    """None where the trace does not say: only reports ask for it."""
     value = _value(row, name)
+    if value is None:
+        return None
     number = _number(value)
     if number is None or not 0 <= number <= MOST_TOKENS or not number.is_integer():
         raise ValueError(f"'{name}' must be a whole number of tokens ≥ 0 (got {shown(value)})")

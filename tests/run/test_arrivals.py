@@ -84,6 +84,16 @@ def test_a_trace_is_known_by_what_is_used_of_it(tmp_path: Path) -> None:
     assert digest([1, 2, 3]) != digest([1, 2, 4])
 
 
+def test_a_trace_without_lengths(tmp_path: Path) -> None:
+    """Nothing is said of them."""
+    (tmp_path / "t.csv").write_text("timestamp\n1\n2\n4\n")
+    plan, gaps = arrivals(TraceLoad(shape="trace", file=str(tmp_path / "t.csv")), 3, 0)
+
+    assert gaps == (0.0, 1.0, 2.0)
+    assert plan is not None
+    assert (plan.input_tokens, plan.output_tokens) == (None, None)
+
+
 def test_one_request_needs_two_arrivals(tmp_path: Path) -> None:
     """One arrival has no rate."""
     plan, gaps = arrivals(TraceLoad(shape="trace", file=trace(tmp_path, [4, 6])), 1, 0)

@@ -44,6 +44,14 @@ def test_forms(tmp_path: Path, name: str) -> None:
     assert [arrival.at for arrival in read] == pytest.approx([arrival.at for arrival in EXPECTED])
 
 
+def test_lengths_need_not_be_there(tmp_path: Path) -> None:
+    """Times alone are a load; what a log did not count is left open, row by row."""
+    path = written(tmp_path, "t.csv", f"{OURS}1,2,\n2\n")
+
+    assert read_trace(path, 2) == (Arrival(0.0, 2, None), Arrival(1.0, None, None))
+    assert read_trace(written(tmp_path, "t.jsonl", '{"timestamp": 1}\n{"timestamp": 3}\n'), 2)[1].at == 2.0
+
+
 def test_a_longer_trace_is_read_no_further_than_needed(tmp_path: Path) -> None:
     """What comes after the last arrival that is used may be anything."""
     path = written(tmp_path, "t.jsonl", FORMS["ours.jsonl"] + "}{ torn\n")
@@ -92,15 +100,15 @@ BAD_FILES: dict[str, tuple[str, str | bytes]] = {
     "1: is not valid JSON": ("t.jsonl", '{"timestamp": 1, "input_to'),
     "1: must be one JSON object, {…} (got a list)": ("t.jsonl", "[1]"),
     "1: the key 'timestamp' stands twice in one object": ("t.jsonl", '{"timestamp": 1, "timestamp": 2}'),
-    "1: 'output_tokens' is missing": ("t.jsonl", '{"timestamp": 1, "input_tokens": 2}'),
+    "1: 'timestamp' is missing": ("t.jsonl", '{"input_tokens": 2, "output_tokens": 3}'),
     "2: 'timestamp' must not be before the one above it: sort the trace by time": (
         "t.jsonl", f'{json.dumps(ROW)}\n{json.dumps(ROW | {"timestamp": 0.5})}\n'
     ),
     "is not UTF-8 text (byte 0xff)": ("t.jsonl", b"\xff"),
     "1: must have the columns timestamp, input_tokens, output_tokens, or TIMESTAMP, ContextTokens, GeneratedTokens "
-    "(lacks input_tokens, output_tokens; got 'timestamp', 'tokens')": ("t.csv", "timestamp,tokens\n1,2\n"),
-    "(lacks timestamp, input_tokens, output_tokens; got nothing)": ("t.csv", ""),
-    "2: 'output_tokens' is missing": ("t.csv", f"{OURS}1,2\n"),
+    "(got 'time', 'tokens')": ("t.csv", "time,tokens\n1,2\n"),
+    "GeneratedTokens (got nothing)": ("t.csv", ""),
+    "2: 'timestamp' is missing": ("t.csv", f"{OURS},2,3\n"),
     "is no CSV file: ": ("t.csv", f'{OURS}"1"x,2,3\n'),
 }  # fmt: skip
 
@@ -127,7 +135,7 @@ def test_what_is_no_file(tmp_path: Path) -> None:
 def test_every_bad_line_is_told_and_not_all_of_a_million(tmp_path: Path) -> None:
     """Lines that share a mistake share a sentence; of many mistakes the first ones are told."""
     rows = [json.dumps(ROW | {"input_tokens": -n}) for n in range(1, 40)]
-    path = written(tmp_path, "t.jsonl", "\n".join([*rows, '{"timestamp": 1}', '{"timestamp": 1}']))
+    path = written(tmp_path, "t.jsonl", "\n".join([*rows, "{}", "{}"]))
 
     with pytest.raises(ConfigError) as refused:
         read_trace(path, 100)
