@@ -150,6 +150,7 @@ def _comparison(
             *absences(table, chosen),
             *(() if open_ is not None else _gaps(table, column, chosen, complete)),
             *(blind if is_dead else ()),
+            *_silence(table, used, plan.policy.quality, stratum),
             *(people.missing(chosen) if people else ()),
         ),
         human=people.values[:, used] if people else None,
@@ -166,6 +167,14 @@ def _outage(table: Table, used: NDArray[np.bool_], rule: QualityRule, stratum: s
         return ()
     hidden = "beyond the margin, and may hide as many losses: where it failed the candidate cannot lose"
     return (f"the baseline's server failed on {failed} of {cases} cases, {hidden}",)
+
+
+def _silence(table: Table, used: NDArray[np.bool_], rule: QualityRule, stratum: str) -> tuple[str, ...]:
+    """Where both servers failed nothing was compared: that they are even there is no evidence."""
+    failed = int((used & table.broken(Arm.BASELINE) & table.broken(Arm.CANDIDATE)).sum())
+    if failed <= rule.margin(None if stratum == POOLED else stratum) * int(used.sum()):
+        return ()
+    return (f"both servers failed on {failed} of {int(used.sum())} cases, beyond the margin: nothing is known there",)
 
 
 def blindness(baseline: NDArray[np.float64]) -> tuple[str, ...]:

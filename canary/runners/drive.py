@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, nullcontext
 from dataclasses import dataclass
+from typing import Any
 
 from canary.errors import CanaryError, EngineError
 from canary.plan import Pipeline
@@ -24,6 +25,8 @@ from canary.runners.schedule import Schedule, stamped
 Open = Callable[[Mapping[Arm, Release]], AbstractAsyncContextManager[Generate]]
 """Brings up one engine for the arms given: here, or in processes that hold it."""
 Write = Callable[[Pair, Answers], None]
+Guard = AbstractAsyncContextManager[None]
+"""May end what is done inside of it."""
 
 
 class ArmLostError(Exception):
@@ -31,16 +34,21 @@ class ArmLostError(Exception):
 
 
 def drive(
-    open_arms: Open, pipeline: Pipeline, pairs: Iterable[Pair | None], write: Write, note: Note = unnoted
+    open_arms: Open,
+    pipeline: Pipeline,
+    pairs: Iterable[Pair | None],
+    write: Write,
+    note: Note = unnoted,
+    guard: Guard | None = None,
 ) -> None:
-    """Answers every pair; the contract is `protocols.Runner`."""
+    """Answers every pair, inside the guard; the contract is `protocols.Runner`."""
     source = iter(pairs)
     ahead = list(itertools.islice(source, max(1, pipeline.warmup)))
     warmup = [pair for pair in ahead if pair is not None]
     if not warmup:
         return
     try:
-        asyncio.run(_drive(open_arms, pipeline, warmup, itertools.chain(ahead, source), write, note))
+        asyncio.run(_guarded(guard, _drive(open_arms, pipeline, warmup, itertools.chain(ahead, source), write, note)))
     except ExceptionGroup as group:
         raise _first(group) from None
 
@@ -53,6 +61,11 @@ async def ask(generate: Generate, request: Request) -> Response | None:
         raise
     except Exception as error:  # noqa: BLE001 - an engine's own fault is evidence, whatever it is
         return _errored(request, f"{type(error).__name__}: {error}")
+
+
+async def _guarded(guard: Guard | None, work: Coroutine[Any, Any, None]) -> None:
+    async with guard or nullcontext():
+        await work
 
 
 async def _drive(

@@ -11,7 +11,7 @@ import os
 import socket
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager, redirect_stdout, suppress
 from functools import partial
 from typing import Any
 
@@ -21,6 +21,7 @@ from canary.protocols import Answers, Note, Pair, unnoted
 from canary.records import Arm
 from canary.runners.drive import drive
 from canary.runners.fleet import hosted
+from canary.runners.head import RECONNECT_S, watched
 
 OBJECT_STORE_BYTES = 256 * 2**20
 """Answers are text: Ray's default, a third of the memory, is far too much."""
@@ -40,7 +41,7 @@ def run(
     runner = pipeline.runner if isinstance(pipeline.runner, RayRunner) else RayRunner(type="ray")
     engines = 1 if pipeline.shares_engine else len(Arm)
     with _cluster(runner), _placed(runner, engines) as group:
-        drive(partial(hosted, runner, group), pipeline, pairs, write, note)
+        drive(partial(hosted, runner, group), pipeline, pairs, write, note, watched(*_head(runner)))
 
 
 @contextmanager
@@ -48,6 +49,7 @@ def _cluster(runner: RayRunner) -> Iterator[None]:
     """A connection to Ray; ends only what it began."""
     os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")  # or Ray ships the working directory
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_gcs_rpc_server_reconnect_timeout_s", str(RECONNECT_S))
     try:
         import ray
     except ModuleNotFoundError as error:
@@ -55,12 +57,13 @@ def _cluster(runner: RayRunner) -> Iterator[None]:
     if ray.is_initialized():
         yield
         return
-    address = runner.address or os.environ.get("RAY_ADDRESS") or "local"
+    address = _address(runner)
     try:
         _require_listener(address)
         ray.init(address=address, log_to_driver=False, logging_level="ERROR", **_machine(runner, address))
     except (OSError, RuntimeError, ValueError) as error:
-        raise EngineError(f"runner 'ray' cannot reach Ray at '{address}': {error}") from error
+        wants = "; it wants its token: set RAY_AUTH_MODE=token" if "InvalidAuthToken" in str(error.__cause__) else ""
+        raise EngineError(f"runner 'ray' cannot reach Ray at '{address}': {error}{wants}") from error
     try:
         with redirect_stdout(sys.stderr):  # where Ray tells of processes that died
             yield
@@ -68,11 +71,29 @@ def _cluster(runner: RayRunner) -> Iterator[None]:
         ray.shutdown()
 
 
+def _address(runner: RayRunner) -> str:
+    return runner.address or os.environ.get("RAY_ADDRESS") or "local"
+
+
 def _require_listener(address: str) -> None:
     """Raise OSError where nothing listens: Ray itself would wait for minutes."""
+    host, port = _split(address)
+    if port:
+        socket.create_connection((host, port), REACHED_S).close()
+
+
+def _split(address: str) -> tuple[str, int]:
+    """Host and port, which is 0 where the address names none."""
     host, _, port = address.removeprefix("ray://").rpartition(":")
-    if port.isdecimal():
-        socket.create_connection((host.strip("[]"), int(port)), REACHED_S).close()
+    return host.strip("[]"), int(port) if port.isdecimal() else 0
+
+
+def _head(runner: RayRunner) -> tuple[str, int]:
+    """Where the cluster that we are connected to is led from."""
+    import ray
+
+    address = _address(runner)
+    return _split(address if address.startswith("ray://") else ray.get_runtime_context().gcs_address)
 
 
 def _machine(runner: RayRunner, address: str) -> dict[str, Any]:
@@ -91,6 +112,7 @@ def _machine(runner: RayRunner, address: str) -> dict[str, Any]:
 def _placed(runner: RayRunner, engines: int) -> Iterator[Any]:
     """Room for every replica of so many engines at once: one arm alone would wait for ever."""
     import ray
+    from ray.exceptions import RayError
     from ray.util import placement_group, remove_placement_group
 
     room, count = runner.room(), engines * runner.replicas
@@ -101,7 +123,9 @@ def _placed(runner: RayRunner, engines: int) -> Iterator[Any]:
             raise EngineError(_no_room(runner, engines, ray.cluster_resources()))
         yield group
     finally:
-        remove_placement_group(group)
+        with suppress(OSError, RayError):  # Ray removes what a driver leaves
+            socket.create_connection(_head(runner), REACHED_S).close()  # a call to a dead head takes a minute
+            remove_placement_group(group)
 
 
 def _no_room(runner: RayRunner, engines: int, has: dict[str, float]) -> str:

@@ -134,3 +134,22 @@ def test_a_baseline_that_was_down_warns_of_what_it_hides(judge: Judge, find: Fin
 
     assert few.warnings == ()
     assert "the baseline's server failed on 7 of 200 cases, beyond the margin" in many.warnings[0]
+
+
+def test_where_both_servers_were_down_nothing_is_known(judge: Judge, find: Find) -> None:
+    """Even scores of two failures are no evidence: beyond the margin the signal holds."""
+    fine: dict[str, Any] = {}
+    down = {"error": Failure(kind=ErrorKind.SERVER, message="502")}
+
+    few, many = (
+        find(
+            judge(scores, scores, responses=([down] * lost + [fine] * (200 - lost),) * 2),
+            "quality/all/pass",
+        )
+        for lost in (6, 7)  # the pooled margin is 3 %
+        for scores in (np.r_[np.zeros(lost), np.ones(200 - lost)],)
+    )
+
+    assert few.status is Status.PASS
+    assert many.status is Status.INCONCLUSIVE
+    assert "both servers failed on 7 of 200 cases, beyond the margin: nothing is known there" in many.reason

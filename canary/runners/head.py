@@ -1,0 +1,56 @@
+"""The head node of a cluster, watched: without it Ray waits, then ends this process with status 1."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+from canary.errors import EngineError
+
+AWAY_S = 30.0
+"""How long a head node may be away, such as one that is brought up again."""
+RECONNECT_S = 180
+"""How long Ray itself tries: well over `AWAY_S`, so that there is time to end in order."""
+_EVERY_S = 2.0
+_ANSWER_S = 5.0
+
+
+@asynccontextmanager
+async def watched(host: str, port: int) -> AsyncIterator[None]:
+    """Raises EngineError in the middle of its body once nothing has listened there for `AWAY_S`."""
+    try:
+        async with asyncio.timeout(None) as patience:
+            watch = asyncio.create_task(_watch(host, port, patience))
+            try:
+                yield
+            finally:
+                watch.cancel()
+    except TimeoutError:
+        if not patience.expired():
+            raise
+        raise EngineError(
+            f"runner 'ray' lost the cluster's head node: nothing has answered at {host}:{port} for {AWAY_S:g} s; "
+            "what both arms answered is kept: canary run --resume RUN"
+        ) from None
+
+
+async def _watch(host: str, port: int, patience: asyncio.Timeout) -> None:
+    """Ends the body's patience; time in which this process itself was busy is not held against the head node."""
+    clock = asyncio.get_running_loop().time
+    away_s = 0.0
+    while away_s < AWAY_S:
+        asked = clock()
+        listens = await _listens(host, port)
+        await asyncio.sleep(_EVERY_S)
+        away_s = 0.0 if listens else away_s + min(clock() - asked, _ANSWER_S + _EVERY_S)
+    patience.reschedule(clock())
+
+
+async def _listens(host: str, port: int) -> bool:
+    with suppress(OSError, TimeoutError):
+        async with asyncio.timeout(_ANSWER_S):
+            _, writer = await asyncio.open_connection(host, port)
+            writer.close()
+            return True
+    return False
