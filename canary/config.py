@@ -29,6 +29,7 @@ from canary.located import Flaw
 from canary.located import parse as parse_yaml
 from canary.plan import Pipeline, Suite, digest_of
 from canary.policy import Policy
+from canary.source import ADDRESSES, is_address, is_hub_id, is_known_address
 
 Measured = TypeVar("Measured", bound=BaseModel)
 
@@ -176,12 +177,18 @@ def _existing(folder: Path, written: str) -> str:
 
 
 def _model(folder: Path, written: str) -> str:
-    """A folder where there is one; else an id, unless it can only be a path."""
+    """A folder where there is one; else a hub's id or an address in MLflow, where it can be one."""
+    if is_address(written):
+        if not is_known_address(written):
+            raise ValueError(f"must be one of {ADDRESSES} to be in MLflow (got {written!r})")
+        return written
     path = _resolved(folder, written)
     if os.path.exists(path):  # noqa: PTH110 - Path.exists raises where a name is too long
         return str(path)
     if written.startswith(("./", "../", "/", "~/")):
         raise ValueError(f"names {display(path)}, which does not exist")
+    if not is_hub_id(written):
+        raise ValueError(f"names {display(path)}, which does not exist, and is no hub's id like org/name")
     return written
 
 

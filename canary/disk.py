@@ -1,8 +1,9 @@
-"""Files that are wholly there or not at all, also after a power cut."""
+"""Files that are wholly there or not at all, also after a power cut; and where those go that may be lost."""
 
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -39,3 +40,14 @@ def locked_folder(folder: Path) -> Iterator[None]:
         yield
     finally:
         os.close(handle)
+
+
+def cache_folder() -> Path:
+    """Where this platform keeps what may be deleted at any time."""
+    if sys.platform == "win32":
+        root = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
+    elif sys.platform == "darwin":
+        root = Path.home() / "Library" / "Caches"
+    else:
+        root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return root / "canary-gate"

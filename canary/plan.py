@@ -258,13 +258,30 @@ class GoldenSetPlan(BaseModel):
     sensitivity: str = ""
 
 
+class Origin(BaseModel):
+    """Where weights came from that are no folder, as it was when the run was planned."""
+
+    written: str
+    """As the pipeline names them."""
+    pinned: str
+    """The same with nothing left in it that moves: `org/name@<commit>`, `models:/support/3`."""
+    alias: str | None = None
+    version: str | None = None
+    source: str | None = None
+    """Where the registry keeps the version's files."""
+    sha256: str | None = None
+    """Digest of the files that are loaded; a hub's commit needs none."""
+
+
 class ReleasePlan(BaseModel):
     """A release as resolved; `digest` covers everything that changes answers."""
 
     name: str
     digest: str
     release: dict[str, Any]
-    """The release as written, without secrets."""
+    """The release as written, without secrets; its weights pinned."""
+    origins: dict[str, Origin] = {}
+    """Where `model` and `lora` came from, where that is no folder."""
 
 
 class TrafficPlan(BaseModel):

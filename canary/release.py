@@ -24,6 +24,11 @@ def completed(kind: str) -> AfterValidator:
 
 ResponsesPath = Annotated[str, Field(min_length=1), completed("responses")]
 Model = Annotated[str, Field(min_length=1), completed("model")]
+FROM = "a folder, a model hub's id, or an address in MLflow like models:/NAME@ALIAS"
+Revision = Annotated[
+    Annotated[str, Field(min_length=1)] | None,
+    Field(description="commit, tag or branch of a hub's model; pin a commit, or the answers may change"),
+]
 Template = Annotated[str, completed("template")]
 Secret = Annotated[SecretStr, completed("secret")]
 
@@ -135,7 +140,8 @@ class TransformersRelease(LiveRelease):
     """A checkpoint run in this process by Hugging Face transformers."""
 
     engine: Literal["transformers"]
-    model: Model = Field(description="a folder, or a model hub's id")
+    model: Model = Field(description=FROM)
+    revision: Revision = None
     device: str = Field("auto", description="auto, cpu, cuda, cuda:1, ...")
     dtype: Literal["auto", "float32", "float16", "bfloat16"] = "auto"
     threads: Annotated[int, Field(ge=1, le=256)] | None = Field(None, description="CPU threads of the arm")
@@ -168,9 +174,9 @@ class VllmRelease(LiveRelease):
     """A checkpoint on a vLLM server that the run brings up and ends."""
 
     engine: Literal["vllm"]
-    model: Model = Field(description="a folder, or a model hub's id")
-    revision: str | None = Field(None, description="commit of a hub's model; pin it, or the answers may change")
-    lora: Model | None = Field(None, description="folder of a LoRA adapter on top of the model")
+    model: Model = Field(description=FROM)
+    revision: Revision = None
+    lora: Model | None = Field(None, description="LoRA adapter on top of the model: a folder, or an address in MLflow")
     tensor_parallel: Annotated[int, Field(ge=1, le=1024)] = Field(1, description="GPUs that share one replica")
     engine_args: dict[ArgumentName, EngineArgument] = Field(
         {}, description="any argument of the server, like max_model_len: 4096 or enforce_eager: true"

@@ -27,6 +27,7 @@ def _question(plan: Plan, other: Plan) -> dict[str, Any]:
     for judge in document["judges"].values():
         judge.pop("calibration")
     for arm in ("baseline", "candidate"):
+        document[arm].pop("origins")  # what they led to is in the digest, and in `release` where that differs
         if getattr(plan, arm).digest == getattr(other, arm).digest:
             document[arm]["release"] = {"price": document[arm]["release"].get("price")}
     return document

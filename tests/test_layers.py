@@ -14,7 +14,7 @@ import pytest
 PACKAGE = Path(__file__).resolve().parent.parent / "canary"
 
 ROWS = """
-collector records contrast errors gate_change address written expression policy
+collector records contrast errors gate_change address source written expression policy
 release sharing destination calibration agreement judging offered plan resumption
 protocols codec located validation document case labelled manifest
 stats assertions
@@ -25,6 +25,7 @@ gate
 evaluate
 disk
 tracking
+weights
 golden evidence ledger signature journal config scaffold importers engines models reporters live registry
 runners
 run
@@ -42,7 +43,10 @@ ROW = {name: number for number, row in enumerate(ROWS.strip().splitlines()) for 
 ORDER = {name: number for number, name in enumerate(ROWS.split())}
 EDGE = ROW["disk"]
 
-HEAVY = ("torch", "ray", "transformers", "mlflow", "sentence_transformers", "vllm", "scipy", "pandas", "sklearn")
+HEAVY = (
+    "torch", "ray", "transformers", "huggingface_hub", "mlflow", "sentence_transformers", "vllm", "scipy", "pandas",
+    "sklearn",
+)  # fmt: skip
 """Seconds to import; scipy alone takes 0.8 s, so only `stats` may name it at its top."""
 
 FILES = sorted(PACKAGE.rglob("*.py"))

@@ -108,7 +108,9 @@ def _read(release: TransformersRelease) -> tuple[Any, Any]:
     path, device = release.model, release.device
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
-    kept = {"local_files_only": Path(path).exists()}
+    kept: dict[str, Any] = {"local_files_only": Path(path).exists()}
+    if release.revision is not None:
+        kept["revision"] = release.revision
     try:
         tokenizer = transformers.AutoTokenizer.from_pretrained(path, **kept)
         model, loaded = transformers.AutoModelForCausalLM.from_pretrained(
@@ -118,7 +120,8 @@ def _read(release: TransformersRelease) -> tuple[Any, Any]:
         return tokenizer, model.to(device).eval()
     except Exception as error:
         cause = f"{type(error).__name__}: {error}"
-        raise EngineError(f"engine 'transformers' cannot load '{path}' on {device}: {cause}") from error
+        what = path if release.revision is None else f"{path}@{release.revision}"
+        raise EngineError(f"engine 'transformers' cannot load '{what}' on {device}: {cause}") from error
 
 
 def _require_whole(loaded: Mapping[str, Any]) -> None:

@@ -12,8 +12,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from canary.disk import cache_folder
 from canary.errors import MissingExtra
-from canary.models.vectors import VectorCache, cache_folder
+from canary.models.vectors import VectorCache
 
 if TYPE_CHECKING:
     import numpy as np

@@ -10,9 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import os
 import sqlite3
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
@@ -30,17 +28,6 @@ _LOG = logging.getLogger(__name__)
 _AT_ONCE = 500
 """Keys a query; SQLite's oldest limit is 999."""
 _BUSY_S = 30.0
-
-
-def cache_folder() -> Path:
-    """Where this platform keeps what may be deleted at any time."""
-    if sys.platform == "win32":
-        root = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
-    elif sys.platform == "darwin":
-        root = Path.home() / "Library" / "Caches"
-    else:
-        root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return root / "canary-gate"
 
 
 class VectorCache:

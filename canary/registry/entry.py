@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from canary.plan import ReleasePlan, digest_of
-from canary.tracking import DIGEST, experiment_of, logged_model, text_for_mlflow
+from canary.tracking import DIGEST, experiment_of, logged_model, text_for_mlflow, unless_absent
 
 CHAMPION = "champion"
 PREVIOUS = "previous-champion"
@@ -66,12 +66,12 @@ class ModelEntry:
 
     def version_at(self, alias: str) -> str | None:
         """The version an alias points at; None where there is none."""
-        version = _unless_absent(lambda: self.client.get_model_version_by_alias(self.name, alias))
+        version = unless_absent(lambda: self.client.get_model_version_by_alias(self.name, alias))
         return None if version is None else str(version.version)
 
     def identity(self, version: str) -> str | None:
         """The digest that the version's tag says."""
-        found = _unless_absent(lambda: self.client.get_model_version(self.name, version))
+        found = unless_absent(lambda: self.client.get_model_version(self.name, version))
         return None if found is None else found.tags.get(DIGEST)
 
     def digest(self, release: ReleasePlan) -> str:
@@ -105,12 +105,12 @@ class PromptEntry:
 
     def version_at(self, alias: str) -> str | None:
         """The version an alias points at; None where there is none."""
-        version = _unless_absent(lambda: self.client.get_prompt_version_by_alias(self.name, alias))
+        version = unless_absent(lambda: self.client.get_prompt_version_by_alias(self.name, alias))
         return None if version is None else str(version.version)
 
     def identity(self, version: str) -> str | None:
         """The digest of the version's template."""
-        found = _unless_absent(lambda: self.client.get_prompt_version(self.name, version))
+        found = unless_absent(lambda: self.client.get_prompt_version(self.name, version))
         return None if found is None else prompt_digest(found.template)
 
     def digest(self, release: ReleasePlan) -> str:
@@ -181,15 +181,3 @@ def _pages(client: Any, name: str) -> Iterator[Any]:
         token = page.token
         if not token:
             return
-
-
-def _unless_absent(ask: Any) -> Any:
-    """What was asked for; None where the server knows of none."""
-    from mlflow.exceptions import MlflowException
-
-    try:
-        return ask()
-    except MlflowException as error:
-        if error.error_code in {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"} and "not" in str(error):
-            return None
-        raise

@@ -20,6 +20,7 @@ from canary.run.agreement import Verdicts, agreements_of, reason_of
 from canary.run.judged import judges_of
 from canary.run.labels import read_labels, require_metrics
 from canary.run.questioning import Asked, ask_about
+from canary.run.weights import pinned_suite
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,9 +59,9 @@ def _suite_of(target: Path) -> tuple[Suite, Path]:
     """The suite, and where its judges' calibration belongs."""
     if names_suite(target):
         pipeline = load_pipeline(target)
-        suite = load_suite(Path(pipeline.suite))
+        suite, _ = pinned_suite(load_suite(Path(pipeline.suite)), pipeline.mlflow.tracking_uri)
     else:
-        suite = load_suite(target)
+        suite, _ = pinned_suite(load_suite(target), None)
     named = None if suite.judge is None else suite.judge.calibration
     return suite, Path(named) if named else target.with_suffix(".judge.json")
 

@@ -71,7 +71,9 @@ def untested(candidate: ReleasePlan, answers: str) -> Iterator[str]:
 
 
 def _digest_now(release: ReleasePlan) -> str | None:
-    """The digest of a release whose weights are here; None where they are not."""
+    """The digest of a release whose weights are a folder here; None where they are not."""
+    if release.origins:
+        return None
     try:
         live = TypeAdapter[Any](Release).validate_python(release.release)
     except ValidationError:

@@ -19,7 +19,7 @@ from canary.labelled import LabelRow
 from canary.plan import Pipeline, Plan, ReleasePlan, Suite
 from canary.policy import Policy
 from canary.records import Arm, Evidence, Response
-from canary.release import LiveRelease, Release
+from canary.release import LiveRelease
 from canary.run.arrivals import arrivals
 from canary.run.calibrate_judge import judge_file_of, with_agreement
 from canary.run.judged import judges_of, partial_judge
@@ -28,6 +28,7 @@ from canary.run.learned import learned_thresholds
 from canary.run.recorded import require_known
 from canary.run.render import render
 from canary.run.resolve import live_release, make_plan, with_noise
+from canary.run.weights import Pinned, pinned_pipeline, pinned_suite
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,7 +116,7 @@ def calibration_of(pipeline: Pipeline, path: Path) -> Path:
 
 
 def resolve(pipeline: Pipeline, path: Path, *, stage: str) -> Loaded:
-    """What a pipeline names, read and resolved for one stage.
+    """What a pipeline names, read and resolved for one stage, with its weights pinned.
 
     Every template is filled in once for every case, so that a prompt that
     cannot be sent is found before a token is spent. Raises UsageError with
@@ -126,10 +127,12 @@ def resolve(pipeline: Pipeline, path: Path, *, stage: str) -> Loaded:
     load_plugins(suite.plugins)
     every = load_golden_sets([Path(folder) for folder in suite.golden_sets], suite)
     golden = draw(every, _cases(pipeline, policy, stage), pipeline.seed)
+    suite, moves = pinned_suite(suite, pipeline.mlflow.tracking_uri)
+    pipeline, sides = pinned_pipeline(pipeline)
     plan = make_plan(
         stage=stage,
-        baseline=resolve_release(pipeline.baseline, Arm.BASELINE, every, golden, suite),
-        candidate=resolve_release(pipeline.candidate, Arm.CANDIDATE, every, golden, suite),
+        baseline=resolve_release(sides[Arm.BASELINE], Arm.BASELINE, every, golden, suite),
+        candidate=resolve_release(sides[Arm.CANDIDATE], Arm.CANDIDATE, every, golden, suite),
         policy=policy,
         suite=suite,
         golden=golden,
@@ -138,7 +141,8 @@ def resolve(pipeline: Pipeline, path: Path, *, stage: str) -> Loaded:
     )
     judges = judges_of(suite, every, golden, stage=stage, seed=pipeline.seed)
     known = judge_file_of(suite, path, Path(pipeline.suite)) if judges else None
-    told = (*plan.warnings, *(partial_judge(suite, pipeline.baseline, pipeline.candidate) if judges else ()))
+    partial = partial_judge(suite, pipeline.baseline, pipeline.candidate) if judges else ()
+    told = (*plan.warnings, *moves, *(warning for side in sides.values() for warning in side.warnings), *partial)
     load, gaps = arrivals(pipeline.load, len(golden.prompts) * suite.repeat, plan.seed)
     plan = plan.model_copy(update={"judges": with_agreement(judges, known), "warnings": told, "load": load})
     for prompt in golden.prompts:
@@ -161,13 +165,14 @@ def _cases(pipeline: Pipeline, policy: Policy, stage: str) -> int | None:
     return pipeline.stages.build.cases
 
 
-def resolve_release(release: Release, arm: Arm, every: GoldenSet, drawn: GoldenSet, suite: Suite) -> ReleasePlan:
+def resolve_release(side: Pinned, arm: Arm, every: GoldenSet, drawn: GoldenSet, suite: Suite) -> ReleasePlan:
     """The release's identity; recorded outputs are read and checked.
 
     Their digest covers the answers to the cases drawn: those that will be judged.
     """
+    release = side.release
     if isinstance(release, LiveRelease):
-        return live_release(release)
+        return live_release(release, side.origins)
     responses = read_responses(Path(release.responses), arm)
     require_known(responses, every)
     _require_asked(responses, arm, suite)

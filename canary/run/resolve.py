@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import platform
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from types import MappingProxyType
 
 from canary.assertions import plugin_version
 from canary.assertions.binding import BUILD
@@ -17,10 +17,11 @@ from canary.destination import Registry, Tracking
 from canary.document import display
 from canary.errors import ConfigError
 from canary.golden import GoldenSet, Source
-from canary.plan import PLUGIN, GoldenSetPlan, Pipeline, Plan, ReleasePlan, StratumPlan, Suite, digest_of
+from canary.plan import PLUGIN, GoldenSetPlan, Origin, Pipeline, Plan, ReleasePlan, StratumPlan, Suite, digest_of
 from canary.policy import Policy
-from canary.release import LiveRelease, VllmRelease
+from canary.release import LiveRelease, TransformersRelease, VllmRelease
 from canary.sharing import differing, listed
+from canary.weights import digest_of_folder
 
 EXECUTION = {"name", "price", "timeout_s", "api_key", "headers", "device", "threads", "python", "start_timeout_s"}
 EXECUTION |= {"model", "lora", "responses"}
@@ -99,32 +100,26 @@ def strata_of(golden: GoldenSet) -> tuple[StratumPlan, ...]:
     )
 
 
-def live_release(release: LiveRelease) -> ReleasePlan:
-    """A release that answers for itself; its digest covers what changes answers."""
-    adapter = release.lora if isinstance(release, VllmRelease) else None
-    content = {"model": _content(release.model)} | ({} if adapter is None else {"lora": _content(adapter)})
-    answers = release.model_dump(mode="json", by_alias=True, exclude=EXECUTION)
+def live_release(release: LiveRelease, origins: Mapping[str, Origin] = MappingProxyType({})) -> ReleasePlan:
+    """A release that answers for itself, its weights pinned; its digest covers what changes answers."""
+    places = {"model": release.model, "lora": release.lora if isinstance(release, VllmRelease) else None}
+    content = {key: _content(place, origins.get(key)) for key, place in places.items() if place is not None}
+    unwritten = {"revision"} if isinstance(release, TransformersRelease) and release.revision is None else set()
+    answers = release.model_dump(mode="json", by_alias=True, exclude=EXECUTION | unwritten)
+    written = release.model_dump(mode="json", by_alias=True, exclude={"api_key", "headers"})
     return ReleasePlan(
         name=release.name,
         digest=digest_of(content | answers),
-        release=release.model_dump(mode="json", by_alias=True, exclude={"api_key", "headers"}),
+        release=written | {key: origin.pinned for key, origin in origins.items() if origin.sha256 is not None},
+        origins=dict(origins),
     )
 
 
-def _content(model: str) -> str:
-    """Digest of weights that are here; a name stands for itself."""
-    return _digest_folder(Path(model)) if Path(model).exists() else model
-
-
-def _digest_folder(path: Path) -> str:
-    """Digest of a checkpoint's files, by name and content."""
-    files = [path] if path.is_file() else sorted(file for file in path.rglob("*") if file.is_file())
-    return digest_of([[file.name, _digest_file(file)] for file in files])
-
-
-def _digest_file(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+def _content(place: str, origin: Origin | None) -> str:
+    """Digest of weights that are here; a hub's id stands for itself, beside the commit in `revision`."""
+    if origin is not None and origin.sha256 is not None:
+        return origin.sha256
+    return digest_of_folder(Path(place)) if Path(place).exists() else place
 
 
 def versions(suite: Suite) -> dict[str, str]:

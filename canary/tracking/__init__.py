@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from canary.tracking.connection import Tracker, connected, redact, text_for_mlflow, tracking_uri, without_credentials
+from canary.tracking.connection import (
+    Tracker,
+    connected,
+    redact,
+    text_for_mlflow,
+    tracking_uri,
+    unless_absent,
+    without_credentials,
+)
 from canary.tracking.release import DIGEST, experiment_of, logged_model
 
 __all__ = [
@@ -14,5 +22,6 @@ __all__ = [
     "redact",
     "text_for_mlflow",
     "tracking_uri",
+    "unless_absent",
     "without_credentials",
 ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import re
+import sys
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -24,6 +25,9 @@ BOUNDS = {
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
 }
 """What holds while connected unless the environment says otherwise: a dead server costs about a minute, not hours."""
+
+_SILENT = {"MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false"}
+"""Bars are for terminals."""
 
 _SECRET = re.compile(r"PASSW|TOKEN|SECRET|API_?KEY|ACCESS_?KEY|CREDENTIAL", re.IGNORECASE)
 _TALKERS = ("mlflow", "alembic", "urllib3.connectionpool")
@@ -57,7 +61,7 @@ def connected(named: str | None) -> Iterator[Tracker]:
     in MLflow inside the block; ConfigError and the like pass.
     """
     uri = tracking_uri(named)
-    with _environment(BOUNDS), warnings.catch_warnings():
+    with _environment(BOUNDS | ({} if sys.stderr.isatty() else _SILENT)), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what libraries think of each other is no news to who runs a gate
         mlflow = _library()
         try:
@@ -155,3 +159,16 @@ def text_for_mlflow(text: str, most: int | None = None) -> str:
     """Text that every store takes: no NUL, no lone surrogate, at most so many characters."""
     clean = text.encode("utf-8", "backslashreplace").decode().replace("\x00", "\\x00")
     return clean if most is None or len(clean) <= most else clean[: most - 1] + "…"
+
+
+def unless_absent(ask: Any) -> Any:
+    """What was asked for; None where the server knows of none."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return ask()
+    except MlflowException as error:
+        code = error.error_code
+        if code == "RESOURCE_DOES_NOT_EXIST" or (code == "INVALID_PARAMETER_VALUE" and "not" in str(error)):
+            return None
+        raise

@@ -75,19 +75,20 @@ def servers(*marks: str) -> list[str]:
     return [line for line in listed.stdout.splitlines() if any(mark in line for mark in (str(CHECKPOINTS), *marks))]
 
 
-def test_arguments_are_the_release_s() -> None:
+def test_arguments_are_the_release_s(tmp_path: Path) -> None:
     """Fields and `engine_args` become the server's command line, switches and lists too."""
+    (tmp_path / "adapter_config.json").write_text('{"r": 8}')
     told = arguments(
         release(
             tensor_parallel=2,
             revision="abc",
-            lora="adapter/",
+            lora=str(tmp_path),
             engine_args={"max_model_len": 64, "enable_prefix_caching": False, "enforce-eager": True, "x": ["a", "b"]},
         )
     )
 
     assert " ".join(told).partition(" --revision")[2] == (
-        " abc --tensor-parallel-size 2 --enable-lora --lora-modules adapter=adapter/"
+        f" abc --tensor-parallel-size 2 --enable-lora --lora-modules adapter={tmp_path}"
         " --no-enable-prefix-caching --enforce-eager --max-model-len 64 --x a b"
     )
 

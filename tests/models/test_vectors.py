@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from canary.models.vectors import VectorCache, cache_folder
+from canary.models.vectors import VectorCache
 
 
 def unit(*values: float) -> NDArray[np.float32]:
@@ -114,18 +114,3 @@ def test_side_by_side(path: Path) -> None:
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda n: cache(path).put({f"{n}-{k}": unit(1, k) for k in range(20)}), range(16)))
     assert len(cache(path).get([f"{n}-{k}" for n in range(16) for k in range(20)])) == 320
-
-
-@pytest.mark.parametrize(
-    ("platform", "variable", "expected"),
-    [
-        ("linux", "XDG_CACHE_HOME", "canary-gate"),
-        ("win32", "LOCALAPPDATA", "canary-gate"),
-        ("darwin", "HOME", "Library/Caches/canary-gate"),
-    ],
-)
-def test_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, platform: str, variable: str, expected: str) -> None:
-    """Where each platform keeps what may be deleted."""
-    monkeypatch.setattr("sys.platform", platform)
-    monkeypatch.setenv(variable, str(tmp_path))
-    assert cache_folder() == tmp_path / expected

@@ -5,15 +5,19 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 from canary.errors import ConfigError
 from canary.release import VllmRelease
+from canary.weights import rank_of
 
 MODULE = "vllm.entrypoints.openai.api_server"
 """The `vllm` command itself does not start in every build of it."""
 SERVED = "candidate-or-baseline"
 """Both arms go by one name, so that nothing a server does can depend on it."""
 ADAPTER = "adapter"
+RANKS = (16, 32, 64, 128, 256, 320, 512)
+"""The ranks of adapters that vLLM can make room for, its own choice first."""
 CHECK_S = 120.0
 
 _CHECK = """
@@ -53,8 +57,16 @@ def arguments(release: VllmRelease) -> list[str]:
     if release.tensor_parallel > 1:
         told += ["--tensor-parallel-size", str(release.tensor_parallel)]
     if release.lora is not None:
-        told += ["--enable-lora", "--lora-modules", f"{ADAPTER}={release.lora}"]
+        told += ["--enable-lora", "--lora-modules", f"{ADAPTER}={release.lora}", *_room(release, release.lora)]
     return [*told, *_written(release)]
+
+
+def _room(release: VllmRelease, adapter: str) -> list[str]:
+    """Room for the adapter's rank, where that is more than the server has by itself and the release gives none."""
+    rank = rank_of(Path(adapter))
+    if rank <= min(RANKS) or {"max_lora_rank", "max-lora-rank"} & release.engine_args.keys():
+        return []
+    return ["--max-lora-rank", str(next((room for room in RANKS if room >= rank), rank))]
 
 
 def _written(release: VllmRelease) -> Iterator[str]:
