@@ -6,7 +6,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from canary.errors import PromotionError
 from canary.plan import ReleasePlan, digest_of
+from canary.source import version_named
 from canary.tracking import DIGEST, experiment_of, logged_model, text_for_mlflow, unless_absent
 
 CHAMPION = "champion"
@@ -45,6 +47,10 @@ class Entry(Protocol):
         """The digest that a version of this release has."""
         ...
 
+    def holds(self, version: str, release: ReleasePlan) -> bool:
+        """Whether a version is where the release was loaded from."""
+        ...
+
     def ensure(self, release: ReleasePlan, record: str) -> str:
         """The version that is this release, registered where there is none."""
         ...
@@ -79,16 +85,49 @@ class ModelEntry:
         return release.digest
 
     def ensure(self, release: ReleasePlan, record: str) -> str:
-        """The first version with the release's digest, else a new one that names its logged model."""
+        """The version that the release's weights came from, or the first with its digest; else a new one.
+
+        A version is one release: where the weights' own version is marked as
+        another one (under another prompt, say), a new version has the same
+        weights. Without weights in this name it names the logged model. Raises
+        PromotionError where the version that was tested is gone or another.
+        """
+        own = self._loaded_from(release)
+        if own is not None and own.tags.get(DIGEST, release.digest) == release.digest:
+            self.client.set_model_version_tag(self.name, own.version, DIGEST, release.digest)
+            return str(own.version)
         same = [v for v in versions_of(self.client, self.name) if v.tags.get(DIGEST) == release.digest]
         if same:
             return str(same[0].version)
+        tags = {DIGEST: release.digest, RELEASE: text_for_mlflow(release.name, 500), RECORD: record}
+        if own is not None:
+            made = create_version(self.client, self.name, own.source, tags, model_id=own.model_id, run_id=own.run_id)
+            return str(made.version)
         register_name(self.client, self.name)
         experiment_id = experiment_of(self.client, self.experiment)
         model_id = logged_model(self.client, experiment_id, release.name, release.digest, release.release)
-        tags = {DIGEST: release.digest, RELEASE: text_for_mlflow(release.name, 500), RECORD: record}
         made = create_version(self.client, self.name, f"models:/{model_id}", tags, model_id=model_id)
         return str(made.version)
+
+    def holds(self, version: str, release: ReleasePlan) -> bool:
+        """Whether a version is the one that the release's weights came from."""
+        try:
+            own = self._loaded_from(release)
+        except PromotionError:
+            return False
+        return own is not None and str(own.version) == version
+
+    def _loaded_from(self, release: ReleasePlan) -> Any:
+        """The version of this name that the release's weights came from; None where they came from elsewhere."""
+        origin = release.origins.get("model")
+        named = None if origin is None else version_named(origin.pinned)
+        if origin is None or named is None or named[0] != self.name:
+            return None
+        found = unless_absent(lambda: self.client.get_model_version(*named))
+        if found is None or found.source != origin.source:
+            there = "gone" if found is None else f"another one: its source was {origin.source}, is {found.source}"
+            raise PromotionError(f"{self.name}: version {named[1]}, which was tested, is {there}; nothing was moved")
+        return found
 
     def point(self, alias: str, version: str) -> None:
         """Set an alias."""
@@ -116,6 +155,10 @@ class PromptEntry:
     def digest(self, release: ReleasePlan) -> str:
         """Of the release's template."""
         return prompt_digest(release.release["prompt"])
+
+    def holds(self, version: str, release: ReleasePlan) -> bool:  # noqa: ARG002 - Entry
+        """Never: a release's prompt is text."""
+        return False
 
     def ensure(self, release: ReleasePlan, record: str) -> str:
         """The first version with the release's template, else a new one."""
@@ -156,17 +199,18 @@ def versions_of(client: Any, name: str) -> tuple[Any, ...]:
     return tuple(sorted(_pages(client, name), key=lambda version: int(version.version)))
 
 
-def create_version(client: Any, name: str, source: str, tags: Mapping[str, str], model_id: str | None = None) -> Any:
+def create_version(client: Any, name: str, source: str, tags: Mapping[str, str], **of: str | None) -> Any:
     """A new version; the server gives each its number, even to two at once.
 
-    The server tries three times to find a free number; where many come at once
-    it gives up, which is no reason for us to.
+    `of` is the logged model (`model_id`) or run (`run_id`) that the source
+    belongs to. The server tries three times to find a free number; where many
+    come at once it gives up, which is no reason for us to.
     """
     from mlflow.exceptions import MlflowException
 
     for left in reversed(range(6)):
         try:
-            return client.create_model_version(name, source, tags=dict(tags), model_id=model_id)
+            return client.create_model_version(name, source, tags=dict(tags), **of)
         except MlflowException as error:
             if not left or "Giving up" not in str(error):
                 raise

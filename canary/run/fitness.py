@@ -138,6 +138,8 @@ def stale(entry: Entry, state: Sequence[Transition], tested: Tested) -> Iterator
     if champion is None:
         return
     found, baseline = entry.identity(champion), entry.digest(tested.plan.baseline)
+    if found is None and entry.holds(champion, tested.plan.baseline):
+        return
     if found is None:
         yield f"{entry.name}: champion is version {champion}, of which nothing says which release it is"
     elif found not in (baseline, entry.digest(tested.plan.candidate)):

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
+from pathlib import Path
 from typing import Any
 
 from canary.engines import open_arms
 from canary.errors import EngineError, GateError, MissingExtra
 from canary.protocols import Generate, Observable, Request
 from canary.records import Arm, Response
-from canary.release import Release
+from canary.release import Release, TransformersRelease, VllmRelease
 from canary.runners.drive import ask
 
 
@@ -32,6 +34,7 @@ class Host:
 
     async def open(self) -> None:
         """Raises EngineError when the engine cannot come up."""
+        _require_here(self._release, self._arm)
         try:
             self._generate = await self._stack.enter_async_context(open_arms(self._releases))
         except MissingExtra as error:  # its arguments do not survive the way to the driver
@@ -59,3 +62,13 @@ class Host:
         for task in filter(None, tuple(self._answering)):
             task.cancel()
         await self._stack.aclose()
+
+
+def _require_here(release: Release, arm: Arm) -> None:
+    """Raise EngineError for a folder that the driver's machine has and this one lacks; an engine would ask a hub."""
+    if not isinstance(release, TransformersRelease | VllmRelease):
+        return
+    for place in (release.model, getattr(release, "lora", None)):
+        if place is not None and Path(place).is_absolute() and not Path(place).exists():
+            lacks = f"{arm} '{release.name}': {place} is not on the node {socket.gethostname()}"
+            raise EngineError(f"{lacks}; folders of weights must be on storage that every node sees")

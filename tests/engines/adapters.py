@@ -9,13 +9,13 @@ from typing import Any
 TARGETS = ("q_proj", "v_proj")
 
 
-def adapter(folder: Path, base: Path, *, scale: float, rank: int = 8, narrow: int = 0) -> Path:
-    """An adapter of seeded random weights; with `scale` 0 it changes nothing, `narrow` takes so much off its width."""
+def adapter(folder: Path, base: Path, *, scale: float, rank: int = 8, wider: int = 0) -> Path:
+    """An adapter of seeded random weights; with `scale` 0 it changes nothing, `wider` than the base by so much."""
     import torch
     from safetensors.torch import save_file
 
     config = json.loads((base / "config.json").read_text())
-    width, head = config["hidden_size"] - narrow, config.get("head_dim")
+    width, head = config["hidden_size"] + wider, config.get("head_dim")
     heads = {"q_proj": config["num_attention_heads"], "v_proj": config["num_key_value_heads"]}
     head = head or config["hidden_size"] // config["num_attention_heads"]
     random = torch.Generator().manual_seed(5)

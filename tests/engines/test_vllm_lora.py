@@ -72,7 +72,7 @@ def test_an_adapter_changes_the_answers(vllm: str, tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_an_adapter_of_another_model(vllm: str, tmp_path: Path) -> None:
     """The server's own words are the error."""
-    other = adapter(tmp_path / "other", BASE, scale=1, narrow=8)
+    other = adapter(tmp_path / "other", BASE, scale=1, wider=8)
 
     with pytest.raises(EngineError, match=r"(?s)candidate 'v2': the vLLM server ended with status .*(size|shape)"):
         answers(release(vllm, lora=str(other)), ["a"])

@@ -434,10 +434,11 @@ class TestOpening:
 
     def test_missing_checkpoint(self, tmp_path: Path) -> None:
         """The engine's own words arrive, without the actor's around them."""
-        release = {"engine": "transformers", "model": str(tmp_path / "gone")}
+        (tmp_path / "empty").mkdir()
+        release = {"engine": "transformers", "model": str(tmp_path / "empty")}
         before = time.monotonic()
 
-        with pytest.raises(EngineError, match=rf"^engine 'transformers' cannot load '{tmp_path}/gone' on cpu: "):
+        with pytest.raises(EngineError, match=rf"^engine 'transformers' cannot load '{tmp_path}/empty' on cpu: "):
             runner.run(pipeline(release, release), pairs(1), Written())
 
         assert time.monotonic() - before < 60
