@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from canary.disk import cache_folder
+from canary.disk import cache_folder, locked_folder, write_whole
 from canary.errors import ConfigError
 from canary.plan import digest_of
 
@@ -17,31 +17,38 @@ ADAPTER = "adapter_config.json"
 """What a folder of weights, and of a LoRA adapter, has in it."""
 
 
-def kept(name: str | None, marker: str, download: Callable[[Path], Path]) -> Path:
-    """The folder with `marker` out of a download, which is kept under its name, else under its content's digest.
+def kept(name: str | None, marker: str, download: Callable[[Path], Path]) -> tuple[Path, str]:
+    """The folder with `marker` out of a download, and its content's digest, by which it is kept.
 
-    It is there whole or not at all, whoever else fetches it at the same time;
-    what has a name is downloaded once. Raises ConfigError where the download
-    has no such folder, or more than one.
+    What has a name is downloaded once, unless somebody touched it since. A
+    folder is there whole or not at all, whoever else fetches it at the same
+    time. Raises ConfigError where the download has no such folder, or several.
     """
     store = cache_folder() / "models"
-    if name is not None and (store / name).is_dir():
-        return store / name
     store.mkdir(parents=True, exist_ok=True)
-    with _half(store) as half:
-        found = _found(download(half), marker)
-        home = store / (name or digest_of_folder(found))
-        with suppress(OSError):  # another one was faster
-            found.rename(home)
-        if not home.is_dir():
-            raise NotADirectoryError(f"{home} could not be written")
-        return home
+    note = None if name is None else store / f"{name}.sha256"
+    known = note.read_text() if note is not None and note.is_file() else None
+    if known is not None and _is_whole(store / known, known):
+        return store / known, known
+    with TemporaryDirectory(prefix=".half-", dir=store, ignore_cleanup_errors=True) as half:
+        found = _found(download(Path(half)), marker)
+        digest = digest_of_folder(found)
+        with locked_folder(store):
+            _settle(found, store / digest, digest)
+            if note is not None:
+                write_whole(note, [digest.encode()])
+    return store / digest, digest
 
 
-@contextmanager
-def _half(store: Path) -> Iterator[Path]:
-    with TemporaryDirectory(prefix=".half-", dir=store, ignore_cleanup_errors=True) as folder:
-        yield Path(folder)
+def _settle(found: Path, home: Path, digest: str) -> None:
+    """Move a folder to its place, unless it is there, whole, already."""
+    if not _is_whole(home, digest):
+        shutil.rmtree(home, ignore_errors=True)
+        found.rename(home)
+
+
+def _is_whole(folder: Path, digest: str) -> bool:
+    return folder.is_dir() and digest_of_folder(folder) == digest
 
 
 def _found(root: Path, marker: str) -> Path:

@@ -20,13 +20,11 @@ def commit_of(model: str, revision: str | None) -> str:
         return revision
     wanted = f"revision '{revision or 'main'}' of '{model}'"
     try:
-        import huggingface_hub
-        from huggingface_hub import errors
-    except ModuleNotFoundError as error:
+        from huggingface_hub import constants, errors, is_offline_mode, resolve_revision
+    except ImportError as error:
         raise MissingExtra(f"{wanted}, which is not pinned to a commit,", "embeddings") from error
     try:
-        offline = huggingface_hub.is_offline_mode()
-        return str(huggingface_hub.resolve_revision(model, revision=revision, local_files_only=offline).resolved)
+        found = str(resolve_revision(model, revision=revision, local_files_only=is_offline_mode()).resolved)
     except errors.RevisionNotFoundError:
         raise ConfigError(f"{wanted} is unknown: the hub has '{model}', but not that revision") from None
     except (errors.RepositoryNotFoundError, errors.HFValidationError) as error:
@@ -35,13 +33,16 @@ def commit_of(model: str, revision: str | None) -> str:
         raise _unreached(model, wanted, error) from None
     except Exception as error:
         raise EngineError(f"{wanted}: the hub answered with {type(error).__name__}: {_first(error)}") from error
+    if not COMMIT.fullmatch(found):
+        raise EngineError(f"{wanted}: what the hub or the cache {constants.HF_HUB_CACHE} has for it is no commit")
+    return found
 
 
 def _unreached(model: str, wanted: str, error: Exception) -> ConfigError | EngineError:
-    import huggingface_hub
+    from huggingface_hub import constants, is_offline_mode
 
-    where = f"the cache {huggingface_hub.constants.HF_HUB_CACHE} does not have it either"
-    if huggingface_hub.is_offline_mode():
+    where = f"the cache {constants.HF_HUB_CACHE} does not have it either"
+    if is_offline_mode():
         return ConfigError(f"{_nowhere(model)}, HF_HUB_OFFLINE forbids to ask the hub for {wanted}, and {where}")
     return EngineError(f"{wanted}: the hub cannot be reached, and {where} ({_first(error.__cause__ or error)})")
 

@@ -1,7 +1,7 @@
 """Weights out of MLflow: an address followed to the version it means now, its files brought here.
 
 What a logged model holds does not change, so it is fetched once. What a run
-holds may, so that is fetched anew for every plan, and kept by its content.
+holds may, so that is fetched anew for every plan.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from canary.errors import ConfigError
 from canary.plan import Origin, digest_of
 from canary.source import ALIAS, LOGGED, version_named
 from canary.tracking import Tracker, connected, unless_absent
-from canary.weights.checkpoint import digest_of_folder, kept
+from canary.weights.checkpoint import kept
 
 READY = "READY"
 
@@ -30,10 +30,10 @@ def fetch(written: str, server: str | None, marker: str) -> tuple[Path, Origin]:
         is_fixed = any(LOGGED.fullmatch(each or "") for each in (found.pinned, found.source))
         name = digest_of([tracker.shown, found.pinned, found.source, marker]) if is_fixed else None
         try:
-            folder = kept(name, marker, lambda half: _downloaded(tracker, found.pinned, half))
+            folder, digest = kept(name, marker, lambda half: _downloaded(tracker, found.pinned, half))
         except ConfigError as error:
             raise ConfigError(f"{found.pinned} of MLflow at {tracker.shown} {error}") from None
-    return folder, found.model_copy(update={"sha256": digest_of_folder(folder)})
+    return folder, found.model_copy(update={"sha256": digest})
 
 
 def _followed(tracker: Tracker, written: str) -> Origin:

@@ -10,9 +10,10 @@ import pytest
 
 from canary.config import load_pipeline
 from canary.errors import ConfigError, EngineError
+from canary.plan import Suite
 from canary.release import TransformersRelease, VllmRelease
 from canary.run.resolve import live_release
-from canary.run.weights import Pinned, pinned
+from canary.run.weights import Pinned, pinned, pinned_suite
 from canary.weights import commit_of
 from tests.engines.test_vllm import TEXTS, answers, servers, vllm
 from tests.engines.test_vllm import release as vllm_release
@@ -102,6 +103,27 @@ def test_what_is_not_there(hub: Hub, model: str, revision: str | None, said: str
     with pytest.raises(ConfigError) as caught:
         pin(release(model=model, revision=revision))
     assert said in str(caught.value)
+
+
+def test_a_cache_that_is_broken(hub: Hub) -> None:
+    """What is no commit is not taken for one, nor shown: a name may lead to any file."""
+    hub.point("half", "12")
+    (hub.repo / "secret").write_text("hunter2")
+
+    for revision in ("half", "../secret"):
+        with pytest.raises(EngineError, match="has for it is no commit") as caught:
+            commit_of(ID, revision)
+        assert "hunter2" not in str(caught.value)
+
+
+def test_a_judge_is_pinned_too(hub: Hub) -> None:
+    """Its weights are followed, recorded and warned of as a release's are."""
+    written = {"golden_sets": ["p.jsonl"], "judge": {"release": release(revision="v2").model_dump()}}
+    suite, warnings = pinned_suite(Suite.model_validate(written), None)
+
+    assert suite.judge is not None
+    assert suite.judge.release == release(revision=SECOND)
+    assert [warning.partition(" moves")[0] for warning in warnings] == [f"judge 'v8': {ID}"]
 
 
 def test_a_hub_out_of_reach(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import socket
@@ -125,7 +126,7 @@ def test_what_a_run_holds_is_fetched_anew(server: Server, shelf: Shelf, tmp_path
 
 
 def test_a_model_logged_by_mlflow_s_own_flavour(server: Server, shelf: Shelf) -> None:
-    """Its tokenizer lies in another folder than its weights; here they lie together, and are fetched once."""
+    """Its tokenizer lies elsewhere than its weights; here they lie together, fetched once unless touched."""
     import mlflow
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -145,8 +146,11 @@ def test_a_model_logged_by_mlflow_s_own_flavour(server: Server, shelf: Shelf) ->
     assert (origin(version).source, origin(version).sha256) == (logged.model_uri, origin(found).sha256)
     said = [one.output for one in answers(release(str(model(found))), TEXTS[:2])]
     assert said == [one.output for one in answers(release(str(CHECKPOINTS / "baseline")), TEXTS[:2])]
-    (model(found) / "mark").touch()
-    assert (model(pin(logged.model_uri, server)) / "mark").exists()
+    written = (model(found) / "config.json").stat().st_ino
+    assert (model(pin(logged.model_uri, server)) / "config.json").stat().st_ino == written
+    (model(found) / "config.json").write_text("{}")
+    assert pin(logged.model_uri, server) == found
+    assert json.loads((model(found) / "config.json").read_text())["model_type"] == "llama"
 
 
 @pytest.mark.parametrize(
