@@ -34,7 +34,7 @@ class Host:
 
     async def open(self) -> None:
         """Raises EngineError when the engine cannot come up."""
-        _require_here(self._release, self._arm)
+        _require_here(self._releases)
         try:
             self._generate = await self._stack.enter_async_context(open_arms(self._releases))
         except MissingExtra as error:  # its arguments do not survive the way to the driver
@@ -64,11 +64,12 @@ class Host:
         await self._stack.aclose()
 
 
-def _require_here(release: Release, arm: Arm) -> None:
+def _require_here(releases: Mapping[Arm, Release]) -> None:
     """Raise EngineError for a folder that the driver's machine has and this one lacks; an engine would ask a hub."""
-    if not isinstance(release, TransformersRelease | VllmRelease):
-        return
-    for place in (release.model, getattr(release, "lora", None)):
-        if place is not None and Path(place).is_absolute() and not Path(place).exists():
-            lacks = f"{arm} '{release.name}': {place} is not on the node {socket.gethostname()}"
-            raise EngineError(f"{lacks}; folders of weights must be on storage that every node sees")
+    for arm, release in releases.items():
+        if not isinstance(release, TransformersRelease | VllmRelease):
+            continue
+        for place in (release.model, getattr(release, "lora", None)):
+            if place is not None and Path(place).is_absolute() and not Path(place).exists():
+                lacks = f"{arm} '{release.name}': {place} is not on the node {socket.gethostname()}"
+                raise EngineError(f"{lacks}; folders of weights must be on storage that every node sees")

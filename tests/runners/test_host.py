@@ -22,7 +22,7 @@ def test_weights_that_this_node_lacks(tmp_path: Path, field: str) -> None:
     )
 
     with pytest.raises(EngineError, match=re.escape(f"candidate 'v8': {tmp_path}/gone is not on the node ")):
-        asyncio.run(Host(release, Arm.CANDIDATE, 0.0).open())
+        asyncio.run(Host({Arm.CANDIDATE: release}, 0.0).open())
 
 
 def test_a_hub_s_id_is_no_folder(tmp_path: Path) -> None:
@@ -30,4 +30,4 @@ def test_a_hub_s_id_is_no_folder(tmp_path: Path) -> None:
     release = TransformersRelease(engine="transformers", name="v8", model="acme/none", revision="3" * 40)
 
     with pytest.raises(EngineError, match=r"engine 'transformers' cannot load 'acme/none@3{40}'"):
-        asyncio.run(Host(release, Arm.CANDIDATE, 0.0).open())
+        asyncio.run(Host({Arm.CANDIDATE: release}, 0.0).open())
