@@ -219,8 +219,9 @@ def _answer(journal: Journal, loaded: Loaded, scoring: Scoring, note: Note, scre
         lookout = Lookout(loaded, scoring, screen.say) if has_looks(loaded.plan) else None
         if lookout is not None:
             lookout.add(*read_records(Response, journal.path))
-        write = _writer(journal, loaded.pipeline, Standing(track, comes_up=bool(live)), lookout)
-        runner(loaded.pipeline, _pairs(loaded, journal.completed, lookout), write, note)
+        standing = Standing(track, comes_up=bool(live))
+        write = _writer(journal, loaded.pipeline, standing, lookout)
+        runner(loaded.pipeline, _pairs(loaded, journal.completed, lookout, standing), write, note)
 
 
 def _live(loaded: Loaded) -> list[str]:
@@ -246,7 +247,7 @@ def _writer(
     return write
 
 
-def _pairs(loaded: Loaded, completed: set[Key], lookout: Lookout | None) -> Iterator[Pair | None]:
+def _pairs(loaded: Loaded, completed: set[Key], lookout: Lookout | None, standing: Standing) -> Iterator[Pair | None]:
     """Open pairs in the visiting order, until a look between two of its parts says that the verdict is certain.
 
     A pause before each look: nothing is in flight while answers are scored,
@@ -261,7 +262,9 @@ def _pairs(loaded: Loaded, completed: set[Key], lookout: Lookout | None) -> Iter
         if lookout is not None:
             if asked:
                 yield None
-            if lookout.is_certain(cases):
+            with standing.paused():
+                is_certain = lookout.is_certain(cases)
+            if is_certain:
                 return
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from canary.pace import Pace, duration
@@ -20,6 +22,8 @@ class Standing:
     _asked: float = field(init=False)
     _tokens: dict[Arm, Pace] = field(default_factory=dict)
     _errors: dict[Arm, int] = field(default_factory=dict)
+    _idle: float = 0.0
+    """Seconds in which nobody was asked anything: no arm is slower for them."""
 
     def __post_init__(self) -> None:
         """Time counts from here."""
@@ -27,7 +31,7 @@ class Standing:
 
     def add(self, answers: Answers) -> None:
         """One more pair."""
-        now = self.track.clock()
+        now = self.track.clock() - self._idle
         if not self._tokens:
             self._ready(now - max((answer.total_s or 0.0 for answer in answers if answer is not None), default=0.0))
         for arm, answer in zip(Arm, answers, strict=True):
@@ -36,10 +40,17 @@ class Standing:
                 self._errors[arm] = self._errors.get(arm, 0) + (answer.error is not None)
         self.track.advance(said="; ".join(self._of(arm, now) for arm in self._errors))
 
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """While answers are looked at."""
+        began = self.track.clock()
+        yield
+        self._idle += self.track.clock() - began
+
     def _ready(self, began: float) -> None:
         """The first pair was sent as long ago as it took: from then on the pace counts."""
         self._tokens = {arm: Pace(began) for arm in Arm}
-        self.track.pace = Pace(began)
+        self.track.pace = Pace(began + self._idle)
         if self.comes_up:
             self.track.screen.say(f"up and warmed up after {duration(began - self._asked)}")
 

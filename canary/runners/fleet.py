@@ -7,6 +7,7 @@ work spreads evenly over equals and drains away from a slow or dead one.
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections.abc import AsyncIterator, Coroutine, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -76,7 +77,8 @@ class Replica:
                 placement_group_bundle_index=self._bundle(),
             ),
         )(Host)
-        self.host = actor.remote(self.releases, self.runner.gpus_per_arm)
+        title = f"canary {self} {secrets.token_hex(4)}"  # no two actors may share a name
+        self.host = actor.options(name=title).remote(self.releases, self.runner.gpus_per_arm)
         try:
             await asyncio.wait_for(_result(self.host.place.remote()), ROOM_S)
             await self.host.open.remote()

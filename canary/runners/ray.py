@@ -10,7 +10,7 @@ import math
 import os
 import socket
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout, suppress
 from functools import partial
 from typing import Any
@@ -22,6 +22,7 @@ from canary.records import Arm
 from canary.runners.drive import drive
 from canary.runners.fleet import hosted
 from canary.runners.head import RECONNECT_S, watched
+from canary.runners.metrics import metered
 
 OBJECT_STORE_BYTES = 256 * 2**20
 """Answers are text: Ray's default, a third of the memory, is far too much."""
@@ -40,12 +41,21 @@ def run(
     """See `protocols.Runner`."""
     runner = pipeline.runner if isinstance(pipeline.runner, RayRunner) else RayRunner(type="ray")
     engines = 1 if pipeline.shares_engine else len(Arm)
-    with _cluster(runner), _placed(runner, engines) as group:
-        drive(partial(hosted, runner, group), pipeline, pairs, write, note, watched(*_head(runner)))
+    with (
+        _cluster(runner, _named(pipeline)),
+        _placed(runner, engines) as group,
+        metered(pipeline, write) as counting,
+    ):
+        drive(partial(hosted, runner, group), pipeline, pairs, counting, note, watched(*_head(runner)))
+
+
+def _named(pipeline: Pipeline) -> dict[str, str]:
+    """What Ray's dashboard shows of the job."""
+    return {"canary-gate": f"{pipeline.baseline.name} -> {pipeline.candidate.name}", "suite": pipeline.suite}
 
 
 @contextmanager
-def _cluster(runner: RayRunner) -> Iterator[None]:
+def _cluster(runner: RayRunner, metadata: Mapping[str, str] | None = None) -> Iterator[None]:
     """A connection to Ray; ends only what it began."""
     os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")  # or Ray ships the working directory
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
@@ -60,7 +70,13 @@ def _cluster(runner: RayRunner) -> Iterator[None]:
     address = _address(runner)
     try:
         _require_listener(address)
-        ray.init(address=address, log_to_driver=False, logging_level="ERROR", **_machine(runner, address))
+        ray.init(
+            address=address,
+            log_to_driver=False,
+            logging_level="ERROR",
+            job_config=ray.job_config.JobConfig(metadata=dict(metadata or {})),
+            **_machine(runner, address),
+        )
     except (OSError, RuntimeError, ValueError) as error:
         wants = "; it wants its token: set RAY_AUTH_MODE=token" if "InvalidAuthToken" in str(error.__cause__) else ""
         raise EngineError(f"runner 'ray' cannot reach Ray at '{address}': {error}{wants}") from error

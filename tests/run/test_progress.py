@@ -78,6 +78,24 @@ def test_one_arm_alone_and_tokens_that_nobody_counted() -> None:
     assert out.getvalue() == "1/1 pairs, candidate 0 errors\n"
 
 
+def test_a_look_slows_no_arm_down() -> None:
+    """While answers are scored nobody is asked anything; what is left takes that long all the same."""
+    out, clock = io.StringIO(), Clock()
+    with Screen(out, clock).track("pairs", 20, soon_s=0) as track:
+        standing = Standing(track)
+        clock.now += 1.5
+        for number in range(10):
+            clock.now += 0.5
+            standing.add((answered(Arm.BASELINE), answered(Arm.CANDIDATE)))
+            if number == 8:
+                with standing.paused():
+                    clock.now += 6.5
+
+    assert out.getvalue().splitlines()[-1] == (
+        "10/20 pairs, about 13 s left; baseline 31 tokens/s, 0 errors; candidate 31 tokens/s, 0 errors"
+    )
+
+
 def test_a_resumed_run_goes_on_from_where_it_was() -> None:
     """What was done before counts as done, and not as fast."""
     out, clock = io.StringIO(), Clock()

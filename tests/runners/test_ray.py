@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import threading
 import time
+import urllib.request
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -26,7 +28,7 @@ from canary.errors import EngineError, EngineLostError, EvidenceError, GateError
 from canary.plan import Pipeline, RayRunner
 from canary.protocols import Answers, Pair, Request
 from canary.records import Arm, Evidence, Observation
-from canary.runners import fleet, local, sample
+from canary.runners import fleet, local, metrics, sample
 from canary.runners import ray as runner
 from canary.runners.host import Host
 
@@ -204,6 +206,68 @@ class TestAnswers:
         assert len(seen) == 4
         assert {arm: sum(counts) for arm, counts in asked_of.items()} == {"baseline": 202, "candidate": 202}
         assert all(min(counts) > 40 for counts in asked_of.values())  # the quicker one answers more
+
+    def test_the_run_is_seen_in_ray(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Its actors have names, and its pairs, errors and tokens are among the metrics that Prometheus scrapes."""
+        import ray
+
+        monkeypatch.setattr(metrics, "EVERY_S", 0.0)
+        names = set[str]()
+        written = Written(on_write=lambda count: names.update(ray.util.list_named_actors()))
+        asked = recorded(tmp_path, 30, runner={"type": "ray", "replicas": 2, "cpus_per_arm": 0.5})
+        arms = {str(arm): getattr(asked, arm).model_copy(update={"name": f"seen {arm}"}) for arm in Arm}
+        asked = asked.model_copy(update=arms)  # the other tests' series have other names
+        for arm in Arm:
+            lines = [
+                {"id": n, "output": "", "error": {"kind": "server", "message": "no"}}
+                if arm is Arm.CANDIDATE and n < 3
+                else {"id": n, "output": "x", "output_tokens": 7}
+                for n in range(30)
+            ]
+            (tmp_path / f"{arm}.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+        runner.run(asked, pairs(30), written)
+        found = scraped('ray_canary_pairs_total{run="seen baseline -> seen candidate"}', 30.0)
+
+        assert {name.rpartition(" ")[0] for name in names} == {
+            f"canary {arm} 'seen {arm}' (replica {number} of 2)" for arm in Arm for number in (1, 2)
+        }
+        assert found['ray_canary_errors_total{arm="candidate",run="seen baseline -> seen candidate"}'] == 3
+        assert found['ray_canary_output_tokens_total{arm="baseline",run="seen baseline -> seen candidate"}'] == 210
+        assert found['ray_canary_output_tokens_total{arm="candidate",run="seen baseline -> seen candidate"}'] == 189
+        assert 'ray_canary_tokens_per_second{arm="baseline",run="seen baseline -> seen candidate"}' in found
+
+    def test_metrics_that_fail_cost_the_metrics_alone(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Ray may refuse them when they are made, or later: every pair is answered and written."""
+        for broken in ("__post_init__", "tell"):
+            written = Written()
+            monkeypatch.setattr(metrics, "EVERY_S", 0.0)
+            with monkeypatch.context() as patch:
+                patch.setattr(metrics._Meters, broken, refuse)
+                runner.run(recorded(tmp_path, 20), pairs(20), written)
+
+            assert len(written.outputs) == 20
+
+
+def refuse(self: object) -> None:
+    """What a metric does that cannot be."""
+    raise RuntimeError("no metrics today")
+
+
+def scraped(series: str, value: float) -> dict[str, float]:
+    """Our series as the node's exporter has them once one has reached its value; their own labels only."""
+    import ray
+
+    url = f"http://127.0.0.1:{ray.nodes()[0]['MetricsExportPort']}/metrics"
+    end, found = time.monotonic() + 60, dict[str, float]()
+    while found.get(series) != value and time.monotonic() < end:
+        time.sleep(0.5)
+        with urllib.request.urlopen(url, timeout=10) as answer:
+            lines = [line for line in answer.read().decode().splitlines() if line.startswith("ray_canary_")]
+        for line in lines:
+            name, _, rest = line.partition("{")
+            labels = [label for label in re.findall(r'(\w+="[^"]*")', rest) if label.startswith(("arm=", "run="))]
+            found[f"{name}{{{','.join(sorted(labels))}}}"] = float(line.rpartition(" ")[2])
+    return found
 
 
 @contextmanager
@@ -524,17 +588,22 @@ def ask(number, arm):
     return Request(id=str(number), arm=arm, repeat=0, messages=None, text="", seed=0)
 
 pairs = [Pair(baseline=ask(n, "baseline"), candidate=ask(n, "candidate"), first="baseline") for n in range(3)]
-rows = []
-run(Pipeline.model_validate_json(sys.argv[1]), pairs, lambda pair, answers: rows.append([a.output for a in answers]))
+rows, jobs = [], []
+
+def write(pair, answers):
+    rows.append([answer.output for answer in answers])
+    jobs[:] = ray._private.state.jobs()
 
 import ray
+run(Pipeline.model_validate_json(sys.argv[1]), pairs, write)
 print(*rows, sep="\\n")
+print([job["Config"]["Metadata"] for job in jobs])
 print(ray.is_initialized())
 """
 
 
 def test_starts_and_ends_its_own_ray(tmp_path: Path) -> None:
-    """From any folder a run brings its own Ray, ends it, and prints nothing of it."""
+    """From any folder a run brings its own Ray, whose job says what it is, ends it, and prints nothing of it."""
     asked = recorded(tmp_path, 3).model_dump_json()
     environment = os.environ | {"PYTHONPATH": str(Path(canary.__file__).parents[1])}
     done = subprocess.run(
@@ -548,7 +617,7 @@ def test_starts_and_ends_its_own_ray(tmp_path: Path) -> None:
     rows = [str([f"baseline {number}", f"candidate {number}"]) for number in range(3)]
 
     assert (done.returncode, done.stderr) == (0, "")
-    assert sorted(done.stdout.splitlines()) == sorted([*rows, "False"])
+    assert sorted(done.stdout.splitlines()) == sorted([*rows, "[{'canary-gate': 'v1 -> v2', 'suite': 's'}]", "False"])
 
 
 class TestObserving:
