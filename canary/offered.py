@@ -70,3 +70,10 @@ class LoadPlan(BaseModel):
     """Of the prompts of the trace's arrivals that are replayed, where it says so."""
     output_tokens: Lengths | None = None
     """The same of answers."""
+
+
+def described(load: LoadPlan) -> str:
+    """Its shape and rate, in words."""
+    if load.shape == "poisson":
+        return f"Poisson arrivals at {load.rate:g} requests/s"
+    return f"the trace at {load.speed:g} times its speed, {load.rate:.3g} requests/s on average"

@@ -226,6 +226,10 @@ def test_lengths_are_told_beside_the_trace(bench: Bench) -> None:
     assert told + also in bench.canary("replay", bench.path).out
     assert told + also in (bench.path / "summary.md").read_text()
     assert told + also in (bench.path / "report.html").read_text()
+    assert (
+        "load: the trace at 1 times its speed, 298 requests/s on average, to each arm"
+        in bench.canary("replay", bench.path).out
+    )
     assert "answer tokens, p50/p90/p99/mean: baseline 4/4/4/4.0" in (bench.path / "summary.md").read_text()
 
 

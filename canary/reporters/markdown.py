@@ -15,7 +15,7 @@ from canary.reporters.escape import cell, code, html
 from canary.reporters.flips import Flip, facts, find_flips
 from canary.reporters.margins import policy_lines
 from canary.reporters.ranking import blocking, lost_strata
-from canary.reporters.sheet import Row, interval_name, lengths_of, mark, promises, saving, starts, tabulate
+from canary.reporters.sheet import Row, asked_of, interval_name, mark, promises, saving, starts, tabulate
 
 BUDGET = 900_000
 """Bytes: GitHub refuses a step's summary above 1 MiB, all its writers together."""
@@ -80,7 +80,7 @@ def _table(verdict: Verdict, evidence: Evidence, plan: Plan) -> Iterator[str]:
         yield f"Warning: {code(warning, _PROSE)}<br>"
     if told := starts(evidence):
         yield f"{code(told, _PROSE)}<br>"
-    for told in lengths_of(evidence, plan):
+    for told in asked_of(evidence, plan):
         yield f"{code(told, _PROSE)}<br>"
     yield ""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from operator import attrgetter
 
-from canary.offered import Lengths, lengths
+from canary.offered import Lengths, described, lengths
 from canary.plan import Plan
 from canary.records import Arm, Evidence, Looks, Signal, Tier, Verdict
 from canary.reporters.quantity import effect, interval, margin, units_of, value
@@ -110,12 +110,13 @@ def _which(replica: int) -> str:
     return f" (replica {replica + 1})" if replica else ""
 
 
-def lengths_of(evidence: Evidence, plan: Plan) -> tuple[str, ...]:
-    """Prompts' and answers' lengths, each where they were counted.
+def asked_of(evidence: Evidence, plan: Plan) -> tuple[str, ...]:
+    """What was asked of both arms: the load of an open loop, prompts' and answers' lengths where they were counted.
 
     `prompt tokens, p50/p90/p99/mean: baseline 120/341/900/155.2, candidate 120/341/900/155.2, trace 43/146/3,200/61.0`
     """
-    return tuple(filter(None, (_lengths(what, evidence, plan) for what in ("prompt", "answer"))))
+    load = "" if plan.load is None else f"load: {described(plan.load)}, to each arm"
+    return tuple(filter(None, (load, *(_lengths(what, evidence, plan) for what in ("prompt", "answer")))))
 
 
 def _lengths(what: str, evidence: Evidence, plan: Plan) -> str:

@@ -13,7 +13,7 @@ from canary.reporters.flips import Flip, facts, find_flips
 from canary.reporters.layout import Column, Line, Span, line, plain, prose, styled, table
 from canary.reporters.margins import policy_lines
 from canary.reporters.ranking import blocking, lost_strata
-from canary.reporters.sheet import Row, Sheet, interval_name, lengths_of, mark, promises, saving, starts, tabulate
+from canary.reporters.sheet import Row, Sheet, asked_of, interval_name, mark, promises, saving, starts, tabulate
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -86,7 +86,7 @@ def _report(verdict: Verdict, evidence: Evidence, plan: Plan, width: int | None)
         yield prose(show(saved, _PROSE))
     if told := starts(evidence):
         yield prose(show(told, _PROSE))
-    for told in lengths_of(evidence, plan):
+    for told in asked_of(evidence, plan):
         yield prose(show(told, _PROSE))
     yield prose(Span(" ".join(promises(verdict)), "dim"))
     yield line()

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from canary.calibration import Usage
-from canary.offered import LoadPlan
+from canary.offered import described
 from canary.run.load import Loaded
 
 
@@ -16,7 +16,7 @@ def load_lines(loaded: Loaded, usage: Usage | None) -> Iterator[str]:
     load = loaded.plan.load
     if load is None:
         return
-    yield f"load: {_shape(load)}, {len(loaded.gaps)} requests of each arm in {load.seconds:,.0f} s"
+    yield f"load: {described(load)}, {len(loaded.gaps)} requests of each arm in {load.seconds:,.0f} s"
     if load.input_tokens is not None and load.output_tokens is not None:
         yield _lengths(load.input_tokens.mean, load.output_tokens.mean, usage)
     flight = _flight(loaded, usage)
@@ -37,12 +37,6 @@ def overload(loaded: Loaded, usage: Usage | None) -> list[str]:
     cannot = f"'concurrency: {bound}' cannot hold {loaded.plan.load.rate:.3g} requests/s"
     held = f"by Little's law {mean:.1f} are in flight on average, {most} at most"
     return [f"{cannot}: {held}; set 'concurrency: {most}' or more, or lower the load"]
-
-
-def _shape(load: LoadPlan) -> str:
-    if load.shape == "poisson":
-        return f"Poisson arrivals at {load.rate:g} requests/s"
-    return f"the trace at {load.speed:g} times its speed, {load.rate:.3g} requests/s on average"
 
 
 def _lengths(reads: float, writes: float, usage: Usage | None) -> str:

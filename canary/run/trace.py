@@ -89,12 +89,14 @@ def _parsed(line: str) -> Any:
 
 def _of_csv(file: TextIO, name: str) -> Iterator[tuple[int, Any]]:
     rows = csv.DictReader(file, strict=True)
-    got = rows.fieldnames or ()
+    got = list(rows.fieldnames or ())
     if not {"timestamp", COLUMNS["timestamp"]} & set(got):
         raise ConfigError(
             f"{name}:1: must have the columns {', '.join(COLUMNS)}, or {', '.join(COLUMNS.values())} "
             f"(got {', '.join(map(shown, got)) or 'nothing'})"
         )
+    if twice := [column for column in got if got.count(column) > 1]:
+        raise ConfigError(f"{name}:1: must name a column once (got {shown(twice[0])} twice)")
     for row in rows:
         yield rows.line_num, row
 

@@ -66,10 +66,11 @@ def load_signals(responses: Iterable[Response], plan: Plan) -> tuple[Signal, ...
 
 
 def lateness(response: Response) -> float:
-    """Seconds from when it was due until it was sent; infinite where nothing shows that it was."""
+    """Seconds from when it was due until it was sent; infinite where nothing shows it, or two clocks contradict."""
     if response.scheduled_at is None or response.started_at is None:
         return np.inf
-    return response.started_at - response.scheduled_at
+    late = response.started_at - response.scheduled_at
+    return late if late >= -LATE_S else np.inf
 
 
 def _judge(shares: Iterable[float], told: str) -> tuple[Status, str, tuple[str, ...]]:
@@ -88,6 +89,6 @@ def _told(arms: tuple[NDArray[np.float64], ...]) -> str:
     every = np.concatenate(arms)
     known = every[np.isfinite(every)]
     most = f", at most {seconds(float(known.max()))}" if known.size and known.max() > LATE_S else ""
-    unknown = f", {every.size - known.size} of them never as far as is known" if known.size < every.size else ""
+    unknown = f", {every.size - known.size} of them at a time that is not known" if known.size < every.size else ""
     sent = f"were sent more than {seconds(LATE_S)} late"
     return f"{baseline} requests of the baseline and {candidate} of the candidate {sent}{most}{unknown}"

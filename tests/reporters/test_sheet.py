@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
+from canary.offered import LoadPlan, lengths
 from canary.plan import Plan
-from canary.records import Arm, Decision, Evidence, Looks, Observation, Signal, Verdict
+from canary.records import Arm, Decision, Evidence, Looks, Observation, Response, Signal, Verdict
 from canary.reporters import html, markdown, terminal
-from canary.reporters.sheet import interval_name, saving, starts
+from canary.reporters.sheet import asked_of, interval_name, saving, starts
 
 MakeVerdict = Callable[..., Verdict]
 
@@ -65,3 +66,24 @@ def test_every_report_says_it(
     assert all("stopped early: quality/lookup/pass is certain to be worse after 304" in text for text in reports)
     assert all("92% interval" in text for text in reports)
     assert interval_name(verdict) == "92% interval"
+
+
+def test_what_was_asked(plan: Plan) -> None:
+    """The load, and lengths of each arm where they were counted, with how many were; the trace's beside them."""
+    counted = [Response(id=str(k), arm=Arm.BASELINE, output="", input_tokens=1000 + k) for k in range(100)]
+    others = [Response(id=str(k), arm=Arm.CANDIDATE, output="", input_tokens=2000) for k in range(3)]
+    unknown = Response(id="x", arm=Arm.CANDIDATE, output="")
+    evidence = Evidence(prompts=(), responses=(*counted, *others, unknown), scores=())
+    load = LoadPlan(shape="trace", rate=2.5, seconds=9, speed=2, input_tokens=lengths([30, 50]))
+
+    told = (
+        "prompt tokens, p50/p90/p99/mean: baseline 1,049/1,089/1,098/1,049.5, "
+        "candidate 2,000/2,000/2,000/2,000.0 (3 of 4)"
+    )
+
+    assert asked_of(evidence, plan) == (told,)
+    assert asked_of(evidence, plan.model_copy(update={"load": load})) == (
+        "load: the trace at 2 times its speed, 2.5 requests/s on average, to each arm",
+        f"{told}, trace 30/50/50/40.0",
+    )
+    assert asked_of(Evidence(prompts=(), responses=(unknown,), scores=()), plan) == ()

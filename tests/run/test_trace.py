@@ -108,6 +108,7 @@ BAD_FILES: dict[str, tuple[str, str | bytes]] = {
     "1: must have the columns timestamp, input_tokens, output_tokens, or TIMESTAMP, ContextTokens, GeneratedTokens "
     "(got 'time', 'tokens')": ("t.csv", "time,tokens\n1,2\n"),
     "GeneratedTokens (got nothing)": ("t.csv", ""),
+    "1: must name a column once (got 'timestamp' twice)": ("t.csv", "timestamp,a,timestamp\n1,2,3\n"),
     "2: 'timestamp' is missing": ("t.csv", f"{OURS},2,3\n"),
     "is no CSV file: ": ("t.csv", f'{OURS}"1"x,2,3\n'),
 }  # fmt: skip

@@ -112,7 +112,7 @@ def test_a_closed_loop_is_due_at_no_time() -> None:
 
 
 def test_an_arm_that_dies_stays_due_when_it_was() -> None:
-    """A pair that is asked again, whole, is late by what that took; one that fails twice was never sent as is known."""
+    """A pair that is asked again, whole, is late by what that took; of one that fails twice nobody knows."""
     deaths = iter([True])
 
     async def dying(request: Request) -> Response:

@@ -19,7 +19,7 @@ from canary.reporters.html.resampled import resampled
 from canary.reporters.margins import policy_lines
 from canary.reporters.quantity import units_of
 from canary.reporters.ranking import blocking, lost_strata
-from canary.reporters.sheet import interval_name, lengths_of, mark, promises, saving, tabulate
+from canary.reporters.sheet import asked_of, interval_name, mark, promises, saving, tabulate
 
 __all__ = ["render"]
 
@@ -44,7 +44,7 @@ def render(verdict: Verdict, evidence: Evidence, plan: Plan) -> str:
         interval_name=interval_name(verdict),
         resampled=resampled(verdict, evidence, plan),
         distributions=distributions(evidence),
-        lengths=lengths_of(evidence, plan) if plan.load else (),
+        asked=asked_of(evidence, plan) if plan.load else (),
         cases=browse(evidence, plan, first=flips.lost, arms=(Arm.BASELINE.value, Arm.CANDIDATE.value)),
         saved=saving(verdict.looks),
         promises=promises(verdict),
