@@ -18,7 +18,7 @@ from canary.document import display, unreadable
 from canary.errors import ConfigError
 from canary.importers.request import LeftOutError, Recorded, arrival, at_path, read_request
 from canary.importers.workspace import Imported
-from canary.records import MINIMUM_PAIRS, POOLED
+from canary.records import MINIMUM_PAIRS, POOLED, Arm
 from canary.release import Sampling
 from canary.validation import shown
 
@@ -231,14 +231,10 @@ def _pipeline(requests: Sequence[Recorded], sampling: Mapping[str, Any]) -> dict
     if not models:
         return None
     texts = sum("vars" in found.asked for found in requests)
-    release: dict[str, Any] = {"engine": "openai", "model": models.most_common(1)[0][0]}
-    release |= {"api": "completions"} if 2 * texts > len(requests) else {}
-    release |= {"api_key": "${OPENAI_API_KEY}", "sampling": dict(sampling)}
-    return {
-        "baseline": {"name": "baseline", **release},
-        "candidate": {"name": "candidate", **release},
-        "stages": {"shadow": {}},
-    }
+    model: dict[str, Any] = {"engine": "openai", "model": models.most_common(1)[0][0], "api_key": "${OPENAI_API_KEY}"}
+    model |= {"api": "completions"} if 2 * texts > len(requests) else {}
+    arms = {arm.value: {"name": arm.value, **model, "sampling": {**sampling}} for arm in Arm}
+    return {**arms, "stages": {"shadow": {}}}
 
 
 def _sentence(name: str, text: str, numbers: Sequence[int]) -> str:

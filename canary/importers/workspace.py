@@ -61,12 +61,13 @@ def _texts(imported: Imported) -> dict[str, str]:
     name = imported.name
     prompts = _jsonl(imported.cases)
     total = sum(imported.strata.values())
+    weights = {stratum: max(round(count / total, 6), 1e-6) for stratum, count in sorted(imported.strata.items())}
     manifest: dict[str, Any] = {
         "name": name,
         "sha256": hashlib.sha256(prompts.encode()).hexdigest(),
         "source": f"imported from {imported.source}",
         "sensitivity": imported.sensitivity,
-        "strata": {name: {"weight": count / total} for name, count in sorted(imported.strata.items())},
+        "strata": {stratum: {"weight": weight} for stratum, weight in weights.items()},
     }
     suite = {
         "golden_sets": [f"../golden_sets/{name}"],
