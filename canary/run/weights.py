@@ -82,7 +82,8 @@ def _at_commit(release: TransformersRelease | VllmRelease, origins: dict[str, Or
     if Path(model).exists() or not is_hub_id(model):
         if revision is not None:
             raise ConfigError(f"'revision' must be left out: only a hub's model has revisions, not {model}")
-        return Pinned(release=release, origins=origins)
+        folder = str(Path(model).resolve()) if Path(model).exists() else model  # an engine may work in another folder
+        return Pinned(release=release.model_copy(update={"model": folder}), origins=origins)
     commit = commit_of(model, revision)
     origin = Origin(written=model if revision is None else f"{model}@{revision}", pinned=f"{model}@{commit}")
     moving = f"{model} moves: '{revision or 'main'}' is {commit} just now; pin it: revision: {commit}"

@@ -126,7 +126,7 @@ def test_a_judge_is_pinned_too(hub: Hub) -> None:
     assert [warning.partition(" moves")[0] for warning in warnings] == [f"judge 'v8': {ID}"]
 
 
-def test_a_hub_out_of_reach(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_hub_out_of_reach(hub: Hub, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     """What the cache has is taken, as the libraries do; what it has not breaks the gate, and is no verdict."""
     from huggingface_hub import constants
 
@@ -136,7 +136,22 @@ def test_a_hub_out_of_reach(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("huggingface_hub.hf_api.api.endpoint", f"http://127.0.0.1:{closed.getsockname()[1]}")
 
         assert commit_of(ID, None) == FIRST
+        assert f"{ID} is as the cache has it" in caplog.text
         with pytest.raises(EngineError, match=r"^revision 'v9' of 'acme/support': the hub cannot be reached, and the "):
+            commit_of(ID, "v9")
+
+
+def test_a_hub_that_says_nothing(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is waited for no longer than for one that is not there."""
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr("canary.weights.hub.ASKED_S", 0.1)
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        monkeypatch.setattr("huggingface_hub.hf_api.api.endpoint", f"http://127.0.0.1:{mute.getsockname()[1]}")
+
+        assert commit_of(ID, None) == FIRST
+        with pytest.raises(EngineError, match="the hub cannot be reached, and the cache"):
             commit_of(ID, "v9")
 
 
@@ -146,6 +161,7 @@ def test_a_hub_out_of_reach(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
         (404, "RepoNotFound", ConfigError, "there is no such folder .*, and the hub does not show it"),
         (401, "RepoNotFound", ConfigError, "there is no such folder .*, and the hub does not show it"),
         (404, "RevisionNotFound", ConfigError, "revision 'v9' of 'acme/support' is unknown: the hub has"),
+        (503, "", EngineError, "revision 'v9' of 'acme/support': the hub cannot be reached, and the cache .*503"),
         (418, "", EngineError, "revision 'v9' of 'acme/support': the hub answered with HfHubHTTPError: "),
     ],
 )
