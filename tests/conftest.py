@@ -16,6 +16,16 @@ from canary.cli import main
 
 ROOT = Path(__file__).resolve().parent.parent
 DATA = ROOT.parent / "shared" / "data"
+COMPUTING = ("tests/stats/", "tests/signals/", "tests/looks/", "tests/test_prediction.py")
+"""Where tests only compute. They may run in any process; all others start servers, and share one."""
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Simulations run beside everything else where pytest has several processes (`-n 2 --dist loadgroup`)."""
+    if config.pluginmanager.hasplugin("xdist"):
+        for item in items:
+            if not item.nodeid.startswith(COMPUTING):
+                item.add_marker(pytest.mark.xdist_group("servers"))
 
 
 @pytest.fixture

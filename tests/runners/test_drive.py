@@ -336,14 +336,18 @@ class TestFault:
     def test_interrupt(self) -> None:
         """Ctrl-C ends the run between two writes, and closes both arms."""
         stage = Stage(later)
+        known = signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores it
 
         def write(asked: Pair, answers: Answers) -> None:
             if asked.key[0] == "10":
                 os.kill(os.getpid(), signal.SIGINT)
             stage.write(asked, answers)
 
-        with pytest.raises(KeyboardInterrupt):
-            drive(stage.open, pipeline(concurrency=1), map(pair, range(1000)), write)
+        try:
+            with pytest.raises(KeyboardInterrupt):
+                drive(stage.open, pipeline(concurrency=1), map(pair, range(1000)), write)
+        finally:
+            signal.signal(signal.SIGINT, known)
 
         assert [number for number, _ in stage.written] == [str(number) for number in range(11)]
         assert sorted(stage.closed) == sorted(Arm)
