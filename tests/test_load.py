@@ -19,6 +19,7 @@ from canary.run.load import load
 from tests.engines.conftest import Reply, Seen, StandIn, serving, words
 
 Canary = Callable[..., Any]
+ROOT = Path(__file__).resolve().parent.parent
 CASES = 120
 CLOCKS_S = 0.02
 """What the wall clock may be put right by while a run of seconds lasts."""
@@ -273,6 +274,33 @@ def test_a_plan_refuses_what_concurrency_cannot_hold(bench: Bench) -> None:
         "most; set 'concurrency: 40' or more, or lower the load"
     ) in found[2.0]
     assert bench.canary("plan", path).status == 2
+
+
+def test_the_manual_s_loads_are_loads(bench: Bench) -> None:
+    """Both loads of docs/ray.md can be planned as they stand there."""
+    block = (ROOT / "docs" / "ray.md").read_text().partition("## Load")[2].split("```")[1].removeprefix("yaml\n")
+    (bench.folder / "trace.jsonl").rename(bench.folder / "monday.csv")
+    (bench.folder / "monday.csv").write_text("timestamp\n" + "".join(f"{at}\n" for at in range(CASES)))
+    bounded, poisson, trace = (line.removeprefix("# ") for line in block.strip().splitlines())
+
+    for written in (poisson, trace):
+        pipeline = bench.pipeline("").read_text().replace("concurrency: 64\n", "")
+        (bench.folder / "pipeline.yaml").write_text(f"{pipeline}{bounded}\n{written}\n")
+        told = bench.canary("plan", bench.folder / "pipeline.yaml", "--allow-underpowered")
+        assert f"load: {'Poisson' if written is poisson else 'the trace at 2 times'}" in told.out
+
+
+def test_every_repeat_and_every_stage_has_its_arrivals(bench: Bench) -> None:
+    """A case asked twice arrives twice; a candidate alone is offered the load that both would be."""
+    (bench.folder / "suite.yaml").write_text("golden_sets: [prompts.jsonl]\nrepeat: 2\n")
+    (bench.folder / "policy.yaml").write_text("quality: {metrics: {pass: {min_score: 0.5}}}\n")
+    bench.pipeline("stages: {build: {cases: 20}}\nload: {shape: poisson, rate: 400}\n")
+    ran = bench.run("--stage", "build")
+    rows = [json.loads(line) for line in (bench.path / "responses.jsonl").read_bytes().splitlines()]
+
+    assert ran.status == 0, ran.err
+    assert len({row["scheduled_at"] for row in rows}) == len(rows) == 40
+    assert "load/late" not in {signal["name"] for signal in ran.verdict["signals"]}
 
 
 @pytest.mark.slow
