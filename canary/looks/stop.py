@@ -108,6 +108,12 @@ class Parts:
         for score in scores:
             self._scores.setdefault(score.id, []).append(score)
 
+    def drop(self, prompts: Iterable[Prompt]) -> None:
+        """Forgets some cases."""
+        for prompt in prompts:
+            self._responses.pop(prompt.id, None)
+            self._scores.pop(prompt.id, None)
+
     def of(self, prompts: Sequence[Prompt]) -> Evidence:
         """What is known of some cases."""
         return Evidence(

@@ -7,6 +7,7 @@ import itertools
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -117,6 +118,23 @@ def resume_run(path: Path, pipeline: Path | None, err: TextIO, key: Any = None, 
 
 def _finish(run: RunDirectory, loaded: Loaded, err: TextIO, key: Any = None) -> Finished:
     """Answer what is open, score, judge, write, seal, and take it out into the world."""
+    _collect(run, loaded, err)
+    evidence = load_evidence(run, loaded.plan)
+    digests = evidence_digests(evidence)
+    _require_recorded(loaded.plan, digests)
+    judged = Judged(verdict=evaluate(evidence, loaded.plan, digests), evidence=evidence, plan=loaded.plan)
+    if saved := saving(judged.verdict.looks):
+        print(saved, file=err)
+    for sentence in write_reports(judged, run.path, loaded.pipeline.reporters):
+        print(f"canary: {sentence}", file=err)
+    sealed = seal(run)
+    for sentence in (*_remember(run, judged, sealed, key), *_publish(run, judged, loaded)):
+        print(f"canary: {sentence}", file=err)
+    return Finished(path=run.path, judged=judged, seal=sealed)
+
+
+def _collect(run: RunDirectory, loaded: Loaded, err: TextIO) -> None:
+    """All evidence into its files; nothing of it stays in memory, where it would be a second time."""
     with Journal.open(run.responses) as journal:
         for warning in journal.warnings:
             print(f"canary: {warning}", file=err)
@@ -134,18 +152,6 @@ def _finish(run: RunDirectory, loaded: Loaded, err: TextIO, key: Any = None) -> 
     if loaded.labels:
         name = display(loaded.pipeline.labels or "labels")
         write_records(run.labels, labels_for(loaded.labels, responses, loaded.plan.judges, name))
-    evidence = load_evidence(run, loaded.plan)
-    digests = evidence_digests(evidence)
-    _require_recorded(loaded.plan, digests)
-    judged = Judged(verdict=evaluate(evidence, loaded.plan, digests), evidence=evidence, plan=loaded.plan)
-    if saved := saving(judged.verdict.looks):
-        print(saved, file=err)
-    for sentence in write_reports(judged, run.path, loaded.pipeline.reporters):
-        print(f"canary: {sentence}", file=err)
-    sealed = seal(run)
-    for sentence in (*_remember(run, judged, sealed, key), *_publish(run, judged, loaded)):
-        print(f"canary: {sentence}", file=err)
-    return Finished(path=run.path, judged=judged, seal=sealed)
 
 
 def _scoring(loaded: Loaded, kept: Kept, judge: AskJudge) -> Scoring:
@@ -216,12 +222,19 @@ def _answer(journal: Journal, loaded: Loaded, scoring: Scoring, note: Note, scre
     if live:
         screen.say(f"starting {' and '.join(live)}")
     with screen.track("pairs", total, done=len(journal.completed), soon_s=0) as track:
-        lookout = Lookout(loaded, scoring, screen.say) if has_looks(loaded.plan) else None
-        if lookout is not None:
-            lookout.add(*read_records(Response, journal.path))
+        lookout = _lookout(journal, loaded, scoring, screen)
         standing = Standing(track, comes_up=bool(live))
         write = _writer(journal, loaded.pipeline, standing, lookout)
         runner(loaded.pipeline, _pairs(loaded, journal.completed, lookout, standing), write, note)
+
+
+def _lookout(journal: Journal, loaded: Loaded, scoring: Scoring, screen: Screen) -> Lookout | None:
+    if not has_looks(loaded.plan):
+        return None
+    written = partial(read_records, Response, journal.path)
+    lookout = Lookout(loaded, scoring, written, screen.say)
+    lookout.add(*written())
+    return lookout
 
 
 def _live(loaded: Loaded) -> list[str]:

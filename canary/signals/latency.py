@@ -149,6 +149,8 @@ def _finite(comparison: Comparison) -> tuple[Sample, Sample] | None:
 def _sample(
     values: NDArray[np.float64], units: NDArray[np.int64], failed: NDArray[np.bool_], number: NDArray[np.int64]
 ) -> Sample:
+    if not failed.any():
+        return Sample(values, units, len(failed))
     kept = ~failed[units]
     return Sample(values[kept], number[units[kept]], int(number[-1]) + 1)
 

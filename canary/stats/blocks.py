@@ -87,11 +87,13 @@ def tabulate(values: Floats, blocks: Ints, count: int, *, around: float, weights
     order = np.argsort(values, kind="stable")
     ranked, owners, m = values[order], blocks[order], values.size
     heavy = np.ones(m) if weights is None else weights[order]
-    upto = np.cumsum(heavy)
-    rank = int(m * around) if weights is None else int(np.searchsorted(upto, around * upto[-1]))
+    del order
+    upto = None if weights is None else np.cumsum(heavy)
+    total = m if upto is None else float(upto[-1])
+    rank = int(m * around) if upto is None else int(np.searchsorted(upto, around * total))
     above = tally(owners[rank:], heavy[rank:], count)
-    expected = float(np.sum(heavy[rank:]) / upto[-1]) * tally(owners, heavy, count)
-    width = (8 * float(np.sqrt(np.sum((above - expected) ** 2))) + 20) * m / float(upto[-1])
+    expected = float(np.sum(heavy[rank:]) / total) * tally(owners, heavy, count)
+    width = (8 * float(np.sqrt(np.sum((above - expected) ** 2))) + 20) * m / total
     first, last = max(rank - width, 0), min(rank + width, m)
     edges = np.concatenate([[0], np.linspace(first, last, _FINE), np.linspace(last, m, _TOP)]).astype(np.int64)
     starts = np.arange(m) if m <= _FINE + _TOP else np.unique(edges[edges < m])
