@@ -192,3 +192,25 @@ def test_the_plan_counts_with_the_levels_of_the_run(canary: Canary, pipeline: Pa
 
     assert "fewer than 100: add 20" in " ".join(with_looks.out.split())
     assert "fewer than 88: add 8" in " ".join(without.out.split())
+
+
+def test_likeness_to_the_baseline_stops_a_run_too(canary: Canary, pipeline: Path, tmp_path: Path) -> None:
+    """Cases are answered in full before they are looked at: nothing is held against an answer that is yet to come."""
+    lines = [json.loads(line) for line in (tmp_path / "prompts.jsonl").read_text().splitlines()]
+    rows = [{key: value for key, value in case.items() if key != "expected"} for case in lines]
+    (tmp_path / "prompts.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (tmp_path / "suite.yaml").write_text(
+        "golden_sets: [prompts.jsonl]\nrepeat: 2\nassert: [{type: equals, value: '{{baseline}}', metric: same}]\n"
+    )
+    ran = canary("run", pipeline, "--stage", "shadow", "--runs", tmp_path / "runs", "--json")
+    run = RunDirectory(only_run(tmp_path / "runs"))
+    plan = load_plan(run)
+    evidence = load_evidence(run, plan)
+
+    assert ran.status == 1, ran.err
+    assert ran.verdict["looks"]["stopped_at"] < CASES / 3
+    assert ran.signal("quality/b/same")["candidate"] == 1.0
+    assert evidence.scores == score_responses(
+        evidence.prompts, evidence.responses, plan.suite, stage=plan.stage, learned={}
+    )
+    assert canary("replay", run.path, "--json").out == ran.out

@@ -35,6 +35,10 @@ SETTINGS = (
 """Fields of a body that change answers and that a case cannot carry."""
 
 
+Drawing = tuple[float, float, int | None, tuple[str, ...]]
+"""Temperature, top_p, max_tokens and stop, with the API's defaults."""
+
+
 class LeftOutError(ValueError):
     """Why a request cannot be asked again."""
 
@@ -50,8 +54,7 @@ class Recorded:
     """A digest: what a session is known by may be a secret."""
     tenant: str | None
     model: str | None
-    sampling: tuple[float, float, int | None, tuple[str, ...]]
-    """Temperature, top_p, max_tokens, stop, with the API's defaults."""
+    sampling: Drawing
     settings: tuple[str, ...]
     """Names of what else it asked for."""
 
@@ -129,10 +132,10 @@ def _asked(body: Mapping[str, Any]) -> dict[str, Any]:
     asked: dict[str, Any] = {}
     if body.get("messages") is not None:
         asked["messages"] = _turns(body["messages"])
+        if body.get("tools"):
+            asked["tools"] = _tools(body["tools"])
     else:
         asked["vars"] = {"prompt": _prompt(body.get("prompt"))}
-    if body.get("tools"):
-        asked["tools"] = _tools(body["tools"])
     return asked
 
 

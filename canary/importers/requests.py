@@ -14,9 +14,10 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from canary.codec import some
 from canary.document import display, unreadable
 from canary.errors import ConfigError
-from canary.importers.request import LeftOutError, Recorded, arrival, at_path, read_request
+from canary.importers.request import Drawing, LeftOutError, Recorded, arrival, at_path, read_request
 from canary.importers.workspace import Imported
 from canary.records import MINIMUM_PAIRS, POOLED, Arm
 from canary.release import Sampling
@@ -44,9 +45,13 @@ class _Group:
 class _Log:
     """What was read so far."""
 
-    requests: list[Recorded] = field(default_factory=list)
     groups: dict[tuple[str, str], _Group] = field(default_factory=dict)
     strata: Counter[str] = field(default_factory=Counter)
+    models: Counter[str] = field(default_factory=Counter)
+    samplings: Counter[Drawing] = field(default_factory=Counter)
+    settings: Counter[str] = field(default_factory=Counter)
+    texts: int = 0
+    """Requests of the completions API."""
     trace: list[dict[str, Any]] = field(default_factory=list)
     timeless: list[int] = field(default_factory=list)
     """Lines that do not say when."""
@@ -67,8 +72,16 @@ class _Log:
             return
         stratum, digest = _stratum(line, by), found.digest
         self.groups.setdefault((stratum, digest), _Group(found, stratum, digest)).count += 1
-        self.requests.append(found)
         self.strata[stratum] += 1
+        self.models.update([found.model] if found.model else [])
+        self.samplings[found.sampling] += 1
+        self.settings.update(found.settings)
+        self.texts += "vars" in found.asked
+
+    @property
+    def requests(self) -> int:
+        """How many can be asked again."""
+        return self.strata.total()
 
 
 def read_requests(path: Path, *, by: str | None = None, sample: int | None = None, seed: int = 0) -> Imported:
@@ -82,7 +95,7 @@ def read_requests(path: Path, *, by: str | None = None, sample: int | None = Non
         log.add(number, line, by)
     _require_kinds(log, by)
     drawn = _drawn(log, sample, seed)
-    sampling, unlike = _sampling(log.requests)
+    sampling, unlike = _sampling(log)
     is_named = set(log.strata) != {_OTHER}
     return Imported(
         name=re.sub(r"[^A-Za-z0-9_.-]+", "-", path.stem),
@@ -93,9 +106,9 @@ def read_requests(path: Path, *, by: str | None = None, sample: int | None = Non
         strata=log.strata if is_named else {},
         sensitivity="confidential",
         trace=[] if log.timeless else sorted(log.trace, key=itemgetter("timestamp")),
-        pipeline=_pipeline(log.requests, sampling),
-        left_out=[_sentence(display(path), text, numbers) for text, numbers in log.left_out.items()],
-        notes=[*_said(log, len(drawn)), *_resampled(unlike, log.requests, sampling), *_not_asked(log.requests)],
+        pipeline=_pipeline(log, sampling),
+        left_out=some([_sentence(display(path), text, numbers) for text, numbers in log.left_out.items()]),
+        notes=[*_said(log, len(drawn)), *_resampled(unlike, log, sampling), *_not_asked(log)],
     )
 
 
@@ -137,7 +150,7 @@ def _require_kinds(log: _Log, by: str | None) -> None:
     if len(log.strata) > MOST_STRATA:
         raise ConfigError(
             f"'--strata-by' must name a kind of request, of which there are at most {MOST_STRATA}: "
-            f"{by or _BY[0]!r} has {len(log.strata):,} values in {len(log.requests):,} requests"
+            f"{by or _BY[0]!r} has {len(log.strata):,} values in {log.requests:,} requests"
         )
     if by and set(log.strata) == {_OTHER}:
         raise ConfigError(f"'--strata-by' must name what requests hold as text or a whole number (got {by!r})")
@@ -152,7 +165,7 @@ def _drawn(log: _Log, sample: int | None, seed: int) -> list[_Group]:
     for stratum, requests in log.strata.items():
         mine = [group.digest for group in groups if group.stratum == stratum]
         ranked = sorted(mine, key=lambda digest: hashlib.sha256(f"{seed}:{digest}".encode()).digest())
-        share = round(sample * requests / len(log.requests))
+        share = round(sample * requests / log.requests)
         kept |= {(stratum, digest) for digest in ranked[: max(MINIMUM_PAIRS, share)]}
     return [group for group in groups if (group.stratum, group.digest) in kept]
 
@@ -178,7 +191,7 @@ def _cases(groups: Sequence[_Group], *, named: bool) -> Iterator[dict[str, Any]]
 
 
 def _said(log: _Log, drawn: int) -> Iterator[str]:
-    requests, distinct = len(log.requests), len(log.groups)
+    requests, distinct = log.requests, len(log.groups)
     if distinct < requests:
         yield f"{requests - distinct:,} of {requests:,} requests repeat another, and are asked once with it"
     if drawn < distinct:
@@ -194,45 +207,43 @@ def _said(log: _Log, drawn: int) -> Iterator[str]:
         yield "the cases are as users wrote them: look for personal data before they are shared"
 
 
-def _sampling(requests: Sequence[Recorded]) -> tuple[dict[str, Any], int]:
+def _sampling(log: _Log) -> tuple[dict[str, Any], int]:
     """How most requests were sampled, as a release says it, and how many were not."""
-    counts = Counter(found.sampling for found in requests).most_common(1)
-    if not counts:
+    if not log.requests:
         return {}, 0
-    (temperature, top_p, max_tokens, stop), count = counts[0]
+    (temperature, top_p, max_tokens, stop), count = log.samplings.most_common(1)[0]
     given = {"temperature": temperature, "top_p": top_p, "max_tokens": max_tokens, "stop": list(stop)}
     sampling = {key: value for key, value in given.items() if value not in (None, [])}
     try:
         Sampling.model_validate_json(json.dumps(sampling), strict=True)
     except ValidationError:
-        return {}, len(requests)
-    return sampling, len(requests) - count
+        return {}, log.requests
+    return sampling, log.requests - count
 
 
-def _resampled(unlike: int, requests: Sequence[Recorded], sampling: Mapping[str, Any]) -> Iterator[str]:
+def _resampled(unlike: int, log: _Log, sampling: Mapping[str, Any]) -> Iterator[str]:
     if unlike:
         yield (
-            f"{unlike:,} of {len(requests):,} requests were sampled otherwise than the pipeline's releases are: "
+            f"{unlike:,} of {log.requests:,} requests were sampled otherwise than the pipeline's releases are: "
             "temperature, top_p, max_tokens and stop are a release's, the same for every case"
         )
-    if requests and "max_tokens" not in sampling:
+    if log.requests and "max_tokens" not in sampling:
         yield "most requests set no usable 'max_tokens': a release always has one, 256 unless you say"
 
 
-def _not_asked(requests: Sequence[Recorded]) -> Iterator[str]:
-    counts = Counter(key for found in requests for key in found.settings)
-    for key, count in sorted(counts.items()):
+def _not_asked(log: _Log) -> Iterator[str]:
+    for key, count in sorted(log.settings.items()):
         yield f"{key!r} of {count:,} requests is not asked: 'extra_body' of a release is for what every request needs"
+    if 0 < log.texts < log.requests:
+        yield f"{log.texts:,} of {log.requests:,} requests are prompts for completions, and are asked as a turn of chat"
 
 
-def _pipeline(requests: Sequence[Recorded], sampling: Mapping[str, Any]) -> dict[str, Any] | None:
+def _pipeline(log: _Log, sampling: Mapping[str, Any]) -> dict[str, Any] | None:
     """The model that was asked most, against itself: what the candidate is only its owner knows."""
-    models = Counter(found.model for found in requests if found.model is not None)
-    if not models:
+    if not log.models:
         return None
-    texts = sum("vars" in found.asked for found in requests)
-    model: dict[str, Any] = {"engine": "openai", "model": models.most_common(1)[0][0], "api_key": "${OPENAI_API_KEY}"}
-    model |= {"api": "completions"} if 2 * texts > len(requests) else {}
+    model = {"engine": "openai", "model": log.models.most_common(1)[0][0], "api_key": "${OPENAI_API_KEY}"}
+    model |= {"api": "completions"} if log.texts == log.requests else {}
     arms = {arm.value: {"name": arm.value, **model, "sampling": {**sampling}} for arm in Arm}
     return {**arms, "stages": {"shadow": {}}}
 

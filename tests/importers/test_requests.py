@@ -14,6 +14,7 @@ import yaml
 from canary.cli import main
 from canary.config import load_pipeline, load_suite
 from canary.golden import load_golden_sets
+from canary.run.trace import read_trace
 
 Log = Callable[..., Path]
 HI = [{"role": "user", "content": "hi"}]
@@ -137,6 +138,29 @@ def test_settings_that_no_release_can_have_are_not_written(log: Log) -> None:
     assert load_pipeline(Path("pipelines/log.yaml")).baseline.model_dump()["sampling"]["max_tokens"] == 256
 
 
+@pytest.mark.parametrize(
+    ("chats", "api", "words"), [(0, "completions", ""), (1, "chat", "2 of 3 requests are prompts")]
+)
+def test_completions_stay_completions_where_all_are(log: Log, chats: int, api: str, words: str) -> None:
+    """A release speaks one API, and chat cannot be asked as completions."""
+    _, _, err = run(str(log({"prompt": "a", "model": "m"}, {"prompt": "b", "tools": []}, *[chat("c")] * chats)))
+
+    assert load_pipeline(Path("pipelines/log.yaml")).baseline.model_dump()["api"] == api
+    assert words in err
+
+
+def test_nobody_can_flood_the_terminal(log: Log) -> None:
+    """A reason for each line is cut, and escapes in them are shown, not sent."""
+    kinds = [f"\x1b[31m{number}" for number in range(500)]
+    lines = [{"messages": [{"role": "user", "content": [{"type": kind}]}]} for kind in kinds]
+    status, _, err = run(str(log(chat("fine"), *lines)))
+
+    assert status == 3
+    assert len(err.splitlines()) < 60
+    assert "of this kind" in err
+    assert "\x1b" not in err
+
+
 def test_sessions_stand_together_and_are_not_named(log: Log) -> None:
     """Turns of one session are one cluster, under a digest: a session's key may be somebody's password."""
     lines = [chat("a", session="Bearer sk-2"), chat("b", session="Bearer sk-2"), chat("c", session="x", tenant="shop")]
@@ -165,6 +189,14 @@ def test_arrivals_are_a_trace(log: Log) -> None:
         {"timestamp": 1767225602.0, "input_tokens": 5, "output_tokens": 7},
         {"timestamp": 1767225603.0, "input_tokens": 9},
     ]
+
+
+def test_a_trace_can_be_replayed(log: Log) -> None:
+    """What reads traces takes it, whatever clock the lines were written by."""
+    run(str(log(chat("b", created=1767225602), chat("a", timestamp="2026-01-01T00:00:01", input_tokens=4))))
+
+    first, second = read_trace(Path("golden_sets/log/trace.jsonl"), 2)
+    assert (first.at, first.input_tokens, second.at, second.input_tokens) == (0.0, 4, 1.0, None)
 
 
 @pytest.mark.parametrize("when", [None, "yesterday", 1767225601000, -1, True, float("nan")])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -133,3 +134,39 @@ def test_too_few_answers_measure_nothing(pipeline: Path, canary: Canary) -> None
 
     assert done.status == 2
     assert "needs a calibration with at least 19 answers to it" in done.err
+
+
+@pytest.mark.slow
+def test_likeness_to_the_baseline_is_learned_from_the_baseline(pipeline: Path, canary: Canary) -> None:
+    """How alike its own answers are, twice a case: what is less so is rolled back, what is as much so is not."""
+    folder = pipeline.parent
+    (folder / "suite.yaml").write_text(
+        f"golden_sets: [golden.jsonl]\nrepeat: 2\nassert: [{SPEC.replace('expected', 'baseline')}]\n"
+    )
+    endings = ("", " It is on its way.", " Thank you for waiting.")
+    for name in ("v1", "again", "v2"):
+        rng = random.Random(name)
+        said = {
+            (i, k): f"Your package reaches {CITIES[i % 3]}.{rng.choice(endings)}" for i in range(60) for k in (0, 1)
+        }
+        rows = [
+            {"id": f"c{i}", "repeat": k, "output": "Bananas." if name == "v2" else text}
+            for (i, k), text in said.items()
+        ]  # fmt: skip
+        (folder / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+    assert canary("calibrate", "noise", pipeline, "--again", folder / "again.jsonl", "--stage", "shadow").status == 0
+    calibration = load_calibration(folder / "p.noise.json")
+    (learned,) = (each.threshold for each in calibration.similar if each.metric == "near")
+    assert 0.5 < learned < 1
+
+    assert canary("run", pipeline, "--stage", "shadow", "--runs", folder / "runs").status == 1
+    (folder / "v2.jsonl").write_text((folder / "again.jsonl").read_text())
+    unchanged = canary("run", pipeline, "--stage", "shadow", "--runs", folder / "runs", "--json")
+    assert unchanged.verdict["verdict"] != "rollback"
+    assert (
+        f"{learned:g} (learned)"
+        in (folder / "runs")
+        .joinpath(next(path.name for path in (folder / "runs").iterdir() if path.is_dir()), "scores.jsonl")
+        .read_text()
+    )
