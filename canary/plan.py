@@ -133,6 +133,9 @@ class RayRunner(Written):
     cpus_per_arm: Annotated[float, Field(gt=0)] = Field(1.0, description="of each replica")
     replicas: Annotated[int, Field(ge=1, le=256)] = Field(1, description="engines per arm that share its requests")
     placement: Literal["pack", "spread"] = Field("pack", description="together on one node where they fit, or apart")
+    scorer_gpus: Annotated[float, Field(ge=0, le=1)] = Field(
+        0.0, description="of an actor that embeds answers; 0: they are embedded where the run was started"
+    )
 
     def room(self) -> dict[str, float]:
         """What one replica takes, by the cluster's names."""

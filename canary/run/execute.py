@@ -56,6 +56,7 @@ from canary.run.show import write_reports
 from canary.run.standing import Standing
 from canary.run.trusted import trusted
 from canary.runners import RUNNERS
+from canary.runners.scorer import embedding
 from canary.signature import sign
 
 
@@ -118,7 +119,9 @@ def resume_run(path: Path, pipeline: Path | None, err: TextIO, key: Any = None, 
 
 def _finish(run: RunDirectory, loaded: Loaded, err: TextIO, key: Any = None) -> Finished:
     """Answer what is open, score, judge, write, seal, and take it out into the world."""
-    _collect(run, loaded, err)
+    screen = Screen(err)
+    with embedding(loaded.pipeline, screen.say) as open_:
+        _collect(run, loaded, Kept(open_, screen), screen)
     evidence = load_evidence(run, loaded.plan)
     digests = evidence_digests(evidence)
     _require_recorded(loaded.plan, digests)
@@ -133,13 +136,11 @@ def _finish(run: RunDirectory, loaded: Loaded, err: TextIO, key: Any = None) -> 
     return Finished(path=run.path, judged=judged, seal=sealed)
 
 
-def _collect(run: RunDirectory, loaded: Loaded, err: TextIO) -> None:
+def _collect(run: RunDirectory, loaded: Loaded, kept: Kept, screen: Screen) -> None:
     """All evidence into its files; nothing of it stays in memory, where it would be a second time."""
     with Journal.open(run.responses) as journal:
         for warning in journal.warnings:
-            print(f"canary: {warning}", file=err)
-        screen = Screen(err)
-        kept = Kept(screen=screen)
+            screen.say(f"canary: {warning}")
         scoring = _scoring(loaded, kept, _judge(run, loaded, screen))
         with observing(run.observations, screen.say) as note:
             _answer(journal, loaded, scoring, note, screen)

@@ -42,20 +42,20 @@ def run(
     runner = pipeline.runner if isinstance(pipeline.runner, RayRunner) else RayRunner(type="ray")
     engines = 1 if pipeline.shares_engine else len(Arm)
     with (
-        _cluster(runner, _named(pipeline)),
+        cluster(runner, named(pipeline)),
         _placed(runner, engines) as group,
         metered(pipeline, write) as counting,
     ):
         drive(partial(hosted, runner, group), pipeline, pairs, counting, note, watched(*_head(runner)))
 
 
-def _named(pipeline: Pipeline) -> dict[str, str]:
+def named(pipeline: Pipeline) -> dict[str, str]:
     """What Ray's dashboard shows of the job."""
     return {"canary-gate": f"{pipeline.baseline.name} -> {pipeline.candidate.name}", "suite": pipeline.suite}
 
 
 @contextmanager
-def _cluster(runner: RayRunner, metadata: Mapping[str, str] | None = None) -> Iterator[None]:
+def cluster(runner: RayRunner, metadata: Mapping[str, str] | None = None) -> Iterator[None]:
     """A connection to Ray; ends only what it began."""
     os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")  # or Ray ships the working directory
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
@@ -118,7 +118,7 @@ def _machine(runner: RayRunner, address: str) -> dict[str, Any]:
         return {}
     return {
         "num_cpus": max(os.cpu_count() or 1, math.ceil(2 * runner.cpus_per_arm)),
-        "num_gpus": None if runner.gpus_per_arm else 0,
+        "num_gpus": None if runner.gpus_per_arm or runner.scorer_gpus else 0,
         "include_dashboard": False,
         "object_store_memory": OBJECT_STORE_BYTES,
     }

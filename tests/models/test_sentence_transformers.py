@@ -25,9 +25,10 @@ class Counted(MiniLM):
         super().__init__(cache)
         self.embedded: list[list[str]] = []
 
-    def _embedded(self, texts: list[str]) -> NDArray[np.float32]:
+    def encode(self, texts: list[str]) -> NDArray[np.float32]:
+        """See `MiniLM`."""
         self.embedded.append(texts)
-        return super()._embedded(texts)
+        return super().encode(texts)
 
 
 def opened(cache: Path) -> Counted:

@@ -43,7 +43,7 @@ SHIPPED = Path(__file__).resolve().parents[2] / "pipelines" / "checkpoints" / "b
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[None]:
     """One Ray for the tests that need not start their own."""
-    with runner._cluster(RayRunner(type="ray")):
+    with runner.cluster(RayRunner(type="ray")):
         yield
 
 

@@ -1,0 +1,99 @@
+"""The embedder in an actor on a GPU of the cluster: where a run is started there may be none."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any
+
+from canary.models import open_embedder
+from canary.models.sentence_transformers import MiniLM
+from canary.plan import Pipeline, RayRunner
+from canary.protocols import Embedder
+from canary.runners.ray import cluster, named
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+PLACED_S = 60.0
+"""How long a GPU may take to be free."""
+
+
+@contextmanager
+def embedding(pipeline: Pipeline, say: Callable[[str], None]) -> Iterator[Callable[[], Embedder]]:
+    """Yields what opens the embedder: of an actor where the runner has `scorer_gpus`, else of this process.
+
+    Vectors are kept here either way. An actor that finds no room, or dies, is
+    said, and its texts are embedded here.
+    """
+    runner = pipeline.runner
+    if not isinstance(runner, RayRunner) or not runner.scorer_gpus:
+        yield open_embedder
+        return
+    with cluster(runner, named(pipeline)):
+        scorer = Scorer(runner.scorer_gpus, say)
+        try:
+            yield lambda: MiniLM(encode=scorer)
+        finally:
+            scorer.close()
+
+
+class Scorer:
+    """Texts to vectors, wherever that can be done."""
+
+    def __init__(self, gpus: float, say: Callable[[str], None]) -> None:
+        self._gpus, self._say = gpus, say
+        self._actor: Any = None
+        self._here: MiniLM | None = None
+
+    def __call__(self, texts: list[str]) -> NDArray[np.float32]:
+        """Shape (texts, dimensions)."""
+        import ray
+
+        if self._here is None:
+            try:
+                self._actor = self._actor or self._placed()
+                vectors: NDArray[np.float32] = ray.get(self._actor.encode.remote(texts))
+            except ray.exceptions.RayError as error:
+                self._say(f"canary: answers are embedded here: the scorer {_reason(error)}")
+                self._here = MiniLM()
+            else:
+                return vectors
+        return self._here.encode(texts)
+
+    def _placed(self) -> Any:
+        """An actor that has its room."""
+        import ray
+
+        self._actor = ray.remote(num_cpus=1, num_gpus=self._gpus)(Encoder).remote()
+        ray.get(self._actor.place.remote(), timeout=PLACED_S)
+        return self._actor
+
+    def close(self) -> None:
+        """Ends the actor."""
+        import ray
+
+        if self._actor is not None:
+            with suppress(ray.exceptions.RayError):
+                ray.kill(self._actor)
+
+
+class Encoder:
+    """The model in a process of its own; `ray.remote` makes it an actor."""
+
+    def __init__(self) -> None:
+        self._model = MiniLM()
+
+    def place(self) -> None:
+        """Returns once there is a process to be in."""
+
+    def encode(self, texts: list[str]) -> NDArray[np.float32]:
+        """Shape (texts, dimensions)."""
+        return self._model.encode(texts)
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, TimeoutError):
+        return f"found no GPU that is free within {PLACED_S:g} s"
+    return f"failed: {str(error).strip().rpartition(chr(10))[2]}"
