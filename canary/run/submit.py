@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import shlex
 from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
+from urllib.parse import urlsplit
 
 import canary
 from canary.config import load_pipeline
@@ -19,6 +20,7 @@ from canary.run.again import judge_again
 from canary.run.load import resolve
 from canary.run.parcel import is_parcel, unpack
 from canary.run.recorded import Judged
+from canary.runners.head import watched
 
 REMOTE_RUNS = "canary-runs"
 """Folder of the job's working directory."""
@@ -67,7 +69,7 @@ def submit(path: Path, *, address: str, stage: str, fail_on: str) -> str:
 def follow(job: str, *, address: str, err: TextIO) -> None:
     """Show the job's log until it ends."""
     with _cluster(address) as client:
-        asyncio.run(_follow(client.tail_job_logs(job), err))
+        asyncio.run(_follow(job, client.tail_job_logs(job), address, err))
 
 
 def fetch(job: str, *, address: str, runs: Path) -> Returned:
@@ -139,13 +141,16 @@ def _require_same_ray(here: str, client: Any, address: str) -> None:
         raise EngineError(f"the cluster at {address} runs Ray {there}, here is Ray {here}: install the same version")
 
 
-async def _follow(log: AsyncIterator[str], err: TextIO) -> None:
+async def _follow(job: str, log: AsyncIterator[str], address: str, err: TextIO) -> None:
     """Lines for people; pieces of the log need not end with a line."""
-    rest = ""
-    async for piece in log:
-        *lines, rest = (rest + piece).split("\n")
-        for line in lines:
-            if not is_parcel(line):
-                print(line, file=err, flush=True)
+    rest, url = "", urlsplit(address)
+    port = url.port or (443 if url.scheme == "https" else 80)
+    advice = f"should it come back: canary fetch {job} --address {address}"
+    async with watched(url.hostname, port, advice) if url.hostname else nullcontext():
+        async for piece in log:
+            *lines, rest = (rest + piece).split("\n")
+            for line in lines:
+                if not is_parcel(line):
+                    print(line, file=err, flush=True)
     if rest and not is_parcel(rest):
         print(rest, file=err, flush=True)

@@ -17,7 +17,7 @@ _ANSWER_S = 5.0
 
 
 @asynccontextmanager
-async def watched(host: str, port: int) -> AsyncIterator[None]:
+async def watched(host: str, port: int, advice: str) -> AsyncIterator[None]:
     """Raises EngineError in the middle of its body once nothing has listened there for `AWAY_S`."""
     try:
         async with asyncio.timeout(None) as patience:
@@ -30,8 +30,7 @@ async def watched(host: str, port: int) -> AsyncIterator[None]:
         if not patience.expired():
             raise
         raise EngineError(
-            f"runner 'ray' lost the cluster's head node: nothing has answered at {host}:{port} for {AWAY_S:g} s; "
-            "what both arms answered is kept: canary run --resume RUN"
+            f"the cluster's head node is lost: nothing has answered at {host}:{port} for {AWAY_S:g} s; {advice}"
         ) from None
 
 

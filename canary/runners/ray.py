@@ -28,6 +28,7 @@ OBJECT_STORE_BYTES = 256 * 2**20
 """Answers are text: Ray's default, a third of the memory, is far too much."""
 REACHED_S = 10.0
 """How long a cluster's address may take to answer."""
+KEPT = "what both arms answered is kept: canary run --resume RUN"
 PLACED_S = 60.0
 """How long a busy cluster may take to find room for both arms."""
 
@@ -46,7 +47,7 @@ def run(
         _placed(runner, engines) as group,
         metered(pipeline, write) as counting,
     ):
-        drive(partial(hosted, runner, group), pipeline, pairs, counting, note, watched(*_head(runner)))
+        drive(partial(hosted, runner, group), pipeline, pairs, counting, note, watched(*_head(runner), KEPT))
 
 
 def named(pipeline: Pipeline) -> dict[str, str]:
@@ -79,7 +80,8 @@ def cluster(runner: RayRunner, metadata: Mapping[str, str] | None = None) -> Ite
         )
     except (OSError, RuntimeError, ValueError) as error:
         wants = "; it wants its token: set RAY_AUTH_MODE=token" if "InvalidAuthToken" in str(error.__cause__) else ""
-        raise EngineError(f"runner 'ray' cannot reach Ray at '{address}': {error}{wants}") from error
+        said = " ".join(str(error).split())
+        raise EngineError(f"runner 'ray' cannot reach Ray at '{address}': {said}{wants}") from error
     try:
         with redirect_stdout(sys.stderr):  # where Ray tells of processes that died
             yield

@@ -6,9 +6,11 @@ Where vLLM is in another environment, SERVER_PYTHON names its interpreter.
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
 import time
@@ -19,11 +21,13 @@ from typing import Any
 import pytest
 
 from canary.engines import open_engine
+from canary.engines.vllm import server
 from canary.engines.vllm.arguments import arguments, check_arguments
 from canary.errors import ConfigError, EngineError
 from canary.protocols import Request
 from canary.records import Arm, Response
 from canary.release import TransformersRelease, VllmRelease
+from tests.runners.test_ray import stand_in
 
 ROOT = Path(__file__).resolve().parents[2]
 PYTHON = os.environ.get("SERVER_PYTHON", sys.executable)
@@ -115,6 +119,23 @@ def test_an_interpreter_that_is_not_there() -> None:
         answers(release("/nonexistent"), ["a"])
 
 
+@pytest.mark.parametrize("attempts", [1, 2])
+def test_a_port_that_somebody_took(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, attempts: int) -> None:
+    """Another is tried once; should that be taken too, the server's complaint is the error."""
+    free = server._free_port
+    with socket.create_server((server.HOST, 0)) as taken:
+        ports = [taken.getsockname()[1]] * attempts
+        monkeypatch.setattr(server, "_free_port", lambda: ports.pop() if ports else free())
+        spoken = stand_in(tmp_path)
+        if attempts == 1:
+            assert [one.output for one in answers(release(spoken["python"]), ["a"])] == ["yes"]
+        else:
+            with pytest.raises(EngineError, match=r"(?s)candidate 'v2': .* status 1; it said last:.*already in use"):
+                answers(release(spoken["python"]), ["a"])
+
+    assert servers() == []
+
+
 @pytest.mark.slow
 def test_says_what_the_checkpoint_says_in_this_process(vllm: str) -> None:
     """At temperature 0 the server answers as transformers does, is timed, and leaves no process."""
@@ -147,33 +168,54 @@ def broken_weights(folder: Path) -> dict[str, Any]:
     return {"model": str(folder / "broken")}
 
 
-def missing_model(folder: Path) -> dict[str, Any]:
-    """A folder that is not there."""
-    return {"model": str(folder / "nowhere")}
-
-
 def no_memory(folder: Path) -> dict[str, Any]:
     """A cache larger than any machine here."""
     return {"env": {"VLLM_CPU_KVCACHE_SPACE": "100000", "HF_HUB_OFFLINE": "1"}}
+
+
+def alone(folder: Path, candidate: VllmRelease) -> Path:
+    """A pipeline whose build stage asks this candidate only."""
+    written = candidate.model_dump(mode="json", exclude_unset=True)
+    documents: dict[str, Any] = {
+        "suite": {"golden_sets": ["prompts.jsonl"], "assert": [{"type": "regex", "value": "."}]},
+        "pipeline": {"suite": "suite.yaml", "stages": {"build": {}}, "runner": "local", "candidate": written}
+        | {"baseline": written | {"model": str(CHECKPOINTS / "baseline")}},
+    }
+    for name, document in documents.items():
+        (folder / f"{name}.yaml").write_text(json.dumps(document))
+    (folder / "prompts.jsonl").write_text('{"id": "1", "vars": {"prompt": "a"}}\n')
+    return folder / "pipeline.yaml"
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("spoil", "words"),
     [
-        (missing_model, "nowhere"),
         (broken_weights, "(afetensor|eader|ncomplete)"),
         (no_memory, "[Mm]emory"),
     ],
 )
 def test_a_server_that_does_not_come_up_says_why(
-    vllm: str, tmp_path: Path, spoil: Callable[[Path], dict[str, Any]], words: str
+    vllm: str, tmp_path: Path, canary: Callable[..., Any], spoil: Callable[[Path], dict[str, Any]], words: str
 ) -> None:
-    """The server's own last words are the error, and nothing of it stays."""
-    with pytest.raises(EngineError, match=rf"(?s)candidate 'v2': the vLLM server ended with status .*{words}"):
-        answers(release(vllm, **spoil(tmp_path)), ["a"])
+    """The server's own last words are the error, the gate is broken, and nothing of the server stays."""
+    pipeline = alone(tmp_path, release(vllm, **spoil(tmp_path)))
+    ran = canary("run", pipeline, "--stage", "build", "--runs", tmp_path / "runs")
 
+    assert ran.status == 4
+    assert re.search(rf"(?s)canary: candidate 'v2': the vLLM server ended with status .*{words}", ran.err)
+    assert "Traceback" not in ran.err
+    assert [path.name for path in tmp_path.glob("runs/2*/plan.json")] == ["plan.json"]
     assert servers(str(tmp_path)) == []
+
+
+def test_a_model_that_is_not_there(tmp_path: Path, canary: Callable[..., Any]) -> None:
+    """It is a mistake of the pipeline, found before anything starts."""
+    ran = canary("run", alone(tmp_path, release(model=str(tmp_path / "nowhere"))), "--runs", tmp_path / "runs")
+
+    assert ran.status == 2
+    assert re.search(rf"'(candidate|baseline)\.model' names {tmp_path}/nowhere, which does not exist", ran.err)
+    assert not (tmp_path / "runs").exists()
 
 
 @pytest.mark.slow

@@ -92,16 +92,16 @@ def written(folder: Path, count: int) -> Callable[[], bool]:
 
 
 def family(process: subprocess.Popen[str]) -> list[psutil.Process]:
-    """All that a command started."""
+    """All that a command started, but Ray's agents: without their node they end by themselves, after a minute."""
     found: list[psutil.Process] = psutil.Process(process.pid).children(recursive=True)
-    return found
+    return [one for one in found if not one.name().startswith(("ray::DashboardA", "ray::RuntimeEnv"))]
 
 
 def require_gone(processes: list[psutil.Process]) -> None:
     """None of them outlives its command for long."""
     _, alive = psutil.wait_procs(processes, timeout=25)
 
-    assert [process.cmdline()[:3] for process in alive if process.status() != psutil.STATUS_ZOMBIE] == []
+    assert [process.name() for process in alive if process.status() != psutil.STATUS_ZOMBIE] == []
 
 
 @dataclass
@@ -171,7 +171,7 @@ def free_port() -> int:
 
 
 @contextmanager
-def head() -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+def head(**environment: str) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
     """A head node in processes of its own, and its port."""
     folder = Path(tempfile.mkdtemp(prefix="ray-"))  # pytest's are too long for sockets in them
     port = free_port()
@@ -179,10 +179,10 @@ def head() -> Iterator[tuple[subprocess.Popen[bytes], int]]:
         "start", "--head", "--block", "--num-cpus=2", "--disable-usage-stats", f"--port={port}",
         "--include-dashboard=false", "--object-store-memory=100000000", f"--temp-dir={folder}",
     ]  # fmt: skip
-    environment = os.environ | {"RAY_AUTH_MODE": "disabled", "RAY_DISABLE_MEMORY_MONITOR": "1"}
+    known = os.environ | {"RAY_AUTH_MODE": "disabled", "RAY_DISABLE_MEMORY_MONITOR": "1"} | environment
     with (folder / "out").open("wb") as out:
         ray = Path(sys.executable).parent / "ray"
-        node = subprocess.Popen([str(ray), *told], stdout=out, stderr=out, env=environment)
+        node = subprocess.Popen([str(ray), *told], stdout=out, stderr=out, env=known)
     try:
         until(lambda: "Ray runtime started" in (folder / "out").read_text())
         yield node, port
@@ -213,7 +213,7 @@ def test_a_head_node_that_goes_away_stops_the_run(tmp_path: Path) -> None:
         out, also = resumed.communicate(timeout=120)
 
     assert driver.returncode == 4, said
-    assert re.search(rf"lost the cluster's head node: nothing has answered at [\d.]+:{port} for 4 s", said)
+    assert re.search(rf"canary: the cluster's head node is lost: nothing has answered at [\d.]+:{port} for 4 s", said)
     assert "Traceback" not in said
     assert 20 <= len(kept) < 600
     assert resumed.returncode == 0, also
@@ -269,7 +269,9 @@ def test_a_driver_that_is_killed_goes_on_where_it_was(tmp_path: Path) -> None:
         "sampling": {"max_tokens": 8},
     }  # fmt: skip
     policy = str(ROOT / "evals" / "quickstart-policy.yaml")
-    pipeline = workspace(tmp_path, release, count=150, policy=policy)
+    pipeline = workspace(tmp_path, release, count=0, policy=policy)
+    lines = (ROOT / "golden_sets" / "quickstart" / "prompts.jsonl").read_text().splitlines(keepends=True)[::5]
+    (tmp_path / "prompts.jsonl").write_text("".join(lines))
     driver = command(tmp_path, pipeline, "--runs", "runs", "--no-early-stop")
     until(written(tmp_path, 40), 120)
     left = family(driver)
@@ -284,9 +286,39 @@ def test_a_driver_that_is_killed_goes_on_where_it_was(tmp_path: Path) -> None:
     assert 40 <= len(before) < 300
     assert len(left) > 4
     assert resumed.returncode in {0, 3}, said
-    assert asked(tmp_path) == {(str(n), arm): 1 for n in range(150) for arm in ("baseline", "candidate")}
+    assert asked(tmp_path) == {(json.loads(line)["id"], arm): 1 for line in lines for arm in ("baseline", "candidate")}
     signals = {one["name"]: one["status"] for one in json.loads(out)["signals"]}
     assert {name for name, status in signals.items() if status == "fail"} == set()
+    assert signals["quality/all/pass"] == "pass"
     assert {name for name in signals if name.startswith(("latency/ttft", "latency/itl"))} >= {
         "latency/ttft/tm95", "latency/ttft/slow", "latency/itl/tm95",
     }  # fmt: skip
+
+
+OTHER_VERSION = """
+import json, sys, ray
+from ray.experimental.internal_kv import _internal_kv_get, _internal_kv_put
+ray.init(address=sys.argv[1], log_to_driver=False)
+said = json.loads(_internal_kv_get(b"CLUSTER_METADATA", namespace=b"cluster"))
+_internal_kv_put(b"CLUSTER_METADATA", json.dumps(said | {"ray_version": "1.2.3"}), namespace=b"cluster")
+"""
+"""Has a cluster say that it was started by another Ray."""
+
+
+def test_a_cluster_that_is_not_for_us(tmp_path: Path) -> None:
+    """One that wants a token, and one of another version, are one sentence each and exit 4."""
+    pytest.importorskip("ray")
+    pipeline = workspace(tmp_path, {"engine": "transformers", "model": str(CHECKPOINTS / "baseline")}, count=1)
+    token = {"RAY_AUTH_TOKEN": "5ca1ab1e" * 8}
+    with head(RAY_AUTH_MODE="token", **token) as (_, port):
+        address = f"127.0.0.1:{port}"
+        without = command(tmp_path, pipeline, RAY_ADDRESS=address).communicate(timeout=120)
+        known = os.environ | {"RAY_AUTH_MODE": "token"} | token
+        subprocess.run([sys.executable, "-c", OTHER_VERSION, address], env=known, check=True, capture_output=True)
+        other = command(tmp_path, pipeline, RAY_ADDRESS=address, RAY_AUTH_MODE="token", **token)
+        _, said = other.communicate(timeout=120)
+
+    assert without[1].splitlines()[-1].endswith("; it wants its token: set RAY_AUTH_MODE=token")
+    assert other.returncode == 4
+    assert f"canary: runner 'ray' cannot reach Ray at '{address}': Version mismatch: " in said.splitlines()[-1]
+    assert "1.2.3" in said.splitlines()[-1]
