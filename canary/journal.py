@@ -1,5 +1,7 @@
 """The journal of a run: both arms' answers to a pair, in one write.
 
+In a spool the answers of one arm wait for the other's.
+
 What was appended survives `kill -9` of this process, as the operating system
 holds it; what was synced survives a power cut. Only the last write can be
 torn, so whatever else is wrong in the file did not come from a crash.
@@ -7,6 +9,7 @@ torn, so whatever else is wrong in the file did not come from a crash.
 
 from __future__ import annotations
 
+import io
 import os
 import time
 from collections import Counter
@@ -41,10 +44,8 @@ class Journal:
     """Pairs whose answers are in the file: not to be asked again."""
     warnings: tuple[str, ...]
     """What recovery dropped."""
-    _file: int
+    _file: _Appended
     _lock: int
-    _unsynced: int = 0
-    _synced_at: float = field(default_factory=time.monotonic)
 
     @classmethod
     def open(cls, path: Path) -> Self:
@@ -56,8 +57,7 @@ class Journal:
         lock = _lock(path)
         try:
             completed, warnings = _recover(path)
-            file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
-            sync_folder(path.parent)
+            file = _Appended.open(path)
         except BaseException:
             _unlock(path, lock)
             raise
@@ -73,26 +73,20 @@ class Journal:
         if not answers:
             return
         key = self._key(baseline, candidate)
-        append_whole(self._file, b"".join(map(encode, answers)))
+        self._file.append(b"".join(map(encode, answers)))
         self.completed.add(key)
-        self._unsynced += 1
-        if self._unsynced >= SYNC_PAIRS or time.monotonic() - self._synced_at >= SYNC_SECONDS:
-            self.sync()
 
     def sync(self) -> None:
         """Puts what was appended on the disk."""
-        os.fsync(self._file)
-        self._unsynced, self._synced_at = 0, time.monotonic()
+        self._file.sync()
 
     def close(self) -> None:
         """Syncs and lets the next writer in; closing twice is harmless."""
-        if self._file < 0:
+        if self._file.is_closed:
             return
-        file, self._file = self._file, -1
         try:
-            os.fsync(file)
+            self._file.close()
         finally:
-            os.close(file)
             _unlock(self.path, self._lock)
 
     def __enter__(self) -> Self:
@@ -115,8 +109,121 @@ class Journal:
         return key
 
 
-def append_whole(file: int, lines: bytes) -> None:
-    """Appends all or nothing: what a full disk cut off is taken back."""
+@dataclass(slots=True)
+class Spool:
+    """One arm's answers while they wait for the other's, on the disk: memory holds only where each begins.
+
+    Use `with Spool.open(path, arm) as spool`; the caller holds the run's lock.
+    """
+
+    path: Path
+    arm: Arm
+    warnings: tuple[str, ...]
+    """What recovery dropped."""
+    _file: _Appended
+    _places: dict[Key, tuple[int, int]]
+    """Where each answer's line begins, and its length."""
+
+    @classmethod
+    def open(cls, path: Path, arm: Arm) -> Self:
+        """Recovers what a crash left and opens for appending.
+
+        Raises EvidenceError when the file is broken in a way no crash explains.
+        """
+        warnings = cut_torn_line(path) if path.exists() else ()
+        places = _places(path, arm) if path.exists() else {}
+        return cls(path, arm, warnings, _Appended.open(path), places)
+
+    def __contains__(self, key: Key) -> bool:
+        return key in self._places
+
+    def append(self, response: Response | None) -> None:
+        """Keeps one answer; None is "nothing recorded", which is asked again."""
+        if response is None:
+            return
+        key, line = (response.id, response.repeat), encode(response)
+        if response.arm is not self.arm or key in self._places:
+            raise EvidenceError(
+                f"{self.path}: {_named(key)} of the {response.arm} does not belong here, or is there already"
+            )
+        self._places[key] = (self._file.append(line), len(line))
+
+    def of(self, key: Key) -> Response | None:
+        """The answer to one pair; None where nothing was recorded."""
+        if key not in self._places:
+            return None
+        start, length = self._places[key]
+        with self.path.open("rb") as file:
+            file.seek(start)
+            ((response,),) = decode(Response, io.BytesIO(file.read(length)), str(self.path))
+        return response
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._file.close()
+
+
+def _places(path: Path, arm: Arm) -> dict[Key, tuple[int, int]]:
+    """Where each answer stands; EvidenceError for one that stands there twice or is another arm's."""
+    with path.open("rb") as file:
+        lengths = [len(line) for line in file]
+    places: dict[Key, tuple[int, int]] = {}
+    start = 0
+    for response, length in zip(_responses(path), lengths, strict=True):
+        key = (response.id, response.repeat)
+        if key in places or response.arm is not arm:
+            raise EvidenceError(f"{path}: {_named(key)} must be an answer of the {arm}, once (got {response.arm})")
+        places[key] = (start, length)
+        start += length
+    return places
+
+
+@dataclass(slots=True)
+class _Appended:
+    """A file that grows at its end, and is on the disk a few seconds later."""
+
+    _file: int
+    _unsynced: int = 0
+    _synced_at: float = field(default_factory=time.monotonic)
+
+    @classmethod
+    def open(cls, path: Path) -> Self:
+        file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+        sync_folder(path.parent)
+        return cls(file)
+
+    @property
+    def is_closed(self) -> bool:
+        return self._file < 0
+
+    def append(self, lines: bytes) -> int:
+        """Appends all or nothing; where it begins."""
+        start = append_whole(self._file, lines)
+        self._unsynced += 1
+        if self._unsynced >= SYNC_PAIRS or time.monotonic() - self._synced_at >= SYNC_SECONDS:
+            self.sync()
+        return start
+
+    def sync(self) -> None:
+        os.fsync(self._file)
+        self._unsynced, self._synced_at = 0, time.monotonic()
+
+    def close(self) -> None:
+        file, self._file = self._file, -1
+        if file < 0:
+            return
+        try:
+            os.fsync(file)
+        finally:
+            os.close(file)
+
+
+def append_whole(file: int, lines: bytes) -> int:
+    """Appends all or nothing, as what a full disk cut off is taken back; where it begins."""
     size = os.fstat(file).st_size
     try:
         written = os.write(file, lines)
@@ -125,6 +232,7 @@ def append_whole(file: int, lines: bytes) -> None:
     except BaseException:
         os.ftruncate(file, size)
         raise
+    return size
 
 
 def _recover(path: Path) -> tuple[set[Key], tuple[str, ...]]:

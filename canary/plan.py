@@ -27,7 +27,7 @@ from canary.offered import Load, LoadPlan
 from canary.policy import GuardrailRules, Policy, SaturationRules
 from canary.records import Arm
 from canary.release import HourlyPrice, Judging, LiveRelease, Release, ResponsesPath, completed
-from canary.sharing import differing, obstacle
+from canary.sharing import Sequential, Share, differing, obstacle
 from canary.written import Written
 
 PLAN_SCHEMA = "canary-gate/plan/1"
@@ -107,20 +107,12 @@ class Suite(Written):
     plugins: tuple[str, ...] = Field((), description="Python modules that expose ASSERTIONS")
 
 
-Share = Annotated[
-    bool | None,
-    Field(
-        description="one engine for both arms; null: where the releases differ, and only in what travels with each "
-        "request (prompt, sampling, price, timeout_s; of vllm api and extra_body too)"
-    ),
-]
-
-
 class LocalRunner(Written):
     """Both arms in this process."""
 
     type: Literal["local"] = "local"
     share: Share = None
+    sequential: Sequential = False
 
 
 class RayRunner(Written):
@@ -128,6 +120,7 @@ class RayRunner(Written):
 
     type: Literal["ray"]
     share: Share = None
+    sequential: Sequential = False
     address: str | None = Field(None, description="null starts Ray on this machine")
     gpus_per_arm: Annotated[float, Field(ge=0)] = Field(0.0, description="of each replica")
     cpus_per_arm: Annotated[float, Field(gt=0)] = Field(1.0, description="of each replica")
@@ -218,6 +211,17 @@ class Pipeline(Written):
         if self.runner.share is not None:
             return self.runner.share
         return bool(differing(self.baseline, self.candidate)) and not obstacle(self.baseline, self.candidate)
+
+    @property
+    def is_sequential(self) -> bool:
+        """Whether one arm is asked after the other; arms that share an engine never need to be."""
+        live = any(isinstance(side, LiveRelease) for side in (self.baseline, self.candidate))
+        return self.runner.sequential and live and not self.shares_engine
+
+    @property
+    def engines_at_once(self) -> int:
+        """How many engines, each with all its replicas, there must be room for."""
+        return 1 if self.shares_engine or self.is_sequential else len(Arm)
 
     @property
     def in_flight(self) -> int:
@@ -327,6 +331,8 @@ class Plan(BaseModel):
     runner: dict[str, Any] = {}
     shared_engine: bool = False
     """One engine served both arms: what servers show belongs to neither."""
+    sequential: bool = False
+    """The baseline was asked everything before the candidate was asked anything: times are no evidence."""
     concurrency: int = 1
     load: LoadPlan | None = None
     """How an open loop offers requests; None where the loop is closed."""

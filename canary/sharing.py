@@ -1,11 +1,34 @@
-"""May one engine serve both arms? Where the releases differ in nothing but what travels with each request."""
+"""May one engine serve both arms? Where the releases differ in nothing but what travels with each request.
+
+What a runner may say of it, and of doing with the room of one.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Annotated
+
+from pydantic import Field
 
 from canary.records import Arm
 from canary.release import Release
+
+Share = Annotated[
+    bool | None,
+    Field(
+        description="one engine for both arms; null: where the releases differ, and only in what travels with each "
+        "request (prompt, sampling, price, timeout_s; of vllm api and extra_body too)"
+    ),
+]
+
+
+Sequential = Annotated[
+    bool,
+    Field(
+        description="where there is no room for both arms at once: the baseline is asked everything first, alone; "
+        "latency, goodput, throughput and saturation are then no evidence"
+    ),
+]
 
 _EVERY = frozenset({"name", "prompt", "sampling", "price", "timeout_s"})
 TRAVELS: Mapping[str, frozenset[str]] = {

@@ -15,7 +15,7 @@ import pytest
 from canary import journal as module
 from canary.codec import encode
 from canary.errors import EvidenceError
-from canary.journal import Journal
+from canary.journal import Journal, Spool
 from canary.records import Arm, Response
 
 WRITER = """
@@ -320,3 +320,37 @@ def test_sync_comes_in_time(path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     assert len(synced) == 2
     journal.close()
     assert len(synced) == 3
+
+
+class TestSpool:
+    """One arm's answers, until the other's are there."""
+
+    def test_read_back(self, tmp_path: Path) -> None:
+        """One by one, after any break; what was not recorded is not there."""
+        path = tmp_path / "spool"
+        with Spool.open(path, Arm.BASELINE) as spool:
+            for number in range(5):
+                spool.append(replace(pair(f"c{number}")[0], output="\u2028\ud800" * number))
+            spool.append(None)
+        with path.open("ab") as file:
+            file.write(b'{"id":"c9","arm":"base')
+
+        with Spool.open(path, Arm.BASELINE) as again:
+            assert again.warnings == (f"{path}: cut off a torn last line of 22 bytes",)
+            assert [("c3", 0) in again, ("c9", 0) in again] == [True, False]
+            again.append(replace(pair("c9")[0], output="nine"))
+            found = [again.of((name, 0)) for name in ("c9", "c3", "c0", "c8")]
+
+        assert [one and one.output for one in found] == ["nine", "\u2028\ud800" * 3, "", None]
+
+    def test_an_answer_that_does_not_belong(self, tmp_path: Path) -> None:
+        """The other arm's, or one that is there already, is refused, and the file stays what it was."""
+        path = tmp_path / "spool"
+        with Spool.open(path, Arm.BASELINE) as spool:
+            spool.append(pair("c0")[0])
+            before = path.read_bytes()
+            for other in (pair("c1")[1], pair("c0")[0]):
+                with pytest.raises(EvidenceError, match="does not belong here, or is there already"):
+                    spool.append(other)
+
+        assert path.read_bytes() == before

@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from canary.compare.apart import asked_apart, cost_line, is_hourly, reason
 from canary.compare.table import Table, absences, pooled
 from canary.plan import Plan
 from canary.records import POOLED, Arm, Comparison, Response, Scale
@@ -30,6 +31,7 @@ def _cost(response: Response | None) -> float:
 
 def _comparison(table: Table, costs: dict[Arm, NDArray[np.float64]], plan: Plan) -> Comparison:
     used = np.isfinite(costs[Arm.BASELINE]) & np.isfinite(costs[Arm.CANDIDATE])
+    hourly = is_hourly(plan)
     comparison = pooled(
         table,
         used,
@@ -37,16 +39,14 @@ def _comparison(table: Table, costs: dict[Arm, NDArray[np.float64]], plan: Plan)
         kind="cost",
         metric="per_request",
         scale=Scale.UNBOUNDED,
-        missing=(*absences(table, table.selection(POOLED)), *_unpriced(table)),
+        missing=(
+            *absences(table, table.selection(POOLED)),
+            *_unpriced(table),
+            *([reason(cost_line(plan))] if hourly and asked_apart(table, plan) else ()),
+        ),
     )
     starts = table.starts.reshape(-1, table.repeat).min(axis=1)[used]
-    return _in_time(comparison, starts) if _is_hourly(plan) and np.any(starts >= 0) else comparison
-
-
-def _is_hourly(plan: Plan) -> bool:
-    """Whether an arm pays for time, so that its costs hang together as times do."""
-    prices = [side.release.get("price") or {} for side in (plan.baseline, plan.candidate)]
-    return any(price.get(key) for price in prices for key in ("per_gpu_hour", "per_replica_hour"))
+    return _in_time(comparison, starts) if hourly and np.any(starts >= 0) else comparison
 
 
 def _in_time(comparison: Comparison, starts: NDArray[np.float64]) -> Comparison:

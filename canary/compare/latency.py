@@ -8,10 +8,12 @@ about equally long, since a longer answer is not a slower one.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from canary.compare.apart import asked_apart, latency_line, reason
 from canary.compare.table import SERVER_FAULTS, Table, absences
 from canary.plan import Plan
 from canary.records import POOLED, Arm, Comparison, Response, Scale
@@ -29,6 +31,13 @@ def latency_comparisons(table: Table, plan: Plan) -> Iterator[Comparison]:
     where any answer of either arm has only that; `latency/tpot` carries the
     mean gaps, for the share of slow requests.
     """
+    apart = asked_apart(table, plan)
+    for comparison in _families(table, plan):
+        why = (reason(latency_line(plan, comparison.metric)),) if apart else ()
+        yield replace(comparison, missing=(*comparison.missing, *why))
+
+
+def _families(table: Table, plan: Plan) -> Iterator[Comparison]:
     gaps = choose_gaps(answer for arm in Arm for answer in table.answers(arm))
     yield from _family(table, "ttft", read_ttft, required="latency/ttft" in plan.required)
     yield from _family(table, "itl", gaps, required="latency/itl" in plan.required)

@@ -21,6 +21,11 @@ class Observed:
     requests: int
     """How many the arm was sent."""
 
+    @property
+    def moments(self) -> list[float]:
+        """When it was looked at, in any order."""
+        return [one.at for replica in self.seen for one in replica]
+
     def levels(self, name: str) -> NDArray[np.float64]:
         """Every sample of one value, of all replicas."""
         return np.array([one.values[name] for replica in self.seen for one in replica if name in one.values])

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import numpy as np
 
+from canary.compare.apart import asked_apart, goodput_line, reason
 from canary.compare.table import SERVER_FAULTS, Table, absences, pooled
 from canary.plan import Plan
 from canary.policy import GoodputRule
@@ -22,7 +24,9 @@ def served_comparisons(table: Table, plan: Plan) -> Iterator[Comparison]:
     rule = plan.policy.goodput
     if rule is not None:
         name = ("goodput", "requests")
-        yield _comparison(table, lambda answer: keeps_objectives(answer, rule), Scale.PASS_FAIL, name, unsaid_of(rule))
+        kept = _comparison(table, lambda answer: keeps_objectives(answer, rule), Scale.PASS_FAIL, name, unsaid_of(rule))
+        apart = (reason(goodput_line(plan)),) if asked_apart(table, plan) else ()
+        yield replace(kept, missing=(*kept.missing, *apart))
 
 
 def unsaid_of(rule: GoodputRule) -> str:

@@ -96,7 +96,7 @@ def calibrate(judged: Judged) -> Calibration:
         verdict=judged.verdict.verdict,
         reason=judged.verdict.reason,
         noise=tuple(_noise(c, within) for c in comparisons if c.kind == "quality" and c.n),
-        latency=tuple(_rhythms(comparisons)),
+        latency=() if plan.sequential else tuple(_rhythms(comparisons)),
         similar=tuple(_similarities(evidence, plan)),
         usage=_usage(evidence),
     )

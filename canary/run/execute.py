@@ -51,7 +51,9 @@ from canary.run.observe import observing
 from canary.run.progress import Screen
 from canary.run.recorded import Judged, require_known
 from canary.run.render import render
+from canary.run.resolve import IN_TURN
 from canary.run.scoring import Scoring
+from canary.run.sequence import ask_in_turn, discard
 from canary.run.show import write_reports
 from canary.run.standing import Standing
 from canary.run.trusted import trusted
@@ -216,9 +218,17 @@ def _answer(journal: Journal, loaded: Loaded, scoring: Scoring, note: Note, scre
     total = len(loaded.golden.prompts) * loaded.suite.repeat
     open_ = total - len(journal.completed)
     if not open_:
+        discard(journal)
         return
     module, _, name = RUNNERS[loaded.pipeline.runner.type].partition(":")
     runner: Runner = getattr(importlib.import_module(module), name)
+    if loaded.plan.sequential:
+        pairs = _open(visiting_order(loaded.golden.prompts, loaded.plan.seed), _gaps(loaded), loaded, journal.completed)
+        screen.say(IN_TURN)
+        ask_in_turn(
+            journal, pairs, loaded.pipeline, lambda some, write: runner(loaded.pipeline, some, write, note), screen
+        )
+        return
     live = _live(loaded)
     if live:
         screen.say(f"starting {' and '.join(live)}")
@@ -268,10 +278,9 @@ def _pairs(loaded: Loaded, completed: set[Key], lookout: Lookout | None, standin
     so that looking slows no answer down.
     """
     order = visiting_order(loaded.golden.prompts, loaded.plan.seed)
-    gaps = itertools.chain(loaded.gaps, itertools.repeat(None))
+    gaps = _gaps(loaded)
     for cases in (order,) if lookout is None else lookout.parts(order):
-        rows = [(prompt, repeat, next(gaps)) for repeat in range(loaded.suite.repeat) for prompt in cases]
-        asked = [_pair(*row, loaded) for row in rows if (row[0].id, row[1]) not in completed]
+        asked = _open(cases, gaps, loaded, completed)
         yield from asked
         if lookout is not None:
             if asked:
@@ -280,6 +289,16 @@ def _pairs(loaded: Loaded, completed: set[Key], lookout: Lookout | None, standin
                 is_certain = lookout.is_certain(cases)
             if is_certain:
                 return
+
+
+def _gaps(loaded: Loaded) -> Iterator[float | None]:
+    return itertools.chain(loaded.gaps, itertools.repeat(None))
+
+
+def _open(cases: Sequence[Prompt], gaps: Iterator[float | None], loaded: Loaded, completed: set[Key]) -> list[Pair]:
+    """What is not answered yet of some cases; each has its place in the load, answered or not."""
+    rows = [(prompt, repeat, next(gaps)) for repeat in range(loaded.suite.repeat) for prompt in cases]
+    return [_pair(*row, loaded) for row in rows if (row[0].id, row[1]) not in completed]
 
 
 def _pair(prompt: Prompt, repeat: int, gap_s: float | None, loaded: Loaded) -> Pair:

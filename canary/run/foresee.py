@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from canary.calibration import Calibration, Usage
+from canary.compare.apart import reason, undecidable
 from canary.compare.errors import ALWAYS
 from canary.compare.table import slug
 from canary.engines.vllm.arguments import check_arguments
@@ -185,7 +186,13 @@ def _lacking(plan: Plan, outlooks: tuple[Outlook, ...]) -> list[str]:
         if outlook.cases < outlook.least and outlook.stratum not in optional
     ]
     strata = [outlook.stratum for outlook in outlooks if outlook.stratum not in optional]
-    return _unknown_strata(plan) + lacking + _rates_lacking(plan, outlooks[0].cases) + _judges_lacking(plan, strata)
+    rates = _rates_lacking(plan, outlooks[0].cases)
+    return _unknown_strata(plan) + lacking + rates + _judges_lacking(plan, strata) + _times_lacking(plan)
+
+
+def _times_lacking(plan: Plan) -> list[str]:
+    """What the policy lets decide and a run of one arm after the other leaves open."""
+    return [f"{name}: {reason(line)}" for name, line in undecidable(plan)] if plan.sequential else []
 
 
 def _judges_lacking(plan: Plan, strata: Sequence[str]) -> list[str]:
@@ -297,7 +304,7 @@ def _places(loaded: Loaded) -> Iterator[str]:
     """What a cluster must have room for at once."""
     runner = loaded.pipeline.runner
     if isinstance(runner, RayRunner):
-        count = runner.replicas * (1 if loaded.plan.shared_engine else len(Arm))
+        count = runner.replicas * loaded.pipeline.engines_at_once
         wants = ", ".join(f"{count * each:g} {name}" for name, each in runner.room().items())
         yield f"room: {wants} at once, for {count} x {runner.room()}"
 
@@ -316,7 +323,9 @@ def _time(loaded: Loaded, asked: int, usage: Usage | None) -> list[str]:
     if loaded.plan.load is not None:
         return [f"time: about {loaded.plan.load.seconds:.0f} s, as the load has it, and the last answers"]
     if usage is not None and usage.total_s is not None:
-        return [f"time: about {asked * usage.total_s / loaded.pipeline.concurrency:.0f} s at the calibration's pace"]
+        rounds = len(Arm) if loaded.plan.sequential else 1
+        seconds = rounds * asked * usage.total_s / loaded.pipeline.concurrency
+        return [f"time: about {seconds:.0f} s at the calibration's pace"]
     if not any(isinstance(side, LiveRelease) for side in (loaded.pipeline.baseline, loaded.pipeline.candidate)):
         return []
     return [f"time: unknown until measured: {calibration_command(loaded.plan)}"]

@@ -95,6 +95,8 @@ def unstoppable(loaded: Loaded) -> str:
     """Why a run of this pipeline is never stopped early; "" where it may be."""
     if not any(isinstance(side, LiveRelease) for side in (loaded.pipeline.baseline, loaded.pipeline.candidate)):
         return "both releases are recorded, so nothing would be saved"
+    if loaded.plan.sequential:
+        return "one arm is asked after the other, and no pair is whole before the end"
     if len({prompt.cluster for prompt in loaded.golden.prompts}) < len(loaded.golden.prompts):
         return "cases share clusters, and a cluster is known only when all of its cases are"
     if any(is_blocking(metric, loaded.plan.policy) for metric in loaded.plan.judges):

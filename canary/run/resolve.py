@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import MappingProxyType
@@ -41,7 +41,8 @@ def make_plan(
 ) -> Plan:
     """Everything a run obeys, in one document; ConfigError where it would compare the baseline with one answer."""
     _require_repeats(stage, suite, golden)
-    shares = pipeline is not None and stage != "build" and pipeline.shares_engine
+    asked = pipeline if stage != "build" else None
+    shares, in_turn = (asked.shares_engine, asked.is_sequential) if asked else (False, False)
     plan = Plan(
         stage=stage,
         baseline=baseline,
@@ -56,24 +57,38 @@ def make_plan(
         pipeline=None if source is None else str(source),
         runner={} if pipeline is None else pipeline.runner.model_dump(mode="json"),
         shared_engine=shares,
+        sequential=in_turn,
         concurrency=1 if pipeline is None else pipeline.concurrency,
         warmup=0 if pipeline is None else pipeline.warmup,
-        warnings=(*golden.warnings, *(_told(pipeline) if shares and pipeline is not None else ())),
+        warnings=(*golden.warnings, *(_bench(asked) if asked else ())),
         mlflow=Tracking() if pipeline is None else pipeline.mlflow,
         registry=Registry() if pipeline is None else pipeline.registry,
     )
     return plan.model_copy(update={"required": policy.required(levels=plan.shared_server)})
 
 
-def _told(pipeline: Pipeline) -> Iterator[str]:
-    """What one engine for both arms means for what is measured."""
+IN_TURN = (
+    "the arms are asked one after the other ('sequential: true'): quality, errors and prices per token are paired as "
+    "ever; latency, goodput, throughput, saturation and prices per hour are of different moments and no evidence, so "
+    "that what the policy lets decide of them holds"
+)
+"""What it costs to do without room for both arms."""
+
+
+def _bench(pipeline: Pipeline) -> tuple[str, ...]:
+    """What is not measured where the arms have not an engine each, at the same time."""
+    if pipeline.is_sequential:
+        return (IN_TURN,)
+    if not pipeline.shares_engine:
+        return ()
     differ = differing(pipeline.baseline, pipeline.candidate)
     why = f"the releases differ only in {listed(differ)}" if differ else "the runner says so"
-    yield (
+    told = (
         f"both arms share one engine: {why}; their requests wait in one queue, so load that the candidate adds slows "
         "both, and what servers show (saturation, throughput) is told of neither: 'share: false' on the runner brings "
         "up one each"
     )
+    return (told,)
 
 
 def _require_repeats(stage: str, suite: Suite, golden: GoldenSet) -> None:

@@ -38,7 +38,7 @@ def metered(pipeline: Pipeline, write: Write) -> Iterator[Write]:
     def counting(pair: Pair, answers: Answers) -> None:
         write(pair, answers)
         for each in tuple(meters):
-            attempt(partial(each.add, answers))
+            attempt(partial(each.add, pair, answers))
 
     attempt(lambda: meters.append(_Meters(f"{pipeline.baseline.name} -> {pipeline.candidate.name}")))
     try:
@@ -69,10 +69,10 @@ class _Meters:
         self._speed = Gauge("canary_tokens_per_second", description="Tokens of answers, lately", **by_arm)
         self._pace = {arm: Pace(self.told) for arm in Arm}
 
-    def add(self, answers: Answers) -> None:
-        """One more pair."""
+    def add(self, pair: Pair, answers: Answers) -> None:
+        """One more pair; where the baseline is asked first, alone, none of them is whole yet."""
         now = time.monotonic()
-        self.pairs += 1
+        self.pairs += pair.candidate is not None
         for arm, answer in zip(Arm, answers, strict=True):
             if answer is not None:
                 self.errors[arm] += answer.error is not None

@@ -41,10 +41,9 @@ def run(
 ) -> None:
     """See `protocols.Runner`."""
     runner = pipeline.runner if isinstance(pipeline.runner, RayRunner) else RayRunner(type="ray")
-    engines = 1 if pipeline.shares_engine else len(Arm)
     with (
         cluster(runner, named(pipeline)),
-        _placed(runner, engines) as group,
+        _placed(runner, pipeline) as group,
         metered(pipeline, write) as counting,
     ):
         drive(partial(hosted, runner, group), pipeline, pairs, counting, note, watched(*_head(runner), KEPT))
@@ -127,18 +126,18 @@ def _machine(runner: RayRunner, address: str) -> dict[str, Any]:
 
 
 @contextmanager
-def _placed(runner: RayRunner, engines: int) -> Iterator[Any]:
-    """Room for every replica of so many engines at once: one arm alone would wait for ever."""
+def _placed(runner: RayRunner, pipeline: Pipeline) -> Iterator[Any]:
+    """Room for every replica of the engines that are up at once: one of two would wait for ever."""
     import ray
     from ray.exceptions import RayError
     from ray.util import placement_group, remove_placement_group
 
-    room, count = runner.room(), engines * runner.replicas
+    room, count = runner.room(), pipeline.engines_at_once * runner.replicas
     short = [name for name, each in room.items() if ray.cluster_resources().get(name, 0) < count * each]
     group = placement_group([room] * count, strategy=runner.placement.upper())
     try:
         if (short and not runner.address) or not group.wait(PLACED_S):
-            raise EngineError(_no_room(runner, engines, ray.cluster_resources()))
+            raise EngineError(_no_room(runner, pipeline, ray.cluster_resources()))
         yield group
     finally:
         with suppress(OSError, RayError):  # Ray removes what a driver leaves
@@ -146,13 +145,15 @@ def _placed(runner: RayRunner, engines: int) -> Iterator[Any]:
             remove_placement_group(group)
 
 
-def _no_room(runner: RayRunner, engines: int, has: dict[str, float]) -> str:
+def _no_room(runner: RayRunner, pipeline: Pipeline, has: dict[str, float]) -> str:
     """The arithmetic, and what would make it fit."""
-    room, count = runner.room(), engines * runner.replicas
+    room, count = runner.room(), pipeline.engines_at_once * runner.replicas
     wants = ", ".join(f"{count * each:g} {name}" for name, each in room.items())
     there = ", ".join(f"{has.get(name, 0):g}" for name in room)
-    whom = "two arms" if engines == len(Arm) else "one engine for both arms"
+    whom, remedy = "two arms", "; or 'sequential: true': one arm after the other, which says nothing of latency"
+    if pipeline.engines_at_once < len(Arm):
+        whom, remedy = ("one engine for both arms" if pipeline.shares_engine else "one arm at a time"), ""
     return (
         f"runner 'ray' found no room for {whom} of {runner.replicas} x {room}: that is {wants}, and the cluster has "
-        f"{there}; ask for less per arm, fewer replicas, or add nodes"
+        f"{there}; ask for less per arm, fewer replicas, or add nodes{remedy}"
     )

@@ -12,6 +12,7 @@ from fnmatch import fnmatchcase
 
 import numpy as np
 
+from canary.compare.apart import disjoint, level_line, reason
 from canary.compare.observed import Observed
 from canary.plan import Plan
 from canary.policy import SaturationRule
@@ -38,8 +39,20 @@ def saturation_signals(observed: Mapping[Arm, Observed], plan: Plan) -> tuple[Si
 
 def _measured(observed: Mapping[Arm, Observed], plan: Plan) -> Iterator[Signal]:
     arms = (observed[Arm.BASELINE], observed[Arm.CANDIDATE])
+    if plan.sequential or disjoint(*(arm.moments for arm in arms)):
+        yield from _apart(arms, plan)
+        return
     yield from filter(None, (_level(name, rule, arms) for name, rule in plan.policy.saturation))
     yield from _shown(arms)
+
+
+def _apart(arms: tuple[Observed, Observed], plan: Plan) -> Iterator[Signal]:
+    """Levels of different moments, where either arm said them."""
+    for name, rule in plan.policy.saturation:
+        n = max(int(arm.levels(name).size) for arm in arms)
+        if n:
+            said = f"{MISSING}: {reason(level_line(plan, name))}"
+            yield _signal(f"saturation/{name}", rule.tier, (None, None), n, Status.INCONCLUSIVE, said)
 
 
 def _lacking(plan: Plan, measured: Collection[str]) -> Iterator[Signal]:

@@ -539,6 +539,26 @@ class TestOpening:
         with pytest.raises(EngineError, match=r"^runner 'ray' found no room for two arms of .* 2000 GPU, and"):
             runner.run(asked, pairs(1), Written())
 
+    def test_room_for_one_arm_at_a_time(self, checkpoint: Path) -> None:
+        """Where the machine cannot hold both, the refusal says what could; asked in turn each has all of it."""
+        import ray
+
+        cpus = ray.cluster_resources()["CPU"]
+        release = {"engine": "transformers", "model": str(checkpoint), "device": "cpu", "sampling": {"max_tokens": 3}}
+        alone = [replace(each, candidate=None) for each in pairs(5)]
+        wide = {"type": "ray", "cpus_per_arm": cpus}
+
+        with pytest.raises(EngineError, match=r"or add nodes; or 'sequential: true': one arm after the other"):
+            runner.run(pipeline(release, release, runner=wide), pairs(1), Written())
+
+        written, seen = Written(), set[int]()
+        written.on_write = lambda count: seen.update(hosts())
+        runner.run(pipeline(release, release, runner=wide | {"sequential": True}), alone, written)
+        assert [(baseline is None, candidate) for baseline, candidate in written.outputs.values()] == [
+            (False, None)
+        ] * 5
+        assert len(seen) == 1
+
     def test_no_room_for_one(self) -> None:
         """An engine for both arms takes the room of one."""
         release = {"engine": "vllm", "model": "m"}

@@ -171,6 +171,22 @@ def test_one_engine_for_both_arms() -> None:
     assert signal.reason.startswith("evidence is missing: one engine served both arms")
 
 
+@pytest.mark.parametrize("told", [True, False])
+def test_arms_that_were_asked_one_after_the_other(*, told: bool) -> None:
+    """Their levels are of different moments: missing evidence, whether the plan says so or only the clock."""
+    levels = {"cpu": 0.5, "waiting": 3.0, "prompt_tokens": 1.0}
+    seen = tuple(
+        replace(one, at=one.at + 100 * (one.arm is Arm.CANDIDATE))
+        for one in watched({Arm.BASELINE: levels, Arm.CANDIDATE: levels})
+    )
+    found = verdict(seen, sequential=told)
+    shown = verdict(seen, sequential=told, policy={"saturation": {"cpu": {"tier": "advisory"}}})
+
+    assert (found.verdict, shown.verdict) == (Decision.HOLD, Decision.PROMOTE)
+    assert found.reason.endswith("let the policy only show it: 'saturation: {cpu: {tier: advisory}}'")
+    assert [one.name for one in found.signals if one.kind in {"saturation", "throughput"}] == ["saturation/cpu"]
+
+
 def test_shown_only() -> None:
     """Queue, preemptions and tokens a second never decide, whatever they are."""
     names = ("waiting", "preemptions", "prompt_tokens", "generation_tokens")
