@@ -33,7 +33,8 @@ class Standing:
         """One more pair."""
         now = self.track.clock() - self._idle
         if not self._tokens:
-            self._ready(now - max((answer.total_s or 0.0 for answer in answers if answer is not None), default=0.0))
+            took = max((answer.total_s or 0.0 for answer in answers if answer is not None), default=0.0)
+            self._ready(max(self._asked, now - took))
         for arm, answer in zip(Arm, answers, strict=True):
             if answer is not None:
                 self._tokens[arm].add(answer.output_tokens or 0, now)

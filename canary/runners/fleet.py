@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from canary.errors import CanaryError, EngineError, EngineLostError
+from canary.located import printable
 from canary.plan import RayRunner
 from canary.protocols import Generate, Request
 from canary.records import Arm, Response
@@ -77,7 +78,7 @@ class Replica:
                 placement_group_bundle_index=self._bundle(),
             ),
         )(Host)
-        title = f"canary {self} {secrets.token_hex(4)}"  # no two actors may share a name
+        title = printable(f"canary {self} {secrets.token_hex(4)}")  # no two actors may share a name
         self.host = actor.options(name=title).remote(self.releases, self.runner.gpus_per_arm)
         try:
             await asyncio.wait_for(_result(self.host.place.remote()), ROOM_S)

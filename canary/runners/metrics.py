@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+from canary.located import printable
 from canary.pace import Pace
 from canary.plan import Pipeline
 from canary.protocols import Answers, Pair
@@ -40,7 +41,7 @@ def metered(pipeline: Pipeline, write: Write) -> Iterator[Write]:
         for each in tuple(meters):
             attempt(partial(each.add, pair, answers))
 
-    attempt(lambda: meters.append(_Meters(f"{pipeline.baseline.name} -> {pipeline.candidate.name}")))
+    attempt(lambda: meters.append(_Meters(printable(f"{pipeline.baseline.name} -> {pipeline.candidate.name}"))))
     try:
         yield counting
     finally:

@@ -16,6 +16,7 @@ from functools import partial
 from typing import Any
 
 from canary.errors import EngineError, MissingExtra
+from canary.located import printable
 from canary.plan import Pipeline, RayRunner
 from canary.protocols import Answers, Note, Pair, unnoted
 from canary.records import Arm
@@ -51,7 +52,8 @@ def run(
 
 def named(pipeline: Pipeline) -> dict[str, str]:
     """What Ray's dashboard shows of the job."""
-    return {"canary-gate": f"{pipeline.baseline.name} -> {pipeline.candidate.name}", "suite": pipeline.suite}
+    told = {"canary-gate": f"{pipeline.baseline.name} -> {pipeline.candidate.name}", "suite": pipeline.suite}
+    return {key: printable(value) for key, value in told.items()}
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -76,6 +77,16 @@ def test_one_arm_alone_and_tokens_that_nobody_counted() -> None:
         Standing(track).add((None, answered(Arm.CANDIDATE, None)))
 
     assert out.getvalue() == "1/1 pairs, candidate 0 errors\n"
+
+
+def test_nothing_was_asked_before_it_began() -> None:
+    """A recorded answer may say that it took a year."""
+    out, clock = io.StringIO(), Clock()
+    with Screen(out, clock).track("pairs", 1, soon_s=0) as track:
+        clock.now += 2
+        Standing(track, comes_up=True).add((replace(answered(Arm.BASELINE), total_s=3e7), answered(Arm.CANDIDATE)))
+
+    assert out.getvalue().startswith("up and warmed up after 0 s\n1/1 pairs, baseline")
 
 
 def test_a_look_slows_no_arm_down() -> None:

@@ -215,7 +215,7 @@ class TestAnswers:
         names = set[str]()
         written = Written(on_write=lambda count: names.update(ray.util.list_named_actors()))
         asked = recorded(tmp_path, 30, runner={"type": "ray", "replicas": 2, "cpus_per_arm": 0.5})
-        arms = {str(arm): getattr(asked, arm).model_copy(update={"name": f"seen {arm}"}) for arm in Arm}
+        arms = {str(arm): getattr(asked, arm).model_copy(update={"name": f"seen {arm}\ud800\n"}) for arm in Arm}
         asked = asked.model_copy(update=arms)  # the other tests' series have other names
         for arm in Arm:
             lines = [
@@ -226,15 +226,15 @@ class TestAnswers:
             ]
             (tmp_path / f"{arm}.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
         runner.run(asked, pairs(30), written)
-        found = scraped('ray_canary_pairs_total{run="seen baseline -> seen candidate"}', 30.0)
+        found = scraped(r"seen baseline\\ud800\\n -> seen candidate\\ud800\\n", pairs=30)
 
         assert {name.rpartition(" ")[0] for name in names} == {
-            f"canary {arm} 'seen {arm}' (replica {number} of 2)" for arm in Arm for number in (1, 2)
+            f"canary {arm} 'seen {arm}\\ud800\\n' (replica {number} of 2)" for arm in Arm for number in (1, 2)
         }
-        assert found['ray_canary_errors_total{arm="candidate",run="seen baseline -> seen candidate"}'] == 3
-        assert found['ray_canary_output_tokens_total{arm="baseline",run="seen baseline -> seen candidate"}'] == 210
-        assert found['ray_canary_output_tokens_total{arm="candidate",run="seen baseline -> seen candidate"}'] == 189
-        assert 'ray_canary_tokens_per_second{arm="baseline",run="seen baseline -> seen candidate"}' in found
+        assert found["errors_total", "candidate"] == 3
+        assert found["output_tokens_total", "baseline"] == 210
+        assert found["output_tokens_total", "candidate"] == 189
+        assert ("tokens_per_second", "baseline") in found
 
     def test_metrics_that_fail_cost_the_metrics_alone(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """Ray may refuse them when they are made, or later: every pair is answered and written."""
@@ -253,20 +253,20 @@ def refuse(self: object) -> None:
     raise RuntimeError("no metrics today")
 
 
-def scraped(series: str, value: float) -> dict[str, float]:
-    """Our series as the node's exporter has them once one has reached its value; their own labels only."""
+def scraped(run: str, *, pairs: int) -> dict[tuple[str, str], float]:
+    """A run's series as the node's exporter has them, by name and arm, once so many pairs are among them."""
     import ray
 
     url = f"http://127.0.0.1:{ray.nodes()[0]['MetricsExportPort']}/metrics"
-    end, found = time.monotonic() + 60, dict[str, float]()
-    while found.get(series) != value and time.monotonic() < end:
+    end, found = time.monotonic() + 60, dict[tuple[str, str], float]()
+    while found.get(("pairs_total", "")) != pairs and time.monotonic() < end:
         time.sleep(0.5)
         with urllib.request.urlopen(url, timeout=10) as answer:
-            lines = [line for line in answer.read().decode().splitlines() if line.startswith("ray_canary_")]
+            lines = [line for line in answer.read().decode().splitlines() if f'run="{run}"' in line]
         for line in lines:
-            name, _, rest = line.partition("{")
-            labels = [label for label in re.findall(r'(\w+="[^"]*")', rest) if label.startswith(("arm=", "run="))]
-            found[f"{name}{{{','.join(sorted(labels))}}}"] = float(line.rpartition(" ")[2])
+            arm = re.search(r'arm="(\w+)"', line)
+            name = line.partition("{")[0].removeprefix("ray_canary_")
+            found[name, arm[1] if arm else ""] = float(line.rpartition(" ")[2])
     return found
 
 
