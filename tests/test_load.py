@@ -303,6 +303,24 @@ def test_every_repeat_and_every_stage_has_its_arrivals(bench: Bench) -> None:
     assert "load/late" not in {signal["name"] for signal in ran.verdict["signals"]}
 
 
+def test_one_arm_after_the_other_is_offered_the_same_gaps(bench: Bench) -> None:
+    """Each arm has the schedule to itself, and the plan says twice its time."""
+    path = bench.pipeline(LOADS["trace"], runner="{type: local, sequential: true}")
+    told = bench.canary("plan", path, "--allow-underpowered").out
+    bench.run()
+    loaded, journal = load(path, stage="staging"), bench.journal()
+    order = visiting_order(loaded.golden.prompts, loaded.plan.seed)
+    baseline, candidate = (
+        np.array([journal[case.id, arm]["scheduled_at"] for case in order]) for arm in ("baseline", "candidate")
+    )
+
+    assert "time: about 1 s, as the load has it" in told  # two times 0.4 s
+    assert baseline - baseline[0] == pytest.approx(BURSTS, abs=1e-5)
+    assert candidate - candidate[0] == pytest.approx(BURSTS, abs=1e-5)
+    assert candidate[0] > baseline[-1]
+    assert min(lateness(bench)) > -CLOCKS_S
+
+
 @pytest.mark.slow
 def test_arms_in_actors_are_offered_the_same(bench: Bench) -> None:
     """Runner `ray` keeps the schedule too."""

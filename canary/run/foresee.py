@@ -320,10 +320,10 @@ def _answer_tokens(loaded: Loaded) -> int:
 
 def _time(loaded: Loaded, asked: int, usage: Usage | None) -> list[str]:
     """How long it takes, where the load says so or the calibration timed the baseline; else nothing bounds it."""
+    rounds = len(Arm) if loaded.plan.sequential else 1
     if loaded.plan.load is not None:
-        return [f"time: about {loaded.plan.load.seconds:.0f} s, as the load has it, and the last answers"]
+        return [f"time: about {rounds * loaded.plan.load.seconds:.0f} s, as the load has it, and the last answers"]
     if usage is not None and usage.total_s is not None:
-        rounds = len(Arm) if loaded.plan.sequential else 1
         seconds = rounds * asked * usage.total_s / loaded.pipeline.concurrency
         return [f"time: about {seconds:.0f} s at the calibration's pace"]
     if not any(isinstance(side, LiveRelease) for side in (loaded.pipeline.baseline, loaded.pipeline.candidate)):

@@ -64,6 +64,27 @@ def written(folder: Path, python: str, **candidate: Any) -> Path:
     return folder / "pipeline.yaml"
 
 
+def test_an_open_loop_is_offered_to_both_servers(vllm: str, tmp_path: Path, canary: Callable[..., Any]) -> None:
+    """Each pair is due for both at once, none is sent before, and what was lost is found under any load."""
+    path = written(tmp_path, vllm)
+    load = {"load": {"shape": "poisson", "rate": 10.0}, "concurrency": 100}
+    path.write_text(json.dumps(json.loads(path.read_text()) | load))
+
+    ran = canary("run", path, "--runs", tmp_path / "runs", "--no-early-stop", "--json")
+
+    assert ran.status == 1, ran.err
+    assert ran.verdict["reason"].startswith("quality/tool_call/pass: ")
+    assert ran.signal("load/late")["n"] == 100
+    plan, evidence = load_run(next((tmp_path / "runs").glob("2*")))
+    due = {arm: {r.id: r.scheduled_at or 0.0 for r in evidence.responses if r.arm is arm} for arm in Arm}
+    late = [(response.started_at or 0.0) - (response.scheduled_at or 0.0) for response in evidence.responses]
+    assert due[Arm.BASELINE] == due[Arm.CANDIDATE]
+    assert plan.load is not None
+    assert np.ptp(list(due[Arm.BASELINE].values())) == pytest.approx(plan.load.seconds, rel=0.1)
+    assert min(late) > -0.02
+    assert servers() == []
+
+
 def test_a_lost_stratum_is_found_and_the_servers_are_observed(
     vllm: str, tmp_path: Path, canary: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
