@@ -18,10 +18,10 @@ from training.tasks import ROOT, TASKS, is_held_out
 
 LOG = ROOT / "pipelines" / "requests.jsonl"
 SEED = 4
-REQUESTS = 400
+REQUESTS = 560
 RATE = 0.5
 """Requests a second."""
-SHARES = {"extract": 0.25, "classify": 0.3, "arithmetic": 0.2, "tool_call": 0.25}
+SHARES = {"extract": 0.24, "classify": 0.28, "arithmetic": 0.24, "tool_call": 0.24}
 BEGIN = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 
 
