@@ -121,14 +121,18 @@ class _Arms:
     """Held by a pair that is asked again: it comes first, and kills no other."""
 
     async def answer(self, pair: Pair) -> Answers:
-        """Both answers; a pair whose arm died is asked again, whole, once."""
+        """Both answers; a pair whose arm died is asked again, whole, until one arm has died of it twice."""
         async with self.alone:
             pass
         answers = await self._both(pair)
-        if not any(isinstance(answer, ArmLostError) for answer in answers):
+        if not _lost(answers):
             return _recorded(pair, answers)
+        lost: set[Arm] = set()
         async with self.alone:
-            return _recorded(pair, await self._both(pair))
+            while (died := _lost(answers)) and not died & lost:
+                lost |= died
+                answers = await self._both(pair)
+        return _recorded(pair, answers)
 
     async def _both(self, pair: Pair) -> tuple[_Answer, _Answer]:
         """Both requests in flight together, the arm named `first` sent first."""
@@ -155,6 +159,10 @@ class _Arms:
 
 
 _Answer = Response | ArmLostError | None
+
+
+def _lost(answers: tuple[_Answer, _Answer]) -> set[Arm]:
+    return {arm for arm, answer in zip(Arm, answers, strict=True) if isinstance(answer, ArmLostError)}
 
 
 def _recorded(pair: Pair, answers: tuple[_Answer, _Answer]) -> Answers:

@@ -450,6 +450,24 @@ class TestLostArm:
         assert stage.error(1, Arm.BASELINE) is None
         assert len(stage.written) == 3
 
+    def test_each_arm_may_be_lost_once(self) -> None:
+        """Two arms that die of something else, one after the other, are no arm that died twice of this pair."""
+        deaths = {("1", Arm.BASELINE): [1], ("1", Arm.CANDIDATE): [2]}
+        asked: Counter[tuple[str, Arm]] = Counter()
+
+        def answer(request: Request) -> Response:
+            key = (request.id, request.arm)
+            asked[key] += 1
+            if asked[key] in deaths.get(key, ()):
+                raise ArmLostError("killed")
+            return ok(request)
+
+        stage = Stage(answer)
+        stage.drive(3)
+
+        assert asked == {(str(n), arm): 3 if n == 1 else 1 for n in range(3) for arm in Arm}
+        assert (len(stage.written), stage.error(1, Arm.BASELINE), stage.error(1, Arm.CANDIDATE)) == (3, None, None)
+
     def test_one_deadly_prompt_costs_no_other(self) -> None:
         """A prompt that kills its arm each time takes only itself down."""
         deaths: list[asyncio.Event] = []
