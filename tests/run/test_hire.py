@@ -158,6 +158,8 @@ def test_a_run_is_billed_and_compared_in_time(canary: Canary, hired: Path) -> No
     assert calibrated.status == 0, calibrated.err
     assert all(answer.cost_usd == pytest.approx(answer.total_s) for answer in evidence.responses)
     assert costs.timed
+    (report,) = (hired.parent / "runs").glob("*/report.html")
+    assert "cost/per_request: ×" not in report.read_text()  # no second opinion that takes requests one by one
     in_order = np.diff([starts[float(cost)] for cost in costs.baseline]) > 0
     assert np.mean(in_order) > 0.8  # of a pair the earlier arm's start counts
     assert before.count("money unknown until timed") == 2

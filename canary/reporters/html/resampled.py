@@ -41,9 +41,9 @@ def resampled(verdict: Verdict, evidence: Evidence, plan: Plan) -> tuple[str, ..
 
 def _interval(comparison: Comparison, confidence: float, seed: int) -> Iterator[str]:
     is_score = comparison.kind == "quality" and comparison.scale in {Scale.BOUNDED, Scale.UNBOUNDED}
-    if comparison.stratum != POOLED or not (is_score or comparison.kind == "cost"):
-        return
     ratio = comparison.kind == "cost"
+    if comparison.stratum != POOLED or comparison.timed or not (is_score or ratio):
+        return  # what is paid for by time hangs together in time: single cases, drawn again, would say too much
     top = comparison.candidate if ratio else comparison.candidate - comparison.baseline
     bottom = comparison.baseline if ratio else np.ones(comparison.n)
     if bottom.sum() <= 0:
