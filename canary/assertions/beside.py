@@ -39,8 +39,6 @@ def beside(prompt: Prompt, response: Response, answers: Answers) -> Prompt | Gra
     A blank one scores 0 in both arms: it tells them apart no more than it is
     like anything.
     """
-    if "baseline" in prompt.vars:
-        return prompt
     others = [(repeat, text) for repeat, text in answers.get(response.id, ()) if repeat != response.repeat]
     if not others:
         return _ALONE

@@ -12,7 +12,7 @@ from canary.assertions.group import weight_of
 from canary.assertions.leaf import leaves
 from canary.assertions.lift import Referenced
 from canary.assertions.spec import asks_judge, is_learned, is_structural, parse
-from canary.assertions.template import needs_baseline, with_baseline
+from canary.assertions.template import has_baseline, needs_baseline, with_baseline
 from canary.errors import ConfigError, GoldenSetError, UsageError
 from canary.protocols import Assertion
 from canary.records import Prompt, Scale
@@ -79,7 +79,7 @@ class _Binder:
         self._stage = stage
         self._parsed: dict[str, Assertion] = {}
         self._referring: set[str] = set()
-        self._bound: dict[tuple[bool, tuple[str, ...]], Bound] = {}
+        self._bound: dict[tuple[bool, bool, tuple[str, ...]], Bound] = {}
         self._unfilled: dict[tuple[str, str], list[str]] = {}
 
     def read(self, specs: Sequence[Mapping[str, Any]], owner: str) -> tuple[str, ...]:
@@ -100,11 +100,16 @@ class _Binder:
             keys = self.read([BY_EXPECTED], owner)
         if keys and not any(weight_of(item) for key in keys if (item := self._parsed.get(key)) is not None):
             self.problems.append(f"{owner}nothing grades it: every assertion has weight 0")
-        if (judged, keys) not in self._bound:
-            self._bound[judged, keys] = self._combined(keys, judged=judged)
-        self._require_alone(self._bound[judged, keys], owner)
-        self._require_filled(prompt, self._bound[judged, keys], owner)
-        return self._bound[judged, keys]
+        bound = self._combination(keys, set() if has_baseline(prompt) else self._referring, judged=judged)
+        self._require_alone(bound, owner)
+        self._require_filled(prompt, bound, owner)
+        return bound
+
+    def _combination(self, keys: tuple[str, ...], referring: set[str], *, judged: bool) -> Bound:
+        place = judged, not referring.isdisjoint(keys), keys
+        if place not in self._bound:
+            self._bound[place] = self._combined(keys, referring, judged=judged)
+        return self._bound[place]
 
     def combinations(self) -> Iterable[Bound]:
         """Every distinct set of assertions that some case has."""
@@ -118,10 +123,9 @@ class _Binder:
         except UsageError as error:
             self.problems.extend(owner + problem for problem in error.problems)
 
-    def _combined(self, keys: tuple[str, ...], *, judged: bool) -> Bound:
-        applied = {
-            key: item for key in keys if (item := self._parsed.get(key)) is not None and self._applies(key, item)
-        }
+    def _combined(self, keys: tuple[str, ...], referring: set[str], *, judged: bool) -> Bound:
+        known = {key: item for key in keys if (item := self._parsed.get(key)) is not None}
+        applied = {key: item for key, item in known.items() if self._applies(item, refers=key in referring)}
         kept = {key: item for key, item in applied.items() if judged or not asks_judge(item)}
         used = tuple(kept.values())
         places: dict[str, list[int]] = {}
@@ -133,13 +137,13 @@ class _Binder:
             metrics=metrics,
             templated=tuple(leaf for item in used for leaf, _ in leaves(item) if _is_templated(leaf)),
             left_out=frozenset(place for place, item in enumerate(used) if asks_judge(item) or not weight_of(item)),
-            referring=frozenset(place for place, key in enumerate(kept) if key in self._referring),
+            referring=frozenset(place for place, key in enumerate(kept) if key in referring),
             by_judge_alone=bool(applied) and all(map(asks_judge, applied.values())),
         )
 
-    def _applies(self, key: str, assertion: Assertion) -> bool:
+    def _applies(self, assertion: Assertion, *, refers: bool) -> bool:
         """Stage `build` has no baseline to hold anything against."""
-        return self._stage != BUILD or (is_structural(assertion) and key not in self._referring)
+        return self._stage != BUILD or (is_structural(assertion) and not refers)
 
     def _require_alone(self, bound: Bound, owner: str) -> None:
         self.problems.extend(

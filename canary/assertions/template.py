@@ -40,8 +40,18 @@ def with_baseline(prompt: Prompt, answer: str) -> Prompt:
     return Referred(**{field.name: getattr(prompt, field.name) for field in fields(Prompt)}, baseline=answer)
 
 
+def has_baseline(prompt: Prompt) -> bool:
+    """Whether a var of the case's own takes the name."""
+    return _BASELINE in prompt.vars
+
+
+def asks_baseline(defaults: Any, prompt: Prompt) -> bool:
+    """Whether the suite's assertions or the case's own ask for the baseline's answer to it."""
+    return not has_baseline(prompt) and (needs_baseline(defaults) or needs_baseline(prompt.asserts))
+
+
 def needs_baseline(spec: Any) -> bool:
-    """Whether a template anywhere in it asks for the baseline's answer."""
+    """Whether a template anywhere in it asks for the baseline's answer, unless a case has a var of that name."""
     if isinstance(spec, str):
         return "{{" in spec and _BASELINE in _names(spec)
     parts = spec.values() if isinstance(spec, Mapping) else spec if isinstance(spec, list | tuple) else ()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from canary.assertions.template import needs_baseline
+from canary.assertions.template import asks_baseline
 from canary.compare.table import Table
 from canary.plan import Plan
 
@@ -15,6 +15,5 @@ def unreferred(table: Table, plan: Plan) -> NDArray[np.bool_]:
     nowhere = np.zeros(len(table.prompts), dtype=bool)
     if table.repeat < 2 or table.recorded:
         return nowhere
-    by_default = needs_baseline(plan.suite.assertions)
-    asking = [by_default or needs_baseline(prompt.asserts) for prompt in table.prompts]
+    asking = [asks_baseline(plan.suite.assertions, prompt) for prompt in table.prompts]
     return np.array(asking, dtype=bool) & (table.succeeded < 2) if any(asking) else nowhere

@@ -10,7 +10,7 @@ from types import MappingProxyType
 
 from canary.assertions import plugin_version
 from canary.assertions.binding import BUILD
-from canary.assertions.template import needs_baseline
+from canary.assertions.template import asks_baseline
 from canary.calibration import Calibration
 from canary.codec import golden_digest
 from canary.destination import Registry, Tracking
@@ -92,8 +92,9 @@ def _bench(pipeline: Pipeline) -> tuple[str, ...]:
 
 
 def _require_repeats(stage: str, suite: Suite, golden: GoldenSet) -> None:
-    asking = needs_baseline(suite.assertions) or any(needs_baseline(prompt.asserts) for prompt in golden.prompts)
-    if asking and suite.repeat < 2 and stage != BUILD:
+    if suite.repeat > 1 or stage == BUILD:
+        return
+    if any(asks_baseline(suite.assertions, prompt) for prompt in golden.prompts):
         raise ConfigError(
             "'repeat' of the suite must be at least 2 where an assertion asks for '{{baseline}}' (got 1): the baseline "
             "is held against its own answer another time it was asked; write 'repeat: 2'"

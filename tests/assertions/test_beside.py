@@ -101,7 +101,10 @@ def test_what_a_baseline_says_is_no_template(case: Case) -> None:
 
 def test_a_cases_own_variable_of_the_name_stands(case: Case) -> None:
     """Golden sets that used the name before mean what they meant; one answer is enough for them."""
-    assert values(case(vars={"baseline": "mine"}), ["a"], ["mine"])[Arm.CANDIDATE] == [1.0]
+    prompt = case(vars={"baseline": "mine"})
+    assert values(prompt, ["a"], ["mine"])[Arm.CANDIDATE] == [1.0]
+    bound = bind([prompt, case("two")], [SAME], {}, "build")
+    assert [len(each.assertions) for each in bound.values()] == [1, 0]
 
 
 def test_sets_and_opposites_see_it_too(case: Case) -> None:

@@ -109,6 +109,17 @@ def test_one_answer_each_is_not_enough(workspace: Workspace, command: str) -> No
     assert not Path("runs").exists()
 
 
+def test_a_variable_of_that_name_needs_no_second_answer(workspace: Workspace) -> None:
+    """Golden sets that had one before `{{baseline}}` meant anything run as they did."""
+    path = workspace(unchanged, suite={"repeat": 1})
+    cases = [{"id": f"r{i}", "vars": {"baseline": f"answer {i}"}} for i in range(CASES)]
+    Path("prompts.jsonl").write_text("\n".join(map(json.dumps, cases)))
+    for name in ("v1", "v2"):
+        Path(f"{name}.jsonl").write_text("\n".join(answers(unchanged, repeats=1)))
+
+    assert run("run", str(path))[0] == 0
+
+
 def test_an_assertion_that_needs_a_reference_is_an_error(workspace: Workspace) -> None:
     """A recorded request has no `expected`."""
     path = workspace(unchanged, suite={"assert": [{"type": "equals", "value": "{{expected}}"}]})
