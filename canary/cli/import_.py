@@ -79,10 +79,9 @@ def _written(imported: Imported, folder: Path, out: TextIO, err: TextIO) -> int:
 
 
 def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"must be at least 1 (got {text})")
-    return number
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"must be a whole number of at least 1 (got {text})")
+    return int(text)
 
 
 def _labels(arguments: argparse.Namespace, out: TextIO, err: TextIO) -> int:

@@ -251,6 +251,12 @@ def test_a_sample_hears_every_stratum(log: Log) -> None:
     assert manifest["strata"]["rare"]["weight"] == pytest.approx(0.05)
 
 
+@pytest.mark.parametrize("number", ["0", "-3", "x", "1.5"])
+def test_a_sample_is_a_whole_number(log: Log, number: str) -> None:
+    """Anything else is a usage error."""
+    assert run(str(log(chat("a"))), f"--sample={number}")[0] == 2
+
+
 LEFT_OUT = [
     ({"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}, "a part that is no text (type 'image_url')"),
     ({"messages": [{"role": "user", "content": [{"type": "input_audio"}]}]}, "no text (type 'input_audio')"),
