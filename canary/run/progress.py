@@ -21,6 +21,8 @@ SOON_S = 5.0
 """Work that is done sooner says nothing, where it is not the run itself."""
 ROOMY, NARROW = 100, 60
 """Columns of a terminal that has room for everything, or for little more than the numbers."""
+OTHERS = 12
+"""Columns of the time that has passed, and of the gaps between columns."""
 
 Clock = Callable[[], float]
 
@@ -63,11 +65,14 @@ class Screen:
                 self._bar.stop()
                 self._bar = None
 
-    def show(self, task: Any, done: int, said: str) -> bool:
-        """Moves a bar; False where there is none."""
-        if self._bar is None or task is None:
+    def show(self, track: Track, said: str) -> bool:
+        """Moves a bar, with as much of what is said as its line holds; False where there is none."""
+        if self._bar is None or track.task is None:
             return False
-        self._bar.update(task, completed=done, said=said)
+        width = self._bar.console.width
+        room = width - len(f"{track.total}/{track.total} {track.what}") - _bar_width(width) - OTHERS
+        said = said if len(said) <= room else said[: max(0, room - 1)] + "…"
+        self._bar.update(track.task, completed=track.done, said=said if room > 1 else "")
         return True
 
 
@@ -92,7 +97,7 @@ class Track:
         left = self.pace.seconds_left(self.total - self.done, now)
         said = "; ".join(filter(None, (f"about {duration(left)} left" if left else "", said)))
         is_tenth = self.done * LINES // self.total > before * LINES // self.total
-        if self.screen.show(self.task, self.done, said) or not is_tenth or now < self.quiet_until:
+        if self.screen.show(self, said) or not is_tenth or now < self.quiet_until:
             return
         told = f", {said}" if said else ""
         self.screen.say(f"{self.done:,}/{self.total:,} {self.what}{told}")
@@ -109,12 +114,16 @@ def _bar(out: TextIO) -> Bar:
 def _columns(console: Console) -> Iterator[Any]:
     """As much as one line of the terminal holds."""
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn  # noqa: PLC0415
-    from rich.table import Column  # noqa: PLC0415
 
-    if console.width >= NARROW:
-        yield BarColumn(bar_width=20 if console.width < ROOMY else 40)
+    if _bar_width(console.width):
+        yield BarColumn(bar_width=_bar_width(console.width))
     yield MofNCompleteColumn()
     yield TextColumn("{task.description}", markup=False)
     if console.width >= ROOMY:
         yield TimeElapsedColumn()
-    yield TextColumn("{task.fields[said]}", markup=False, table_column=Column(no_wrap=True, overflow="ellipsis"))
+    yield TextColumn("{task.fields[said]}", markup=False)
+
+
+def _bar_width(width: int) -> int:
+    """Columns of the bar itself."""
+    return 0 if width < NARROW else 20 if width < ROOMY else 40

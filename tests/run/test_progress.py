@@ -47,6 +47,8 @@ def answer_all(out: io.StringIO, clock: Clock, pairs: int, *, start_s: float = 3
         for number in range(pairs):
             clock.now += 0.5
             standing.add((answered(Arm.BASELINE), answered(Arm.CANDIDATE, 10, failed=number == 3)))
+            if screen._bar is not None:
+                screen._bar.refresh()  # sooner than it would by itself
 
 
 def test_plain_lines_tell_pace_errors_and_what_is_left() -> None:
@@ -141,7 +143,9 @@ def test_a_bar_fits_its_terminal(monkeypatch: pytest.MonkeyPatch, width: int) ->
     lines = [line for line in re.split(r"[\r\n]+", text) if line.strip()]
 
     assert max(map(len, lines)) <= width
-    assert any("40" in line for line in lines)
+    assert all(re.search(r"\b\d+/40 pairs\b", line) for line in lines if "/" in line or "━" in line)
+    assert any("about 9 s left" in line for line in lines) is (width >= 40)
+    assert any("tokens/s, 1 error" in line for line in lines) is (width >= 200)
     assert "up and warmed" in text
 
 
