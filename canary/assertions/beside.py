@@ -19,28 +19,24 @@ Answers = Mapping[str, Sequence[tuple[int, str]]]
 """By case, the baseline's answers with their repeats, in order."""
 
 _ALONE = abstain("the baseline gave no other answer to hold it against")
-_NOTHING = Grade(value=0.0, passed=False, reason="the baseline's other answer is blank, and nothing is like nothing")
 
 
 def baseline_answers(
     pairs: Sequence[tuple[Prompt, Response]], failure: Callable[[Prompt, Response], Failure | None]
 ) -> Answers:
-    """What can be held against; `failure` says which responses are no answers."""
+    """What can be held against, which a blank cannot; `failure` says which responses are no answers."""
     found: dict[str, list[tuple[int, str]]] = {}
     for prompt, response in pairs:
-        if response.arm is Arm.BASELINE and failure(prompt, response) is None:
+        is_answer = response.arm is Arm.BASELINE and response.output.strip()
+        if is_answer and failure(prompt, response) is None:
             found.setdefault(response.id, []).append((response.repeat, response.output))
     return {case: sorted(answers) for case, answers in found.items()}
 
 
 def beside(prompt: Prompt, response: Response, answers: Answers) -> Prompt | Grade:
-    """The case with the baseline's next answer in scope, or the grade of a response that has none beside it.
-
-    A blank one scores 0 in both arms: it tells them apart no more than it is
-    like anything.
-    """
+    """The case with the baseline's next answer in scope, or an abstention where it gave no other."""
     others = [(repeat, text) for repeat, text in answers.get(response.id, ()) if repeat != response.repeat]
     if not others:
         return _ALONE
     _, text = min(others, key=lambda other: (other[0] < response.repeat, other[0]))
-    return with_baseline(prompt, text) if text.strip() else _NOTHING
+    return with_baseline(prompt, text)

@@ -11,9 +11,12 @@ from canary.plan import Plan
 
 
 def unreferred(table: Table, plan: Plan) -> NDArray[np.bool_]:
-    """Shape (cases,): cases that ask for the baseline's other answer, where it answered fewer than two times."""
+    """Shape (cases,): cases that ask for the baseline's other answer, where it said something fewer than two times."""
     nowhere = np.zeros(len(table.prompts), dtype=bool)
     if table.repeat < 2 or table.recorded:
         return nowhere
     asking = [asks_baseline(plan.suite.assertions, prompt) for prompt in table.prompts]
-    return np.array(asking, dtype=bool) & (table.succeeded < 2) if any(asking) else nowhere
+    if not any(asking):
+        return nowhere
+    said = [bool(r and r.output.strip()) and table.is_served(row) for row, r in enumerate(table.baseline)]
+    return np.asarray(np.array(asking, dtype=bool) & (np.reshape(said, (-1, table.repeat)).sum(axis=1) < 2))

@@ -38,15 +38,11 @@ class Table:
     @cached_property
     def served(self) -> NDArray[np.bool_]:
         """Shape (cases,): cases the baseline answered at least once without error."""
-        return self.succeeded > 0
+        rows = np.fromiter((self.is_served(row) for row in range(len(self.baseline))), bool, len(self.baseline))
+        return np.asarray(rows.reshape(-1, self.repeat).any(axis=1))
 
-    @cached_property
-    def succeeded(self) -> NDArray[np.int64]:
-        """Shape (cases,): how often the baseline answered without error."""
-        rows = np.fromiter((self._is_served(row) for row in range(len(self.baseline))), bool, len(self.baseline))
-        return np.asarray(rows.reshape(-1, self.repeat).sum(axis=1))
-
-    def _is_served(self, row: int) -> bool:
+    def is_served(self, row: int) -> bool:
+        """Whether the baseline's answer of one row is there and no error."""
         response = self.baseline[row]
         return response is not None and effective_failure(self.prompts[row // self.repeat], response) is None
 

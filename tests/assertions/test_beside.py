@@ -68,11 +68,19 @@ def test_an_error_of_the_candidate_scores_0(case: Case) -> None:
 
 
 @pytest.mark.parametrize("kind", ["equals", "not-equals", "not-contains", "similar"])
-def test_a_blank_answer_is_like_nothing(case: Case, kind: str) -> None:
-    """Two releases that say nothing are not alike, and not unlike either."""
+def test_a_blank_is_nothing_to_be_held_against(case: Case, kind: str) -> None:
+    """Two releases that say nothing are not alike, and not unlike either: nobody knows what the answer should be."""
     found = values(case(), [" ", ""], ["", "x"], {"type": kind, "value": "{{baseline}}", "metric": "m"})
 
-    assert found == {Arm.BASELINE: [0.0, 0.0], Arm.CANDIDATE: [0.0, 0.0]}
+    assert found == {Arm.BASELINE: [None, None], Arm.CANDIDATE: [None, None]}
+
+
+def test_a_blank_of_the_candidate_is_unlike(case: Case) -> None:
+    """And a blank of the baseline among answers is passed over, though it scores 0 itself."""
+    assert values(case(), ["a", " ", "a"], ["", "a", "a"]) == {
+        Arm.BASELINE: [1.0, 0.0, 1.0],
+        Arm.CANDIDATE: [0.0, 1.0, 1.0],
+    }
 
 
 def test_any_measure_of_likeness_serves(case: Case, letters: Any) -> None:

@@ -17,7 +17,14 @@ SAME = {"type": "equals", "value": "{{baseline}}", "metric": "same"}
 DOWN = Failure(kind=ErrorKind.SERVER, message="503")
 
 
-def judged(failing: int, unlike: int = 0) -> Verdict:
+def said(arm: Arm, i: int, unlike: int, quiet: int) -> str:
+    """The i-th answer: the baseline is silent on the first few, and the candidate says something else."""
+    if arm is Arm.BASELINE:
+        return " " if i < quiet else "same"
+    return "other" if i < unlike else "same"
+
+
+def judged(failing: int, unlike: int = 0, quiet: int = 0) -> Verdict:
     """The verdict where the baseline's second answer failed so often, and the candidate answers some otherwise."""
     prompts = tuple(
         Prompt(
@@ -31,7 +38,7 @@ def judged(failing: int, unlike: int = 0) -> Verdict:
             id=prompt.id,
             arm=arm,
             repeat=k,
-            output="other" if arm is Arm.CANDIDATE and i < unlike else "same",
+            output=said(arm, i, unlike, quiet),
             error=DOWN if arm is Arm.BASELINE and k and i < failing else None,
         )
         for i, prompt in enumerate(prompts)
@@ -85,3 +92,9 @@ def test_a_baseline_that_is_down_hides_no_stranger(failing: int) -> None:
 def test_an_unlike_candidate_is_rolled_back() -> None:
     """A tenth of the answers are others."""
     assert judged(failing=3, unlike=N // 10).verdict is Decision.ROLLBACK
+
+
+@pytest.mark.parametrize("quiet", [8, N // 2])
+def test_a_baseline_that_says_nothing_hides_no_stranger(quiet: int) -> None:
+    """What the candidate answers where the baseline is silent is not known to be right: beyond the margin, a hold."""
+    assert judged(failing=0, quiet=quiet, unlike=quiet).verdict is (Decision.PROMOTE if quiet < 9 else Decision.HOLD)
