@@ -107,24 +107,25 @@ class Answer:
 
     def hear(self, event: str, now: float) -> None:
         """Adds one event of a stream; raises MalformedError."""
-        if event.strip().upper() == "[DONE]":
+        if not event.startswith("{") and event.strip().upper() == "[DONE]":
             self.is_done = True
         else:
-            self.add(parse(event), now, is_filtered=RESULT in event)
+            self.add(parse(event), now, event)
 
-    def add(self, document: Any, now: float | None, *, is_filtered: bool = True) -> None:
+    def add(self, document: Any, now: float | None, text: str | None = None) -> None:
         """Adds one chunk, or a whole answer with `now` None: its tokens have no times.
 
-        `is_filtered` says whether a provider's filter may have left results in it.
+        What `text`, the document as it was sent, does not mention is not looked for.
         """
         if not isinstance(document, dict):
             raise MalformedError(f"the server sent JSON that is no object: {str(document)[:200]}")
-        if is_filtered:
+        if text is None or RESULT in text:
             self.guardrail = merged(self.guardrail, find_guardrail(document))
         if document.get("error") or document.get("object") == "error":
             self.error = document
             return
-        self.usage = find_usage(document) or self.usage
+        if text is None or "usage" in text or "timings" in text:
+            self.usage = find_usage(document) or self.usage
         for choice in _listed(document, "choices"):
             if choice.get("index") in (None, 0):
                 self._add_choice(choice, now)
@@ -174,7 +175,7 @@ def _listed(document: Mapping[str, Any], key: str) -> list[Mapping[str, Any]]:
     found = document.get(key)
     if found is None:
         return []
-    if not isinstance(found, list) or not all(isinstance(each, dict) for each in found):
+    if not isinstance(found, list) or any(type(each) is not dict for each in found):
         raise MalformedError(f"'{key}' must be a list of objects (got {str(found)[:200]})")
     return found
 
