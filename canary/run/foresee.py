@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from canary.calibration import Calibration, Usage
+from canary.calibration import Calibration
 from canary.compare.apart import reason, undecidable
 from canary.compare.errors import ALWAYS
 from canary.compare.table import slug
@@ -16,15 +16,12 @@ from canary.judging import is_blocking
 from canary.looks.stop import has_looks
 from canary.looks.watch import Watch
 from canary.order import checkpoints
-from canary.plan import Pipeline, Plan, RayRunner
-from canary.records import MINIMUM_PAIRS, PASS, POOLED, Arm, Decision, Tier
-from canary.release import LiveRelease, VllmRelease
-from canary.run.capacity import capacity
-from canary.run.hire import rate_of
-from canary.run.judging import judging_lines
-from canary.run.load import Loaded, Overrides, load
-from canary.run.offer import load_lines, overload
-from canary.run.resolve import calibration_command
+from canary.plan import Plan
+from canary.records import MINIMUM_PAIRS, PASS, POOLED, Decision, Tier
+from canary.release import VllmRelease
+from canary.run.load import Overrides, load
+from canary.run.offer import overload
+from canary.run.spending import spending
 from canary.signals.judged import trust
 from canary.signals.levels import final_levels, look_levels
 from canary.stats.power import (
@@ -40,10 +37,6 @@ from canary.stats.stopping import median_stop
 ASSUMED_DISCORDANCE = 0.05
 """Share of pairs that differ between two runs of one release, when unmeasured."""
 POWER = 0.8
-UNKNOWN_ANSWER = 256
-"""Tokens of a recorded answer that nobody counted."""
-CHARACTERS_A_TOKEN = 4
-"""English text; only for a rough forecast of input tokens."""
 LIKELY = 0.5
 """A plan that would promote an unchanged candidate less often than this is refused."""
 
@@ -104,16 +97,7 @@ def foresee(
     usage = None if noise is None else noise.usage
     outlooks = tuple(_outlooks(loaded.plan, discordance_of(noise)))
     strata = [outlook for outlook in outlooks if outlook.stratum != POOLED]
-    rules, alpha = loaded.plan.policy, final_levels(loaded.plan)
-    promote = joint_promote_probability(
-        [outlook.cases for outlook in strata],
-        [outlook.discordance for outlook in strata],
-        pooled_margin=rules.quality.max_drop,
-        stratum_margins=[outlook.margin for outlook in strata],
-        alpha_promote=alpha.promote,
-        alpha_rollback=alpha.rollback,
-        weights=[stratum.weight for stratum in loaded.plan.strata],
-    )
+    promote = _promotion(loaded.plan, strata)
     return Foresight(
         plan=loaded.plan,
         outlooks=outlooks,
@@ -123,13 +107,21 @@ def foresee(
             *(_lacking(loaded.plan, outlooks) or _underpowered(outlooks, promote)),
             *overload(loaded, usage),
         ),
-        spending=(
-            *_stopping(loaded.plan, strata),
-            *_spending(loaded),
-            *_places(loaded),
-            *load_lines(loaded, usage),
-            *capacity(loaded.pipeline, usage, rate, loaded.plan.load),
-        ),
+        spending=(*_stopping(loaded.plan, strata), *spending(loaded, rate)),
+    )
+
+
+def _promotion(plan: Plan, strata: Sequence[Outlook]) -> OperatingCharacteristics:
+    """How often an unchanged candidate is promoted, by the sizes and discordances of its strata."""
+    rules, alpha = plan.policy, final_levels(plan)
+    return joint_promote_probability(
+        [outlook.cases for outlook in strata],
+        [outlook.discordance for outlook in strata],
+        pooled_margin=rules.quality.max_drop,
+        stratum_margins=[outlook.margin for outlook in strata],
+        alpha_promote=alpha.promote,
+        alpha_rollback=alpha.rollback,
+        weights=[stratum.weight for stratum in plan.strata],
     )
 
 
@@ -265,82 +257,6 @@ def _stopping(plan: Plan, strata: Sequence[Outlook]) -> Iterator[str]:
 
 def _place(outlook: Outlook) -> str:
     return "the golden set" if outlook.stratum == POOLED else f"stratum {outlook.stratum!r}"
-
-
-def _spending(loaded: Loaded) -> list[str]:
-    """Requests, tokens, money and time, per arm, with what each rests on."""
-    lines = []
-    asked = len(loaded.golden.prompts) * loaded.suite.repeat
-    usage = None if loaded.plan.calibration is None else loaded.plan.calibration.usage
-    for arm in Arm:
-        release = loaded.pipeline.baseline if arm is Arm.BASELINE else loaded.pipeline.candidate
-        if not isinstance(release, LiveRelease):
-            lines.append(f"{arm}: {asked} answers read from a file, no tokens")
-            continue
-        measured = _tokens(usage)
-        reads, writes = measured or (_guess(loaded), release.sampling.max_tokens)
-        kind = "at the baseline's length" if measured else "at most"
-        price = release.token_price
-        hired = _hired(loaded.pipeline, arm, asked, usage)
-        money = hired if price is None else f", {kind} ${asked * price.of(reads, writes):.2f}"
-        lines.append(
-            f"{arm}: {asked} requests, about {asked * reads:,} input tokens, "
-            f"{kind} {asked * writes:,} output tokens{money}"
-        )
-    return [*lines, *judging_lines(loaded, _answer_tokens(loaded)), *_time(loaded, asked, usage)]
-
-
-def _hired(pipeline: Pipeline, arm: Arm, asked: int, usage: Usage | None) -> str:
-    """What an arm's time costs, where it is paid for; it is known once the baseline was timed."""
-    rate = rate_of(pipeline, arm)
-    if rate is None:
-        return ""
-    if usage is None or usage.total_s is None:
-        return ", money unknown until timed"
-    return f", about ${asked * usage.total_s * rate:.2f} at the calibration's pace"
-
-
-def _places(loaded: Loaded) -> Iterator[str]:
-    """What a cluster must have room for at once."""
-    runner = loaded.pipeline.runner
-    if isinstance(runner, RayRunner):
-        count = runner.replicas * loaded.pipeline.engines_at_once
-        wants = ", ".join(f"{count * each:g} {name}" for name, each in runner.room().items())
-        yield f"room: {wants} at once, for {count} x {runner.room()}"
-
-
-def _answer_tokens(loaded: Loaded) -> int:
-    """What an answer takes to read: as the calibration measured it, else the most that a release may write."""
-    usage = None if loaded.plan.calibration is None else loaded.plan.calibration.usage
-    if usage is not None and usage.output_tokens is not None:
-        return round(usage.output_tokens)
-    sides = (loaded.pipeline.baseline, loaded.pipeline.candidate)
-    return max((side.sampling.max_tokens for side in sides if isinstance(side, LiveRelease)), default=UNKNOWN_ANSWER)
-
-
-def _time(loaded: Loaded, asked: int, usage: Usage | None) -> list[str]:
-    """How long it takes, where the load says so or the calibration timed the baseline; else nothing bounds it."""
-    rounds = len(Arm) if loaded.plan.sequential else 1
-    if loaded.plan.load is not None:
-        return [f"time: about {rounds * loaded.plan.load.seconds:.0f} s, as the load has it, and the last answers"]
-    if usage is not None and usage.total_s is not None:
-        seconds = rounds * asked * usage.total_s / loaded.pipeline.concurrency
-        return [f"time: about {seconds:.0f} s at the calibration's pace"]
-    if not any(isinstance(side, LiveRelease) for side in (loaded.pipeline.baseline, loaded.pipeline.candidate)):
-        return []
-    return [f"time: unknown until measured: {calibration_command(loaded.plan)}"]
-
-
-def _tokens(usage: Usage | None) -> tuple[int, int] | None:
-    """Mean tokens a request as the calibration measured them."""
-    if usage is None or usage.input_tokens is None or usage.output_tokens is None:
-        return None
-    return round(usage.input_tokens), round(usage.output_tokens)
-
-
-def _guess(loaded: Loaded) -> int:
-    characters = sum(len(str(prompt.vars or prompt.messages)) for prompt in loaded.golden.prompts)
-    return max(1, characters // (CHARACTERS_A_TOKEN * max(1, len(loaded.golden.prompts))))
 
 
 def render_foresight(foresight: Foresight) -> str:
