@@ -18,6 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from canary.appended import all_or_nothing, append_whole
 from canary.disk import sync_folder
 from canary.errors import EvidenceError
 
@@ -54,7 +55,9 @@ def append(runs: Path, what: str, details: dict[str, Any], now: datetime | None 
             "previous": previous,
         }
         sha256 = _digest(entry)
-        _write(file, (json.dumps(entry | {"sha256": sha256}) + "\n").encode())
+        with all_or_nothing(file):
+            append_whole(file, (json.dumps(entry | {"sha256": sha256}) + "\n").encode())
+            os.fsync(file)
         sync_folder(path.parent)
     return sha256
 
@@ -152,16 +155,3 @@ def _last(path: Path, file: int) -> tuple[int, str]:
     if entry is None:
         raise EvidenceError(f"{path}: the last line is no entry of a history; nothing is added to it")
     return entry["entry"], entry["sha256"]
-
-
-def _write(file: int, line: bytes) -> None:
-    """Appends all or nothing: what a full disk cut off is taken back."""
-    size = os.fstat(file).st_size
-    try:
-        written = os.write(file, line)
-        while written < len(line):
-            written += os.write(file, line[written:])
-        os.fsync(file)
-    except BaseException:
-        os.ftruncate(file, size)
-        raise

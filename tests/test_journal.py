@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from canary import journal as module
+from canary import appended
 from canary.codec import encode
 from canary.errors import EvidenceError
-from canary.journal import Journal, Spool
+from canary.journal import Journal, _is_there
 from canary.records import Arm, Response
 
 WRITER = """
@@ -108,7 +108,7 @@ def test_every_cut_is_recovered(path: Path) -> None:
 
 def test_torn_line_longer_than_a_block(path: Path) -> None:
     """A torn line of any length is found and cut."""
-    long = replace(pair("b")[0], output="x" * 3 * module.BLOCK)
+    long = replace(pair("b")[0], output="x" * 3 * appended.BLOCK)
     path.write_bytes(lines(*pair("a"), long)[:-9])
 
     with Journal.open(path) as journal:
@@ -258,11 +258,11 @@ def test_lock_that_was_removed_meanwhile(path: Path) -> None:
     """A lock on a file that its last holder removed locks nothing."""
     handle = os.open(path, os.O_CREAT | os.O_RDWR)
     try:
-        assert module._is_there(path, handle)
+        assert _is_there(path, handle)
         path.unlink()
-        assert not module._is_there(path, handle)
+        assert not _is_there(path, handle)
         path.touch()
-        assert not module._is_there(path, handle)
+        assert not _is_there(path, handle)
     finally:
         os.close(handle)
 
@@ -307,50 +307,16 @@ def test_sync_comes_in_time(path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     """The disk is reached after so many pairs, after so many seconds, and at the end."""
     now = 100.0
     synced: list[int] = []
-    monkeypatch.setattr("canary.journal.time.monotonic", lambda: now)
-    monkeypatch.setattr(module, "SYNC_PAIRS", 3)
+    monkeypatch.setattr("canary.appended.time.monotonic", lambda: now)
+    monkeypatch.setattr(appended, "SYNC_EVERY", 3)
     journal = Journal.open(path)
-    monkeypatch.setattr("canary.journal.os.fsync", synced.append)
+    monkeypatch.setattr("canary.appended.os.fsync", synced.append)
 
     for i in range(4):
         journal.append(*pair(f"a{i}"))
     assert len(synced) == 1
-    now += module.SYNC_SECONDS
+    now += appended.SYNC_SECONDS
     journal.append(*pair("b"))
     assert len(synced) == 2
     journal.close()
     assert len(synced) == 3
-
-
-class TestSpool:
-    """One arm's answers, until the other's are there."""
-
-    def test_read_back(self, tmp_path: Path) -> None:
-        """One by one, after any break; what was not recorded is not there."""
-        path = tmp_path / "spool"
-        with Spool.open(path, Arm.BASELINE) as spool:
-            for number in range(5):
-                spool.append(replace(pair(f"c{number}")[0], output="\u2028\ud800" * number))
-            spool.append(None)
-        with path.open("ab") as file:
-            file.write(b'{"id":"c9","arm":"base')
-
-        with Spool.open(path, Arm.BASELINE) as again:
-            assert again.warnings == (f"{path}: cut off a torn last line of 22 bytes",)
-            assert [("c3", 0) in again, ("c9", 0) in again] == [True, False]
-            again.append(replace(pair("c9")[0], output="nine"))
-            found = [again.of((name, 0)) for name in ("c9", "c3", "c0", "c8")]
-
-        assert [one and one.output for one in found] == ["nine", "\u2028\ud800" * 3, "", None]
-
-    def test_an_answer_that_does_not_belong(self, tmp_path: Path) -> None:
-        """The other arm's, or one that is there already, is refused, and the file stays what it was."""
-        path = tmp_path / "spool"
-        with Spool.open(path, Arm.BASELINE) as spool:
-            spool.append(pair("c0")[0])
-            before = path.read_bytes()
-            for other in (pair("c1")[1], pair("c0")[0]):
-                with pytest.raises(EvidenceError, match="does not belong here, or is there already"):
-                    spool.append(other)
-
-        assert path.read_bytes() == before

@@ -24,6 +24,7 @@ looks
 gate
 evaluate
 disk
+appended
 tracking
 weights
 golden evidence ledger signature journal config scaffold importers engines models reporters live registry

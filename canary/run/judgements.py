@@ -16,9 +16,9 @@ from typing import Any, Self
 
 from pydantic import TypeAdapter, ValidationError
 
+from canary.appended import cut_torn_line
 from canary.disk import write_whole
 from canary.errors import EvidenceError
-from canary.journal import cut_torn_line
 
 CACHE = ".judgements.jsonl"
 """Beside the runs; no part of any of them."""

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from canary.appended import append_whole, cut_torn_line
 from canary.codec import encode
-from canary.journal import append_whole, cut_torn_line
 from canary.protocols import Note
 from canary.records import Observation
 

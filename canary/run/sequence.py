@@ -10,12 +10,13 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from canary.journal import Journal, Spool
+from canary.journal import Journal
 from canary.plan import Pipeline
 from canary.protocols import Answers, Pair
 from canary.records import Arm
 from canary.run.hire import billing
 from canary.run.progress import Screen
+from canary.run.spool import Spool
 from canary.run.standing import Standing
 
 SPOOL = ".baseline.jsonl"
