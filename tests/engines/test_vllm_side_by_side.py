@@ -85,36 +85,6 @@ def test_an_open_loop_is_offered_to_both_servers(vllm: str, tmp_path: Path, cana
     assert servers() == []
 
 
-def test_a_lost_stratum_is_found_and_the_servers_are_observed(
-    vllm: str, tmp_path: Path, canary: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """It is rolled back for what it lost; both arms are asked and observed together; no server stays."""
-    monkeypatch.setattr(sample, "EVERY_S", 0.2)
-
-    ran = canary("run", written(tmp_path, vllm), "--runs", tmp_path / "runs", "--no-early-stop")
-
-    assert ran.status == 1, ran.out + ran.err
-    _, evidence = load_run(next((tmp_path / "runs").glob("2*")))
-    document = json.loads(next((tmp_path / "runs").glob("2*/verdict.json")).read_text())
-    assert document["verdict"] == "rollback"
-    assert document["reason"].startswith("quality/tool_call/pass: ")
-    assert {signal["name"] for signal in document["signals"]} >= SIGNALS
-    assert not [s["name"] for s in document["signals"] if s["kind"] == "saturation" and s["status"] == "fail"]
-    assert "observations" in document["record"]
-
-    started = {arm: [r.started_at or 0.0 for r in evidence.responses if r.arm is arm] for arm in Arm}
-    ranks = np.argsort(np.argsort(np.concatenate([started[arm] for arm in Arm])))
-    assert len(started[Arm.BASELINE]) == len(started[Arm.CANDIDATE]) == 100
-    assert abs(ranks[:100].mean() - ranks[100:].mean()) < 2
-
-    moments = {arm: [one.at for one in evidence.observations if one.arm is arm] for arm in Arm}
-    assert moments[Arm.BASELINE] == moments[Arm.CANDIDATE]
-    assert all(sum("started_s" in one.values for one in evidence.observations if one.arm is arm) == 1 for arm in Arm)
-    assert "baseline, replica 1: up after" in ran.err
-    assert "servers were up after: baseline" in ran.out
-    assert servers() == []
-
-
 def test_a_prompt_only_change_has_one_server(
     vllm: str, tmp_path: Path, canary: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:

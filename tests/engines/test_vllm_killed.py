@@ -1,0 +1,219 @@
+"""Two real vLLM servers under Ray: judged as in this process, killed in every way, and left behind by none."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from canary.evidence import check_files, load_run
+from canary.records import Arm, Response
+from canary.runners import sample
+from tests.engines.test_vllm import CHECKPOINTS, ROOT, servers, vllm
+from tests.engines.test_vllm_side_by_side import SIGNALS, written
+from tests.runners.test_chaos import command, family, require_gone, run_of, until
+from tests.test_submit import head
+
+__all__ = ["head", "vllm"]  # fixtures
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::ResourceWarning"),
+]
+
+NAMES = {Arm.BASELINE: "baseline", Arm.CANDIDATE: "candidate-bad"}
+COUNT = 100
+
+
+@pytest.fixture(scope="module")
+def in_process(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """The verdict on the same checkpoints and cases without any server and without Ray."""
+    folder = tmp_path_factory.mktemp("in-process")
+    written(folder, sys.executable)
+    own = {"engine": "transformers", "device": "cpu", "dtype": "float32", "sampling": {"max_tokens": 24}, "threads": 1}
+    arms = {arm: own | {"name": name, "model": str(CHECKPOINTS / name)} for arm, name in NAMES.items()}
+    pipeline = json.loads((folder / "pipeline.yaml").read_text()) | arms | {"runner": "local"}
+    (folder / "pipeline.yaml").write_text(json.dumps(pipeline))
+    ran = subprocess.run(
+        [sys.executable, "-m", "canary", "run", "pipeline.yaml", "--no-early-stop", "--json"],
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.returncode == 1, ran.stderr
+    document: dict[str, Any] = json.loads(ran.stdout)
+    return document
+
+
+def quality(document: dict[str, Any]) -> dict[str, str]:
+    """What was decided of each stratum."""
+    return {one["name"]: one["status"] for one in document["signals"] if one["kind"] == "quality"}
+
+
+def require_the_same(found: dict[str, Any], expected: dict[str, Any]) -> None:
+    """One verdict, and for one reason."""
+    assert found["verdict"] == expected["verdict"] == "rollback"
+    assert found["reason"].startswith("quality/tool_call/pass: ")
+    assert expected["reason"].startswith("quality/tool_call/pass: ")
+
+
+def require_once(responses: tuple[Response, ...]) -> int:
+    """Every pair stands in the journal once, and none is an error; how many there are."""
+    ids = {one.id for one in responses}
+    assert Counter((one.id, one.arm) for one in responses) == {(case, arm): 1 for case in ids for arm in Arm}
+    assert [one.error for one in responses if one.error] == []
+    return len(ids)
+
+
+def require_interleaved(responses: tuple[Response, ...]) -> None:
+    """Neither arm is systematically first, in no stretch of time either.
+
+    Who is first is a fair coin's choice: the share lies inside the binomial
+    99.99 % interval, and a run of 22 has probability 100 x 2^-21. Starts of
+    both arms are one sequence in time: their rank sums differ less than those
+    of two random halves would in two of three draws.
+    """
+    from scipy import stats
+
+    starts = {(one.id, one.arm): one.started_at or 0.0 for one in responses}
+    ids = sorted({one.id for one in responses}, key=lambda case: starts[case, Arm.BASELINE])
+    first = [starts[case, Arm.BASELINE] < starts[case, Arm.CANDIDATE] for case in ids]
+    low, high = stats.binom.interval(0.9999, len(ids), 0.5)
+    ranks = stats.mannwhitneyu(*([starts[case, arm] for case in ids] for arm in Arm))
+
+    assert low <= sum(first) <= high
+    assert max(len(list(run)) for _, run in groupby(first)) < 22
+    assert ranks.pvalue > 1 / 3
+
+
+def end_while_coming_up(process: subprocess.Popen[str], *signals: signal.Signals) -> str:
+    """Both servers' processes are there when the signals come, and nothing is left then; what it said last."""
+    until(lambda: len(of_vllm()) >= 2)
+    left = family(process)
+    for number in signals:
+        process.send_signal(number)
+        time.sleep(0.5)
+    _, said = process.communicate(timeout=60)
+    require_gone(left)
+    assert servers() == []
+    return said.splitlines()[-1]
+
+
+def test_a_run_that_was_ended_twice_goes_on_to_the_verdict(
+    vllm: str,
+    tmp_path: Path,
+    canary: Callable[..., Any],
+    monkeypatch: pytest.MonkeyPatch,
+    in_process: dict[str, Any],
+) -> None:
+    """Killed outright, then by Control-C twice, it leaves no process; resumed, it finds the lost stratum.
+
+    Both arms were asked and observed together.
+    """
+    monkeypatch.setattr(sample, "EVERY_S", 0.2)
+    killed = command(tmp_path, written(tmp_path, vllm), "--no-early-stop", "--runs", "runs")
+    end_while_coming_up(killed, signal.SIGKILL)
+    stopped = command(tmp_path, "--resume", run_of(tmp_path))
+    said = end_while_coming_up(stopped, signal.SIGINT, signal.SIGINT)
+
+    ran = canary("run", "--resume", run_of(tmp_path))
+
+    assert (stopped.returncode, said) == (130, "canary: interrupted; go on with canary run --resume RUN")
+    assert ran.status == 1, ran.out + ran.err
+    document = json.loads((run_of(tmp_path) / "verdict.json").read_text())
+    require_the_same(document, in_process)
+    assert quality(document) == quality(in_process)
+    assert {signal["name"] for signal in document["signals"]} >= SIGNALS
+    for kind in ("saturation", "latency"):  # both models are of one size
+        assert {one["status"] for one in document["signals"] if one["kind"] == kind} <= {"pass", "inconclusive"}
+    assert "observations" in document["record"]
+    _, evidence = load_run(run_of(tmp_path))
+    assert require_once(evidence.responses) == COUNT
+    require_interleaved(evidence.responses)
+
+    moments = {arm: [one.at for one in evidence.observations if one.arm is arm] for arm in Arm}
+    assert moments[Arm.BASELINE] == moments[Arm.CANDIDATE]
+    assert all(sum("started_s" in one.values for one in evidence.observations if one.arm is arm) == 1 for arm in Arm)
+    assert "baseline, replica 1: up after" in ran.err
+    assert "servers were up after: baseline" in ran.out
+    assert servers() == []
+
+
+def of_vllm(name: str = "") -> list[psutil.Process]:
+    """The servers' own processes, without their keepers, of all checkpoints or of one."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            told = process.cmdline()
+        except psutil.Error:
+            continue
+        if told[1:2] == ["-m"] and "vllm.entrypoints" in told[2] and f"{CHECKPOINTS / name}" in told[4]:
+            found.append(process)
+    return found
+
+
+def kill_both() -> Iterator[psutil.Process]:
+    """One arm's server, and the process of the other that computes."""
+    (server,) = of_vllm("candidate-bad")
+    (other,) = of_vllm("baseline")
+    (engine,) = [child for child in other.children(recursive=True) if "VLLM::Engine" in child.name()]
+    for process in (server, engine):
+        process.kill()
+        yield process
+
+
+def answered_there() -> int:
+    """How many answers the journal of the submitted job holds."""
+    for process in psutil.process_iter():
+        try:
+            if "canary-runs" in (told := process.cmdline()) and told[1:4] == ["-m", "canary", "run"]:
+                folder = Path(process.cwd())
+                if str(CHECKPOINTS) in (folder / "pipeline.yaml").read_text():
+                    found = folder.glob("canary-runs/2*/responses.jsonl")
+                    return sum(len(path.read_bytes().splitlines()) for path in found)
+        except (psutil.Error, OSError):
+            continue
+    return 0
+
+
+def test_a_submitted_run_survives_dead_servers(
+    vllm: str, tmp_path: Path, canary: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, head: str,
+    in_process: dict[str, Any],
+) -> None:  # fmt: skip
+    """A server killed, and another's engine: both are replaced, and the cluster's verdict is this process's."""
+    monkeypatch.chdir(tmp_path)
+    written(tmp_path, vllm)
+    killed: list[psutil.Process] = []
+
+    def kill() -> None:
+        until(lambda: answered_there() >= 40, 300)
+        killed.extend(kill_both())
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    ran = canary("submit", "pipeline.yaml", "--address", head, "--json")
+    killer.join()
+
+    assert ran.status == 1, ran.err
+    assert len(killed) == 2
+    require_the_same(ran.verdict, in_process)
+    run = run_of(tmp_path)
+    assert check_files(run) == []
+    _, evidence = load_run(run)
+    assert require_once(evidence.responses) >= 30
+    assert {one.arm for one in evidence.observations} == set(Arm)
+    assert servers() == []
