@@ -106,6 +106,18 @@ def test_a_submitted_run_comes_back_as_if_it_had_been_here(canary: Canary, works
 
 
 @pytest.mark.slow
+def test_a_cluster_that_wants_its_token(
+    canary: Canary, workspace: Path, head: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The error says how it is given."""
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
+    ran = canary("fetch", "raysubmit_1", "--address", head)
+
+    assert (ran.status, ran.err.count("\n")) == (4, 1)
+    assert ran.err.endswith("; set RAY_AUTH_MODE=token\n")
+
+
+@pytest.mark.slow
 def test_a_run_may_be_fetched_later_and_once(canary: Canary, workspace: Path, head: str) -> None:
     """`--no-wait` prints the id; a second copy of a run does not overwrite the first."""
     submitted = canary("submit", "pipelines/p.yaml", "--address", head, "--no-wait")

@@ -131,7 +131,8 @@ def _cluster(address: str) -> Iterator[Any]:
         yield client
     except (ConnectionError, RuntimeError, OSError, ValueError, ray.exceptions.RayError) as error:
         first = str(error).strip().partition("\n")[0] or type(error).__name__
-        raise EngineError(f"the cluster at {address} does not answer as it should: {first}") from error
+        wants = "; set RAY_AUTH_MODE=token" if isinstance(error, ray.exceptions.AuthenticationError) else ""
+        raise EngineError(f"the cluster at {address} does not answer as it should: {first}{wants}") from error
 
 
 def _require_same_ray(here: str, client: Any, address: str) -> None:

@@ -178,7 +178,9 @@ def alone(folder: Path, candidate: VllmRelease) -> Path:
     written = candidate.model_dump(mode="json", exclude_unset=True)
     documents: dict[str, Any] = {
         "suite": {"golden_sets": ["prompts.jsonl"], "assert": [{"type": "regex", "value": "."}]},
-        "pipeline": {"suite": "suite.yaml", "stages": {"build": {}}, "runner": "local", "candidate": written}
+        "policy": {"version": 1, "quality": {"metrics": {"pass": {"min_score": 0.5}}}},
+        "pipeline": {"suite": "suite.yaml", "policy": "policy.yaml", "stages": {"build": {}}, "runner": "local"}
+        | {"candidate": written}
         | {"baseline": written | {"model": str(CHECKPOINTS / "baseline")}},
     }
     for name, document in documents.items():

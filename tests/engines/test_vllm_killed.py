@@ -7,10 +7,9 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -18,15 +17,14 @@ from typing import Any
 import psutil
 import pytest
 
-from canary.evidence import check_files, load_run
+from canary.evidence import load_run
 from canary.records import Arm, Response
 from canary.runners import sample
 from tests.engines.test_vllm import CHECKPOINTS, ROOT, servers, vllm
 from tests.engines.test_vllm_side_by_side import SIGNALS, written
 from tests.runners.test_chaos import command, family, require_gone, run_of, until
-from tests.test_submit import head
 
-__all__ = ["head", "vllm"]  # fixtures
+__all__ = ["vllm"]  # the fixture, with its skip
 
 pytestmark = [
     pytest.mark.slow,
@@ -164,56 +162,3 @@ def of_vllm(name: str = "") -> list[psutil.Process]:
         if told[1:2] == ["-m"] and "vllm.entrypoints" in told[2] and f"{CHECKPOINTS / name}" in told[4]:
             found.append(process)
     return found
-
-
-def kill_both() -> Iterator[psutil.Process]:
-    """One arm's server, and the process of the other that computes."""
-    (server,) = of_vllm("candidate-bad")
-    (other,) = of_vllm("baseline")
-    (engine,) = [child for child in other.children(recursive=True) if "VLLM::Engine" in child.name()]
-    for process in (server, engine):
-        process.kill()
-        yield process
-
-
-def answered_there() -> int:
-    """How many answers the journal of the submitted job holds."""
-    for process in psutil.process_iter():
-        try:
-            if "canary-runs" in (told := process.cmdline()) and told[1:4] == ["-m", "canary", "run"]:
-                folder = Path(process.cwd())
-                if str(CHECKPOINTS) in (folder / "pipeline.yaml").read_text():
-                    found = folder.glob("canary-runs/2*/responses.jsonl")
-                    return sum(len(path.read_bytes().splitlines()) for path in found)
-        except (psutil.Error, OSError):
-            continue
-    return 0
-
-
-def test_a_submitted_run_survives_dead_servers(
-    vllm: str, tmp_path: Path, canary: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, head: str,
-    in_process: dict[str, Any],
-) -> None:  # fmt: skip
-    """A server killed, and another's engine: both are replaced, and the cluster's verdict is this process's."""
-    monkeypatch.chdir(tmp_path)
-    written(tmp_path, vllm)
-    killed: list[psutil.Process] = []
-
-    def kill() -> None:
-        until(lambda: answered_there() >= 40, 300)
-        killed.extend(kill_both())
-
-    killer = threading.Thread(target=kill)
-    killer.start()
-    ran = canary("submit", "pipeline.yaml", "--address", head, "--json")
-    killer.join()
-
-    assert ran.status == 1, ran.err
-    assert len(killed) == 2
-    require_the_same(ran.verdict, in_process)
-    run = run_of(tmp_path)
-    assert check_files(run) == []
-    _, evidence = load_run(run)
-    assert require_once(evidence.responses) >= 30
-    assert {one.arm for one in evidence.observations} == set(Arm)
-    assert servers() == []
