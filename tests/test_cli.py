@@ -6,6 +6,9 @@ import hashlib
 import importlib
 import io
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -134,3 +137,16 @@ def test_a_path_that_cannot_be_used_is_a_usage_error(canary: Canary, command: tu
 
     assert ran.status == Exit.USAGE
     assert len(ran.err.splitlines()) == 1, ran.err
+
+
+def test_a_closed_output_is_said_and_no_verdict() -> None:
+    """`canary compare ... | head` ends with a sentence, no traceback; 4, as what was decided reached nobody."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, "-m", "canary", "compare", *RECORDED, "--golden", "golden_sets/quickstart", "--json"]
+
+    ended = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(writer)
+
+    assert ended.returncode == 4
+    assert ended.stderr == "canary: standard output was closed before all was written\n"

@@ -8,6 +8,8 @@ from __future__ import annotations
 import argparse
 import errno
 import importlib
+import os
+import select
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
@@ -83,9 +85,14 @@ def main(argv: Sequence[str], out: TextIO, err: TextIO) -> int:
     except SystemExit as stop:  # argparse: --help or a usage error
         return stop.code if isinstance(stop.code, int) else Exit.USAGE
     try:
-        return int(arguments.command(arguments, out, err))
+        status = int(arguments.command(arguments, out, err))
+        out.flush()
     except BaseException as error:  # noqa: BLE001 - an unknown failure, SystemExit too, must not look like a verdict
+        if isinstance(error, BrokenPipeError) and _is_unread(out):
+            _say(err, "canary: standard output was closed before all was written")
+            return Exit.BROKEN
         return _failed(error, argv, err)
+    return status
 
 
 def _failed(error: BaseException, argv: Sequence[str], err: TextIO) -> Exit:
@@ -105,6 +112,17 @@ def _failed(error: BaseException, argv: Sequence[str], err: TextIO) -> Exit:
     else:
         _explain(error, err)
     return Exit.BROKEN
+
+
+def _is_unread(out: TextIO) -> bool:
+    """Whether nobody reads it any more, as under `| head`; if so, the rest is not tried again at the end."""
+    with suppress(OSError, ValueError, AttributeError):  # Windows has no poll
+        pipe = select.poll()
+        pipe.register(out.fileno(), select.POLLOUT)
+        if any(event & select.POLLERR for _, event in pipe.poll(0)):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), out.fileno())
+            return True
+    return False
 
 
 def _say(err: TextIO, *lines: str) -> None:
