@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from canary.plan import Plan
 from canary.records import Arm, Response, Signal, Status, Tier
-from canary.signals.saturation import with_runbook
+from canary.signals.runbook import with_runbook
+from canary.signals.untested import UNTESTED
 from canary.signals.wording import MISSING, seconds
 
 LATE_S = 0.1
@@ -41,7 +42,6 @@ def load_signals(responses: Iterable[Response], plan: Plan) -> tuple[Signal, ...
     signal = Signal(
         name="load/late",
         kind="load",
-        stratum=None,
         metric="late",
         tier=Tier.BLOCKING,
         status=status,
@@ -49,20 +49,13 @@ def load_signals(responses: Iterable[Response], plan: Plan) -> tuple[Signal, ...
         candidate=shares[1],
         effect="difference",
         estimate=None,
-        low=None,
-        high=None,
-        margin=None,
         n=min(arm.size for arm in arms),
         method="share of requests sent late",
-        p_harm=None,
-        p_harm_adjusted=None,
-        p_noninferior=None,
-        need=None,
         reason=reason,
         warnings=warnings,
-        runbook=None,
+        **UNTESTED,
     )
-    return (with_runbook(signal, plan),)
+    return (with_runbook(signal, plan.policy),)
 
 
 def lateness(response: Response) -> float:

@@ -7,8 +7,6 @@ no look at a run that goes on asks them (docs/policy.md, "Saturation").
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import replace
-from fnmatch import fnmatchcase
 
 import numpy as np
 
@@ -17,6 +15,8 @@ from canary.compare.observed import Observed
 from canary.plan import Plan
 from canary.policy import SaturationRule
 from canary.records import Arm, Signal, Status, Tier
+from canary.signals.runbook import with_runbook
+from canary.signals.untested import UNTESTED
 from canary.signals.wording import MISSING, percent, significant
 
 LEAST = 10
@@ -34,7 +34,7 @@ def saturation_signals(observed: Mapping[Arm, Observed], plan: Plan) -> tuple[Si
         return ()
     signals = [*_measured(observed, plan)] if len(observed) == len(Arm) else []
     signals += _lacking(plan, {signal.name for signal in signals})
-    return tuple(with_runbook(signal, plan) for signal in signals)
+    return tuple(with_runbook(signal, plan.policy) for signal in signals)
 
 
 def _measured(observed: Mapping[Arm, Observed], plan: Plan) -> Iterator[Signal]:
@@ -51,17 +51,14 @@ def _apart(arms: tuple[Observed, Observed], plan: Plan) -> Iterator[Signal]:
     for name, rule in plan.policy.saturation:
         n = max(int(arm.levels(name).size) for arm in arms)
         if n:
-            said = f"{MISSING}: {reason(level_line(plan, name))}"
-            yield _signal(f"saturation/{name}", rule.tier, (None, None), n, Status.INCONCLUSIVE, said)
+            yield _missing(name, rule, n, reason(level_line(plan, name)))
 
 
 def _lacking(plan: Plan, measured: Collection[str]) -> Iterator[Signal]:
-    said = f"{MISSING}: one engine served both arms, and its levels are neither's; 'share: false' on the runner"
+    why = "one engine served both arms, and its levels are neither's; 'share: false' on the runner brings up one each"
     for name, rule in plan.policy.saturation:
-        signal = f"saturation/{name}"
-        if signal in plan.required and signal not in measured:
-            nothing = (None, None)
-            yield _signal(signal, rule.tier, nothing, 0, Status.INCONCLUSIVE, f"{said} brings up one each")
+        if f"saturation/{name}" in set(plan.required) - set(measured):
+            yield _missing(name, rule, 0, why)
 
 
 def judge_level(baseline: float, candidate: float, rule: SaturationRule) -> tuple[Status, str, tuple[str, ...]]:
@@ -94,11 +91,11 @@ def _level(name: str, rule: SaturationRule, arms: tuple[Observed, Observed]) -> 
     if many < LEAST or many / 2 <= few < LEAST:
         return None
     if few < many / 2:
-        said = f"{MISSING}: {counts[0]} samples of the baseline's servers, {counts[1]} of the candidate's"
-        return _signal(f"saturation/{name}", rule.tier, (None, None), few, Status.INCONCLUSIVE, said)
+        return _missing(
+            name, rule, few, f"{counts[0]} samples of the baseline's servers, {counts[1]} of the candidate's"
+        )
     baseline, candidate = (float(np.quantile(each, QUANTILE)) for each in samples)
-    status, reason, warnings = judge_level(baseline, candidate, rule)
-    return _signal(f"saturation/{name}", rule.tier, (baseline, candidate), few, status, reason, warnings)
+    return _level_signal(name, rule, few, judge_level(baseline, candidate, rule), (baseline, candidate))
 
 
 def _shown(arms: tuple[Observed, Observed]) -> Iterator[Signal]:
@@ -127,56 +124,52 @@ def _told_if(name: str, values: Sequence[float | None], n: int, what: str) -> It
 
 def _told(name: str, values: Sequence[float], n: int, what: str) -> Signal:
     baseline, candidate = values
-    reason = f"{significant(baseline)} -> {significant(candidate)} {what}: shown only"
-    return _signal(name, Tier.ADVISORY, (baseline, candidate), n, Status.INCONCLUSIVE, reason)
-
-
-def _signal(
-    name: str,
-    tier: Tier,
-    values: tuple[float | None, ...],
-    n: int,
-    status: Status,
-    reason: str,
-    warnings: tuple[str, ...] = (),
-) -> Signal:
     kind, _, metric = name.partition("/")
-    effect = "ratio" if kind == "throughput" else "difference"
+    is_ratio = kind == "throughput"
     return Signal(
         name=name,
         kind=kind,
-        stratum=None,
         metric=metric,
-        tier=tier,
-        status=status,
-        baseline=values[0],
-        candidate=values[1],
-        effect=effect,
-        estimate=_estimate(effect, *values),
-        low=None,
-        high=None,
-        margin=None,
+        tier=Tier.ADVISORY,
+        status=Status.INCONCLUSIVE,
+        baseline=baseline,
+        candidate=candidate,
+        effect="ratio" if is_ratio else "difference",
+        estimate=(candidate / baseline if baseline else None) if is_ratio else candidate - baseline,
         n=n,
-        method=METHOD if kind == "saturation" and metric != "preemptions" else "counter",
-        p_harm=None,
-        p_harm_adjusted=None,
-        p_noninferior=None,
-        need=None,
-        reason=reason,
-        warnings=warnings,
-        runbook=None,
+        method=METHOD if metric == "queue" else "counter",
+        reason=f"{significant(baseline)} -> {significant(candidate)} {what}: shown only",
+        warnings=(),
+        **UNTESTED,
     )
 
 
-def _estimate(effect: str, baseline: float | None, candidate: float | None) -> float | None:
-    if baseline is None or candidate is None:
-        return None
-    if effect == "ratio":
-        return candidate / baseline if baseline else None
-    return candidate - baseline
+def _missing(name: str, rule: SaturationRule, n: int, why: str) -> Signal:
+    return _level_signal(name, rule, n, (Status.INCONCLUSIVE, f"{MISSING}: {why}", ()), None)
 
 
-def with_runbook(signal: Signal, plan: Plan) -> Signal:
-    """The signal with where the policy says to look."""
-    told = (text for glob, text in plan.policy.runbooks.items() if fnmatchcase(signal.name, glob))
-    return replace(signal, runbook=next(told, None))
+def _level_signal(
+    name: str,
+    rule: SaturationRule,
+    n: int,
+    judged: tuple[Status, str, tuple[str, ...]],
+    levels: tuple[float, float] | None,
+) -> Signal:
+    status, reason, warnings = judged
+    baseline, candidate = levels or (None, None)
+    return Signal(
+        name=f"saturation/{name}",
+        kind="saturation",
+        metric=name,
+        tier=rule.tier,
+        status=status,
+        baseline=baseline,
+        candidate=candidate,
+        effect="difference",
+        estimate=levels[1] - levels[0] if levels else None,
+        n=n,
+        method=METHOD,
+        reason=reason,
+        warnings=warnings,
+        **UNTESTED,
+    )

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from fnmatch import fnmatchcase
 
 from canary.policy import Alpha, Policy
 from canary.records import MINIMUM_PAIRS, Signal, Status, Tier
 from canary.signals.need import pairs_needed
 from canary.signals.reading import Proof, Reading
+from canary.signals.runbook import runbook_of
 from canary.signals.wording import MISSING, SHOWN_ONLY, VALUE, Unit, bound_text, e_text, effect_text, p_value
 from canary.stats.multiplicity import critical_weights, holm, holm_weighted
 from canary.stats.results import Finding
@@ -89,7 +89,7 @@ def _signal(reading: Reading, adjusted: float | None, policy: Policy, alpha: Alp
         need=need,
         reason=reason + (_need_text(reading, need) if need else ""),
         warnings=(*reading.warnings, *_tolerated(reading, status, harm, alpha)),
-        runbook=next((text for glob, text in policy.runbooks.items() if fnmatchcase(reading.name, glob)), None),
+        runbook=runbook_of(reading.name, policy),
     )
 
 
