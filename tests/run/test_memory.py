@@ -19,6 +19,7 @@ from canary.journal import Journal
 from canary.protocols import no_judge, unnoted
 from canary.records import Response
 from canary.run import execute
+from canary.run.answering import answer_open
 from canary.run.drift import Kept
 from canary.run.load import Overrides, load
 from canary.run.progress import Screen
@@ -45,7 +46,7 @@ def taken(folder: Path, port: int, cases: int) -> tuple[int, int]:
     with Journal.open(run.responses) as journal:
         tracemalloc.start()
         try:
-            execute._answer(journal, loaded, scoring, unnoted, Screen(io.StringIO()))
+            answer_open(journal, loaded, scoring, unnoted, Screen(io.StringIO()))
             most = tracemalloc.get_traced_memory()[1]
             tracemalloc.reset_peak()
             before = tracemalloc.get_traced_memory()[0]
