@@ -128,3 +128,17 @@ def test_intervals_agree_with_statuses(canary: Canary, write_lines: Write) -> No
             inside = s["low"] > -s["margin"] if falls else s["high"] < s["margin"]
 
             assert inside == (s["p_noninferior"] < 0.05), (seed, s["name"], s["low"], s["high"], s["p_noninferior"])
+
+
+def test_latencies_recorded_at_different_times_are_shown_with_a_warning(canary: Canary, write_lines: Write) -> None:
+    """Whoever compares yesterday's file with today's is told; one hour later but overlapping, nobody is."""
+    golden, baseline, candidate = make_arms()
+
+    def warned(later: float) -> set[str]:
+        moved = [row | {"started_at": row["started_at"] + later} for row in candidate]
+        signals = compare(canary, write_lines, golden, baseline, moved).verdict["signals"]
+        return {s["name"] for s in signals if any("recorded at different times" in text for text in s["warnings"])}
+
+    assert warned(86_400) >= {"latency/ttft/tm95", "latency/ttft/slow", "latency/itl/tm95"}
+    assert all(name.startswith("latency/") for name in warned(86_400))
+    assert warned(60) == set()

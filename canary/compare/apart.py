@@ -9,6 +9,7 @@ from canary.plan import Plan
 from canary.records import MINIMUM_PAIRS, Arm, Tier
 
 WHY = "the arms were asked one after the other, and times of different moments are not compared"
+RECORDED = "the arms were recorded at different times: what slowed one of them then is no difference of the two"
 FAMILY = {"tpot": "itl"}
 """The policy's name of a latency, where it is another."""
 
@@ -16,12 +17,21 @@ FAMILY = {"tpot": "itl"}
 def asked_apart(table: Table, plan: Plan) -> bool:
     """Whether the plan says so, or the clock does: all of one arm was sent before any of the other.
 
-    Recorded outputs have whatever clock they were recorded by; theirs is not asked.
+    Recorded outputs have whatever clock they were recorded by; theirs only warns.
     """
-    if plan.sequential:
-        return True
-    if any(side.release.get("engine") == "replay" for side in (plan.baseline, plan.candidate)):
-        return False
+    return plan.sequential or (not _is_recorded(plan) and _is_disjoint(table))
+
+
+def recorded_apart(table: Table, plan: Plan) -> bool:
+    """Whether the clock says so of recorded outputs, which is for their owner to judge."""
+    return not plan.sequential and _is_recorded(plan) and _is_disjoint(table)
+
+
+def _is_recorded(plan: Plan) -> bool:
+    return any(side.release.get("engine") == "replay" for side in (plan.baseline, plan.candidate))
+
+
+def _is_disjoint(table: Table) -> bool:
     return disjoint(*([r.started_at for r in table.answers(arm) if r and r.started_at is not None] for arm in Arm))
 
 

@@ -13,7 +13,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from canary.compare.apart import asked_apart, latency_line, reason
+from canary.compare.apart import RECORDED, asked_apart, latency_line, reason, recorded_apart
 from canary.compare.table import SERVER_FAULTS, Table, absences
 from canary.plan import Plan
 from canary.records import POOLED, Arm, Comparison, Response, Scale
@@ -32,9 +32,10 @@ def latency_comparisons(table: Table, plan: Plan) -> Iterator[Comparison]:
     mean gaps, for the share of slow requests.
     """
     apart = asked_apart(table, plan)
+    warnings = (RECORDED,) if recorded_apart(table, plan) else ()
     for comparison in _families(table, plan):
         why = (reason(latency_line(plan, comparison.metric)),) if apart else ()
-        yield replace(comparison, missing=(*comparison.missing, *why))
+        yield replace(comparison, missing=(*comparison.missing, *why), warnings=(*comparison.warnings, *warnings))
 
 
 def _families(table: Table, plan: Plan) -> Iterator[Comparison]:
