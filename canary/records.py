@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from canary.bounds import Count, Moment, Money, Seconds, Share
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -100,10 +102,10 @@ class Failure:
 class Attempt:
     """One try of a request; every try is recorded and billed."""
 
-    seconds: float
+    seconds: Seconds
     """Wall time of the try."""
     error: Failure | None = None
-    cost_usd: float | None = None
+    cost_usd: Money | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,7 +114,7 @@ class Guardrail:
 
     classes: tuple[str, ...]
     """What it was rejected for, like `violence`; empty where it was let through."""
-    seconds: float | None = None
+    seconds: Seconds | None = None
     """Time that the check added."""
 
 
@@ -140,39 +142,39 @@ class Response:
     """What one arm answered to one prompt, once.
 
     Times are seconds, counts are tokens, money is US dollars; None is
-    "not recorded".
+    "not recorded". Numbers beyond their `bounds` are refused where a file is read.
     """
 
     id: str
     arm: Arm
     output: str
-    repeat: int = 0
+    repeat: Count = 0
     error: Failure | None = None
-    ttft_s: float | None = None
+    ttft_s: Seconds | None = None
     """Send to first token."""
-    itl_s: tuple[float, ...] | None = None
+    itl_s: tuple[Seconds, ...] | None = None
     """Gaps between consecutive tokens."""
-    tpot_s: float | None = None
+    tpot_s: Seconds | None = None
     """(total - ttft) / (output_tokens - 1); undefined for one token."""
-    total_s: float | None = None
-    input_tokens: int | None = None
-    output_tokens: int | None = None
-    cached_tokens: int | None = None
-    cost_usd: float | None = None
+    total_s: Seconds | None = None
+    input_tokens: Count | None = None
+    output_tokens: Count | None = None
+    cached_tokens: Count | None = None
+    cost_usd: Money | None = None
     finish_reason: str | None = None
     logprobs: tuple[float, ...] | None = None
-    started_at: float | None = None
+    started_at: Moment | None = None
     """Seconds since the epoch."""
-    scheduled_at: float | None = None
+    scheduled_at: Moment | None = None
     """When an open loop was to send it, in seconds since the epoch; it was sent at `started_at`."""
     session: str | None = None
     """The key that routing sticks to, in recorded traffic."""
     tenant: str | None = None
     stratum: str | None = None
     """Kind of request, in recorded traffic; a golden case has its own."""
-    share: float | None = None
+    share: Share | None = None
     """The candidate's assigned share of traffic when the request was routed."""
-    scores: Mapping[str, float | bool] | None = None
+    scores: Mapping[str, Share | bool] | None = None
     """Recorded scores: numbers are `bounded`, true/false are `pass_fail`."""
     guardrail: Guardrail | None = None
     attempts: tuple[Attempt, ...] = ()

@@ -20,6 +20,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from canary.bounds import LATEST_S, LONGEST_S, MOST_TOKENS
 from canary.codec import SHOWN, Record, decode, encode, evidence_digests, golden_digest, line_digests
 from canary.errors import EvidenceError
 from canary.records import Arm, Attempt, ErrorKind, Evidence, Failure, Prompt, Response, Scale, Score
@@ -34,9 +35,13 @@ UNHURRIED = settings(deadline=None)
 TEXT = st.text(st.characters(), max_size=30).filter(is_scalar)
 NUMBER = st.floats(allow_nan=False, allow_infinity=False)
 NUMBERS = st.lists(NUMBER, max_size=4).map(tuple)
-COUNT = st.integers(0, 10**12)
+COUNT = st.integers(0, MOST_TOKENS)
+SECONDS = st.floats(0, LONGEST_S)
+MOMENT = st.floats(0, LATEST_S)
+MONEY = st.floats(0, 1e6)
+SHARE = st.floats(0, 1)
 FAILURE = st.builds(Failure, kind=st.sampled_from(ErrorKind), message=TEXT)
-ATTEMPT = st.builds(Attempt, seconds=NUMBER, error=st.none() | FAILURE, cost_usd=st.none() | NUMBER)
+ATTEMPT = st.builds(Attempt, seconds=SECONDS, error=st.none() | FAILURE, cost_usd=st.none() | MONEY)
 ARM = st.sampled_from(Arm)
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | NUMBER | TEXT,
@@ -63,20 +68,20 @@ RESPONSE = st.builds(
     output=TEXT,
     repeat=COUNT,
     error=st.none() | FAILURE,
-    ttft_s=st.none() | NUMBER,
-    itl_s=st.none() | NUMBERS,
-    tpot_s=st.none() | NUMBER,
-    total_s=st.none() | NUMBER,
+    ttft_s=st.none() | SECONDS,
+    itl_s=st.none() | st.lists(SECONDS, max_size=4).map(tuple),
+    tpot_s=st.none() | SECONDS,
+    total_s=st.none() | SECONDS,
     input_tokens=st.none() | COUNT,
     output_tokens=st.none() | COUNT,
     cached_tokens=st.none() | COUNT,
-    cost_usd=st.none() | NUMBER,
+    cost_usd=st.none() | MONEY,
     finish_reason=st.none() | TEXT,
     logprobs=st.none() | NUMBERS,
-    started_at=st.none() | NUMBER,
+    started_at=st.none() | MOMENT,
     session=st.none() | TEXT,
     tenant=st.none() | TEXT,
-    scores=st.none() | st.dictionaries(TEXT, NUMBER | st.booleans(), max_size=3),
+    scores=st.none() | st.dictionaries(TEXT, SHARE | st.booleans(), max_size=3),
     attempts=st.lists(ATTEMPT, max_size=2).map(tuple),
 )
 SCORE = st.builds(
@@ -260,6 +265,29 @@ def test_bad_line_is_named(line: str, problem: str) -> None:
         read(Response, encode(ANSWER) + line.encode() + b"\n" + encode(replace(ANSWER, id="c")))
 
     assert problem in caught.value.problems[0]
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("total_s", "-1.0"),
+        ("ttft_s", "1e308"),
+        ("itl_s", "[0.1,-0.1]"),
+        ("cost_usd", "-1.0"),
+        ("cost_usd", "1e308"),
+        ("cached_tokens", f"1{'0' * 400}"),
+        ("started_at", "1e12"),
+        ("repeat", "-1"),
+        ("attempts", '[{"seconds":-1.0}]'),
+        ("scores", '{"m":5.0}'),
+    ],
+)
+def test_number_that_measures_nothing(field: str, value: str) -> None:
+    """A number that no measurement gives is an error that names its field, not a crash of a later test."""
+    line = f'{{"id":"a","arm":"baseline","output":"x","{field}":{value}}}\n'
+
+    with pytest.raises(EvidenceError, match=rf"file.jsonl:1: '{field}.*': Input should be"):
+        read(Response, line.encode())
 
 
 def test_bytes_that_are_no_text() -> None:

@@ -16,25 +16,17 @@ from typing import Annotated, Any, NotRequired
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, with_config
 from typing_extensions import TypedDict
 
+from canary.bounds import LONGEST_S, Count, Moment, Money, Seconds, Share
 from canary.errors import EvidenceError
 from canary.protocols import Generate, Request
 from canary.records import Arm, Attempt, ErrorKind, Failure, Guardrail, Response
 from canary.release import ReplayRelease
 from canary.validation import RepeatedKeyError, nearest, require_distinct_keys
 
-LONGEST_S = 86_400.0
-"""No request takes longer than a day: a larger time is in another unit."""
-LATEST_S = 1e11
-"""A later epoch second is in another unit (milliseconds, as a rule)."""
-
 _STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 _BOM = b"\xef\xbb\xbf"
 
 _Id = Annotated[str, Field(min_length=1)] | Annotated[int, Field(ge=-(2**63), lt=2**63)]
-_Seconds = Annotated[float, Field(ge=0, le=LONGEST_S)]
-_Tokens = Annotated[int, Field(ge=0, le=10**9)]
-_Money = Annotated[float, Field(ge=0, le=1e6)]
-_Share = Annotated[float, Field(ge=0, le=1)]
 _Metric = Annotated[str, Field(min_length=1)]
 _Class = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$", max_length=100)]
 
@@ -47,15 +39,15 @@ class _Error(TypedDict):
 
 @with_config(_STRICT)
 class _Try(TypedDict):
-    seconds: _Seconds
+    seconds: Seconds
     error: NotRequired[_Error | None]
-    cost_usd: NotRequired[_Money | None]
+    cost_usd: NotRequired[Money | None]
 
 
 @with_config(_STRICT)
 class _Guardrail(TypedDict):
     classes: tuple[_Class, ...]
-    seconds: NotRequired[_Seconds | None]
+    seconds: NotRequired[Seconds | None]
 
 
 @with_config(_STRICT)
@@ -64,26 +56,26 @@ class _Line(TypedDict):
 
     id: _Id
     arm: NotRequired[Arm]
-    repeat: NotRequired[_Tokens]
+    repeat: NotRequired[Count]
     output: NotRequired[str | None]
     error: NotRequired[_Error | None]
-    ttft_s: NotRequired[_Seconds | None]
-    itl_s: NotRequired[tuple[_Seconds, ...] | None]
-    tpot_s: NotRequired[_Seconds | None]
-    total_s: NotRequired[_Seconds | None]
-    input_tokens: NotRequired[_Tokens | None]
-    output_tokens: NotRequired[_Tokens | None]
-    cached_tokens: NotRequired[_Tokens | None]
-    cost_usd: NotRequired[_Money | None]
+    ttft_s: NotRequired[Seconds | None]
+    itl_s: NotRequired[tuple[Seconds, ...] | None]
+    tpot_s: NotRequired[Seconds | None]
+    total_s: NotRequired[Seconds | None]
+    input_tokens: NotRequired[Count | None]
+    output_tokens: NotRequired[Count | None]
+    cached_tokens: NotRequired[Count | None]
+    cost_usd: NotRequired[Money | None]
     finish_reason: NotRequired[str | None]
     logprobs: NotRequired[tuple[float, ...] | None]
-    started_at: NotRequired[Annotated[float, Field(ge=0, le=LATEST_S)] | None]
-    scheduled_at: NotRequired[Annotated[float, Field(ge=0, le=LATEST_S)] | None]
+    started_at: NotRequired[Moment | None]
+    scheduled_at: NotRequired[Moment | None]
     session: NotRequired[str | None]
     tenant: NotRequired[str | None]
     stratum: NotRequired[Annotated[str, Field(min_length=1)] | None]
-    share: NotRequired[Annotated[float, Field(gt=0, le=1)] | None]
-    scores: NotRequired[dict[_Metric, _Share | bool] | None]
+    share: NotRequired[Annotated[Share, Field(gt=0)] | None]
+    scores: NotRequired[dict[_Metric, Share | bool] | None]
     guardrail: NotRequired[_Guardrail | None]
     attempts: NotRequired[tuple[_Try, ...]]
 

@@ -328,6 +328,8 @@ def test_tool_call_with_broken_arguments() -> None:
         ({"usage": {"input_tokens": 7, "output_tokens": 2, "input_tokens_details": {"cached_tokens": 0}}}, (7, 2, 0)),
         ({"timings": {"prompt_n": 3, "cache_n": 4, "predicted_n": 2}}, (7, 2, 4)),
         ({"usage": {"prompt_tokens": "7", "completion_tokens": -2}}, (None, None, None)),
+        ({"usage": {"prompt_tokens": 10**400, "completion_tokens": 10**12}}, (None, None, None)),
+        ({"usage": {**USAGE, "prompt_tokens_details": {"cached_tokens": 10**400}}}, (7, 2, None)),
     ],
 )
 def test_places_of_usage(place: dict[str, Any], tokens: tuple[int | None, ...]) -> None:

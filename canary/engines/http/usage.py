@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from canary.bounds import MOST_TOKENS
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Usage:
@@ -54,8 +56,9 @@ def _read(place: Mapping[str, Any]) -> Usage:
 
 
 def _count(place: Mapping[str, Any], *names: str) -> int | None:
+    """None for more than a request can have: a server that says so says nothing."""
     for name in names:
         value = place.get(name)
-        if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+        if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MOST_TOKENS:
             return value
     return None
