@@ -17,7 +17,7 @@ from pydantic import BaseModel, Field
 from canary.release import completed
 from canary.written import Written
 
-Pace = Annotated[float, Field(gt=0, le=100_000, allow_inf_nan=False)]
+Pace = Annotated[float, Field(ge=0.0001, le=100_000, allow_inf_nan=False)]
 TracePath = Annotated[str, Field(min_length=1), completed("trace")]
 
 

@@ -253,7 +253,10 @@ def test_bottomless_case_is_refused() -> None:
         ),
         ('{"id":"a","arm":"baseline","output":"x","ttft_s":NaN}', "file.jsonl:2: 'ttft_s': Input should be a finite n"),
         ('{"id":"a","arm":"baseline","output":"x","ttft_s":1e999}', "file.jsonl:2: 'ttft_s': Input should be a finite"),
-        ('{"id":"a","arm":"baseline","output":"x","scores":{"m":NaN}}', "file.jsonl:2: 'scores.m.float': Input should"),
+        (
+            '{"id":"a","arm":"baseline","output":"x","scores":{"m":NaN}}',
+            "file.jsonl:2: 'scores.m.constrained-float': Inp",
+        ),
         ('{"id":"a","arm":"baseline","output":"\\ud800","x":1}', "file.jsonl:2: 'x': Unexpected keyword argument"),
         ('{"id":"a","arm":"baseline","output":"\\ud800"}', "file.jsonl:2: the line is not as a response is written"),
         ('{"id":"a","arm":"baseline","output":"x"},{"id":"b","arm":"baseline","output":"x"}', "one response (got 2)"),

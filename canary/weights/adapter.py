@@ -17,10 +17,12 @@ def rank_of(folder: Path) -> int:
         config = json.loads(path.read_bytes())
     except OSError:
         raise ConfigError(f"'lora' must be a folder with an {ADAPTER} (got {display(folder)})") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ConfigError(f"{display(path)} must be JSON ({error})") from None
     written = config.get("r") if isinstance(config, dict) else None
     if type(written) is not int or written < 1:
         raise ConfigError(f"{display(path)}: 'r' must be a rank of at least 1 (got {written!r})")
     others = config.get("rank_pattern") or {}
+    if not isinstance(others, dict):
+        raise ConfigError(f"{display(path)}: 'rank_pattern' must be an object {{layer: rank}} (got {others!r})")
     return max([written, *(rank for rank in others.values() if type(rank) is int)])

@@ -43,6 +43,8 @@ def test_a_rank_of_the_user_s_own_stands(tmp_path: Path) -> None:
         ("{", "adapter_config.json must be JSON ("),
         ("[]", "adapter_config.json: 'r' must be a rank of at least 1 (got None)"),
         ('{"r": 0}', "'r' must be a rank of at least 1 (got 0)"),
+        ('{"r": 8, "rank_pattern": [16]}', "'rank_pattern' must be an object {layer: rank} (got [16])"),
+        ("[" * 100_000, "adapter_config.json must be JSON ("),
         ('{"r": "8"}', "'r' must be a rank of at least 1 (got '8')"),
     ],
 )
