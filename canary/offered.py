@@ -17,7 +17,7 @@ from pydantic import BaseModel, Field
 from canary.release import completed
 from canary.written import Written
 
-Pace = Annotated[float, Field(ge=0.0001, le=100_000, allow_inf_nan=False)]
+Positive = Annotated[float, Field(ge=0.0001, le=100_000, allow_inf_nan=False)]
 TracePath = Annotated[str, Field(min_length=1), completed("trace")]
 
 
@@ -25,7 +25,7 @@ class PoissonLoad(Written):
     """Arrivals at random, independent of each other."""
 
     shape: Literal["poisson"]
-    rate: Pace = Field(description="requests a second of each arm, on average")
+    rate: Positive = Field(description="requests a second of each arm, on average")
 
 
 class TraceLoad(Written):
@@ -33,7 +33,7 @@ class TraceLoad(Written):
 
     shape: Literal["trace"]
     file: TracePath = Field(description="JSONL or CSV: timestamp, and where known input_tokens, output_tokens")
-    speed: Pace = Field(1.0, description="2 replays the trace in half its time")
+    speed: Positive = Field(1.0, description="2 replays the trace in half its time")
 
 
 Load = Annotated[PoissonLoad | TraceLoad, Field(discriminator="shape")]

@@ -24,7 +24,7 @@ from canary.run.render import render
 from canary.run.resolve import IN_TURN
 from canary.run.scoring import Scoring
 from canary.run.sequence import ask_in_turn, discard
-from canary.run.standing import Standing
+from canary.run.tally import Tally
 from canary.runners import RUNNERS
 
 
@@ -52,9 +52,9 @@ def answer_open(journal: Journal, loaded: Loaded, scoring: Scoring, note: Note, 
         screen.say(f"starting {' and '.join(live)}")
     with screen.track("pairs", total, done=len(journal.completed), soon_s=0) as track:
         lookout = _lookout(journal, loaded, scoring, screen)
-        standing = Standing(track, comes_up=bool(live))
-        write = _writer(journal, loaded.pipeline, standing, lookout)
-        runner(loaded.pipeline, _pairs(loaded, journal.completed, lookout, standing), write, note)
+        tally = Tally(track, comes_up=bool(live))
+        write = _writer(journal, loaded.pipeline, tally, lookout)
+        runner(loaded.pipeline, _pairs(loaded, journal.completed, lookout, tally), write, note)
 
 
 def _lookout(journal: Journal, loaded: Loaded, scoring: Scoring, screen: Screen) -> Lookout | None:
@@ -75,21 +75,21 @@ def _live(loaded: Loaded) -> list[str]:
 
 
 def _writer(
-    journal: Journal, pipeline: Pipeline, standing: Standing, lookout: Lookout | None
+    journal: Journal, pipeline: Pipeline, tally: Tally, lookout: Lookout | None
 ) -> Callable[[Pair, Answers], None]:
     bill = billing(pipeline)
 
     def write(pair: Pair, answers: Answers) -> None:  # noqa: ARG001 - the runner's contract
         answers = baseline, candidate = bill(answers)
         journal.append(baseline, candidate)
-        standing.add(answers)
+        tally.add(answers)
         if lookout is not None:
             lookout.add(*(answer for answer in answers if answer is not None))
 
     return write
 
 
-def _pairs(loaded: Loaded, completed: set[Key], lookout: Lookout | None, standing: Standing) -> Iterator[Pair | None]:
+def _pairs(loaded: Loaded, completed: set[Key], lookout: Lookout | None, tally: Tally) -> Iterator[Pair | None]:
     """Open pairs in the visiting order, until a look between two of its parts says that the verdict is certain.
 
     A pause before each look: nothing is in flight while answers are scored,
@@ -103,7 +103,7 @@ def _pairs(loaded: Loaded, completed: set[Key], lookout: Lookout | None, standin
         if lookout is not None:
             if asked:
                 yield None
-            with standing.paused():
+            with tally.paused():
                 is_certain = lookout.is_certain(cases)
             if is_certain:
                 return

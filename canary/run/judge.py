@@ -22,7 +22,7 @@ from canary.protocols import Generate, Opinion, Question, Request
 from canary.records import Arm, ErrorKind, Failure, Response
 from canary.release import OpenAIRelease
 from canary.run.judgements import Judgement, Judgements, Place
-from canary.run.progress import Screen, Track
+from canary.run.progress import Screen, Tracked
 from canary.run.resolve import live_release
 from canary.runners.drive import ask
 
@@ -103,7 +103,7 @@ class _Session:
 
     judge: Judge
     judgements: Judgements
-    track: Track
+    track: Tracked
     refused: dict[Place, str] = field(default_factory=dict)
     stopped: str = ""
     """Why nothing more is asked."""

@@ -42,7 +42,7 @@ class Screen:
             print(sentence, file=self._out, flush=True)
 
     @contextmanager
-    def track(self, what: str, total: int, *, done: int = 0, soon_s: float = SOON_S) -> Iterator[Track]:
+    def track(self, what: str, total: int, *, done: int = 0, soon_s: float = SOON_S) -> Iterator[Tracked]:
         """Yields what to tell of each piece; one work inside another has a bar below it.
 
         Plain lines begin after `soon_s` seconds.
@@ -54,7 +54,7 @@ class Screen:
         task = None if self._bar is None else self._bar.add_task(what, total=total, completed=done, said="")
         now = self._clock()
         try:
-            yield Track(
+            yield Tracked(
                 what=what, total=total, done=done, screen=self, task=task, clock=self._clock, quiet_until=now + soon_s,
                 pace=Pace(now),
             )  # fmt: skip
@@ -65,7 +65,7 @@ class Screen:
                 self._bar.stop()
                 self._bar = None
 
-    def show(self, track: Track, said: str) -> bool:
+    def show(self, track: Tracked, said: str) -> bool:
         """Moves a bar, with as much of what is said as its line holds; False where there is none."""
         if self._bar is None or track.task is None:
             return False
@@ -77,7 +77,7 @@ class Screen:
 
 
 @dataclass(slots=True, kw_only=True)
-class Track:
+class Tracked:
     """One work, and how much of it is done."""
 
     what: str

@@ -17,7 +17,7 @@ from canary.records import Arm
 from canary.run.hire import billing
 from canary.run.progress import Screen
 from canary.run.spool import Spool
-from canary.run.standing import Standing
+from canary.run.tally import Tally
 
 SPOOL = ".baseline.jsonl"
 
@@ -55,11 +55,11 @@ def _ask_baseline(spool: Spool, pairs: Sequence[Pair], ask: Ask, screen: Screen)
         return
     screen.say(f"the baseline first: {len(open_):,} of {len(pairs):,} answers to come")
     with screen.track("baseline answers", len(pairs), done=len(pairs) - len(open_), soon_s=0) as track:
-        standing = Standing(track, comes_up=True)
+        tally = Tally(track, comes_up=True)
 
         def keep(pair: Pair, answers: Answers) -> None:  # noqa: ARG001 - the runner's contract
             spool.append(answers[0])
-            standing.add(answers)
+            tally.add(answers)
 
         ask(open_, keep)
 
@@ -70,10 +70,10 @@ def _ask_candidate(
     bill = billing(pipeline)
     screen.say(f"then the candidate: {len(pairs):,} answers to come")
     with screen.track("pairs", len(pairs), soon_s=0) as track:
-        standing = Standing(track, comes_up=True)
+        tally = Tally(track, comes_up=True)
 
         def join(pair: Pair, answers: Answers) -> None:
             journal.append(*bill((spool.of(pair.key), answers[1])))
-            standing.add(answers)
+            tally.add(answers)
 
         ask((replace(pair, baseline=None) for pair in pairs), join)

@@ -43,14 +43,14 @@ def run(
     """See `protocols.Runner`."""
     runner = pipeline.runner if isinstance(pipeline.runner, RayRunner) else RayRunner(type="ray")
     with (
-        cluster(runner, named(pipeline)),
+        cluster(runner, job_metadata(pipeline)),
         _placed(runner, pipeline) as group,
         metered(pipeline, write) as counting,
     ):
         drive(partial(hosted, runner, group), pipeline, pairs, counting, note, watched(*_head(runner), KEPT))
 
 
-def named(pipeline: Pipeline) -> dict[str, str]:
+def job_metadata(pipeline: Pipeline) -> dict[str, str]:
     """What Ray's dashboard shows of the job."""
     told = {"canary-gate": f"{pipeline.baseline.name} -> {pipeline.candidate.name}", "suite": pipeline.suite}
     return {key: printable(value) for key, value in told.items()}

@@ -10,7 +10,7 @@ from canary.models import open_embedder
 from canary.models.sentence_transformers import MiniLM
 from canary.plan import Pipeline, RayRunner
 from canary.protocols import Embedder
-from canary.runners.ray import cluster, named
+from canary.runners.ray import cluster, job_metadata
 
 if TYPE_CHECKING:
     import numpy as np
@@ -31,7 +31,7 @@ def embedding(pipeline: Pipeline, say: Callable[[str], None]) -> Iterator[Callab
     if not isinstance(runner, RayRunner) or not runner.scorer_gpus:
         yield open_embedder
         return
-    with cluster(runner, named(pipeline)):
+    with cluster(runner, job_metadata(pipeline)):
         scorer = Scorer(runner.scorer_gpus, say)
         try:
             yield lambda: MiniLM(encode=scorer)

@@ -10,7 +10,7 @@ import pytest
 
 from canary.records import Arm, ErrorKind, Failure, Response
 from canary.run.progress import LINES, Screen
-from canary.run.standing import Standing
+from canary.run.tally import Tally
 
 
 class Clock:
@@ -42,11 +42,11 @@ def answer_all(out: io.StringIO, clock: Clock, pairs: int, *, start_s: float = 3
     """A run whose engines take so long to come up, and which then answers a pair every half second."""
     screen = Screen(out, clock)
     with screen.track("pairs", pairs, soon_s=0) as track:
-        standing = Standing(track, comes_up=True)
+        tally = Tally(track, comes_up=True)
         clock.now += start_s + 1.5
         for number in range(pairs):
             clock.now += 0.5
-            standing.add((answered(Arm.BASELINE), answered(Arm.CANDIDATE, 10, failed=number == 3)))
+            tally.add((answered(Arm.BASELINE), answered(Arm.CANDIDATE, 10, failed=number == 3)))
             if screen._bar is not None:
                 screen._bar.refresh()  # sooner than it would by itself
 
@@ -76,7 +76,7 @@ def test_one_arm_alone_and_tokens_that_nobody_counted() -> None:
     out, clock = io.StringIO(), Clock()
     with Screen(out, clock).track("pairs", 1, soon_s=0) as track:
         clock.now += 5
-        Standing(track).add((None, answered(Arm.CANDIDATE, None)))
+        Tally(track).add((None, answered(Arm.CANDIDATE, None)))
 
     assert out.getvalue() == "1/1 pairs, candidate 0 errors\n"
 
@@ -86,7 +86,7 @@ def test_nothing_was_asked_before_it_began() -> None:
     out, clock = io.StringIO(), Clock()
     with Screen(out, clock).track("pairs", 1, soon_s=0) as track:
         clock.now += 2
-        Standing(track, comes_up=True).add((replace(answered(Arm.BASELINE), total_s=3e7), answered(Arm.CANDIDATE)))
+        Tally(track, comes_up=True).add((replace(answered(Arm.BASELINE), total_s=3e7), answered(Arm.CANDIDATE)))
 
     assert out.getvalue().startswith("up and warmed up after 0 s\n1/1 pairs, baseline")
 
@@ -95,13 +95,13 @@ def test_a_look_slows_no_arm_down() -> None:
     """While answers are scored nobody is asked anything; what is left takes that long all the same."""
     out, clock = io.StringIO(), Clock()
     with Screen(out, clock).track("pairs", 20, soon_s=0) as track:
-        standing = Standing(track)
+        tally = Tally(track)
         clock.now += 1.5
         for number in range(10):
             clock.now += 0.5
-            standing.add((answered(Arm.BASELINE), answered(Arm.CANDIDATE)))
+            tally.add((answered(Arm.BASELINE), answered(Arm.CANDIDATE)))
             if number == 8:
-                with standing.paused():
+                with tally.paused():
                     clock.now += 6.5
 
     assert out.getvalue().splitlines()[-1] == (

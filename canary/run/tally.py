@@ -9,14 +9,14 @@ from dataclasses import dataclass, field
 from canary.pace import Pace, duration
 from canary.protocols import Answers
 from canary.records import Arm
-from canary.run.progress import Track
+from canary.run.progress import Tracked
 
 
 @dataclass(slots=True)
-class Standing:
+class Tally:
     """Counts what the arms answer."""
 
-    track: Track
+    track: Tracked
     comes_up: bool = False
     """Whether there are engines to wait for."""
     _asked: float = field(init=False)
