@@ -15,7 +15,7 @@ demo: $(STAMP)  ## gate two small models live: one promoted, one stopped (about 
 	@$(BIN)/python pipelines/demo.py
 
 test: $(STAMP)  ## run every test but training
-	$(BIN)/python -m pytest -m "not training" -n 2 --dist loadgroup
+	$(BIN)/python -m pytest -m "not training" -n 2
 
 lint: $(STAMP)  ## ruff, its formatter, and mypy
 	$(BIN)/ruff check

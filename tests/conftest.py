@@ -20,12 +20,16 @@ COMPUTING = ("tests/stats/", "tests/signals/", "tests/looks/", "tests/test_predi
 """Where tests only compute. They may run in any process; all others start servers, and share one."""
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Simulations run beside everything else where pytest has several processes (`-n 2 --dist loadgroup`)."""
-    if config.pluginmanager.hasplugin("xdist"):
-        for item in items:
-            if not item.nodeid.startswith(COMPUTING):
-                item.add_marker(pytest.mark.xdist_group("servers"))
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Simulations run beside everything else where pytest has several processes (`-n 2`)."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Scheduling(LoadScopeScheduling):  # type: ignore[misc]
+        def _split_scope(self, nodeid: str) -> str:
+            return nodeid if nodeid.startswith(COMPUTING) else "servers"
+
+    return Scheduling(config, log)
 
 
 @pytest.fixture
