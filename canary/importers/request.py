@@ -16,6 +16,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from canary.bounds import MOST_TOKENS
 from canary.case import Case
 from canary.validation import problems, shown
 
@@ -68,7 +69,7 @@ def read_request(line: Mapping[str, Any]) -> Recorded:
     """The request of a line; LeftOutError where it cannot be asked again."""
     body = _body(line)
     asked = _asked(body)
-    stop = body.get("stop") or ()
+    stop = body.get("stop")
     limit = body.get("max_completion_tokens", body.get("max_tokens"))
     found = Recorded(
         asked=asked,
@@ -80,7 +81,7 @@ def read_request(line: Mapping[str, Any]) -> Recorded:
             _number(body.get("temperature"), 1.0),
             _number(body.get("top_p"), 1.0),
             limit if isinstance(limit, int) and not isinstance(limit, bool) else None,
-            (stop,) if isinstance(stop, str) else tuple(text for text in stop if isinstance(text, str)),
+            (stop,) if isinstance(stop, str) else _texts(stop),
         ),
         settings=tuple(key for key in SETTINGS if body.get(key) not in (None, [], {})),
     )
@@ -202,8 +203,18 @@ def _session(value: Any) -> str | None:
     return hashlib.sha256(str(value).encode("utf-8", "replace")).hexdigest()[:12]
 
 
+def _texts(value: Any) -> tuple[str, ...]:
+    return tuple(text for text in value if isinstance(text, str)) if isinstance(value, list) else ()
+
+
 def _number(value: Any, default: float) -> float:
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else default
+    """What no float can hold is infinite, as JSON reads 1e400."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return default
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf
 
 
 def _seconds(value: Any) -> float | None:
@@ -213,8 +224,8 @@ def _seconds(value: Any) -> float | None:
         except ValueError:
             return None
         return found.replace(tzinfo=found.tzinfo or UTC).timestamp()
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return float(value) if is_number and math.isfinite(value) and 0 <= value < _MILLISECONDS else None
+    at = _number(value, math.nan)
+    return at if 0 <= at < _MILLISECONDS else None
 
 
 def _tokens(line: Mapping[str, Any]) -> dict[str, int]:
@@ -235,4 +246,4 @@ def _usages(line: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
 
 
 def _count(value: Any) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MOST_TOKENS else None

@@ -74,6 +74,17 @@ def test_a_body_is_found_where_logs_put_it(log: Log, line: dict[str, Any]) -> No
     assert "sk-1" not in written
 
 
+@pytest.mark.parametrize(
+    "more", [{"stop": 5}, {"stop": {"a": 1}}, {"temperature": 10**400}, {"top_p": -(10**400)}, {"max_tokens": 10**400}]
+)
+def test_settings_that_are_none_cost_no_request(log: Log, more: dict[str, Any]) -> None:
+    """What a client may have sent and no server can have taken is left to the release."""
+    status, _, err = run(str(log(chat("hi", model="m", **more))))
+
+    assert (status, len(cases())) == (0, 1), err
+    assert load_pipeline(Path("pipelines/log.yaml")).baseline.model_dump()["sampling"]["stop"] == ()
+
+
 def test_completions_and_tools_are_asked_too(log: Log) -> None:
     """A text is the case's `prompt`; tools stand where engines and assertions look for them."""
     tool = {"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}
@@ -199,7 +210,7 @@ def test_a_trace_can_be_replayed(log: Log) -> None:
     assert (first.at, first.input_tokens, second.at, second.input_tokens) == (0.0, 4, 1.0, None)
 
 
-@pytest.mark.parametrize("when", [None, "yesterday", 1767225601000, -1, True, float("nan")])
+@pytest.mark.parametrize("when", [None, "yesterday", 1767225601000, -1, True, float("nan"), 10**400])
 def test_half_a_trace_is_none(log: Log, when: object) -> None:
     """A line without a time, or with one that is none, is named: with holes it would be less load than there was."""
     status, _, err = run(str(log(chat("a", timestamp=1.0), chat("b", timestamp=when))))
