@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 STRETCHES = 20
 """Longer ones forget better, fewer cost power: 20 have a t of 1.73 where many have 1.64."""
+ALIKE = 0.4
+"""More like the one before it than this, stretches hang together: independent ones seem to 2 times in 100."""
 Fits = tuple[Fit, Fit, Fit]
 """As measured, and with one more request that is dear, or cheap."""
 _FEW = 5
@@ -49,6 +51,8 @@ def compare_ratio_of_means(
     `in_time` says that the costs are times, in the order of the clock: what
     makes one arm slow for a while is then no coincidence, and the error is
     that of 20 stretches (batch means, Schmeiser 1982) where it is the larger.
+    Where stretches hang together too, even that is too small, and ValueError
+    is raised: nobody knows what another hour would have cost.
     """
     base, cand = as_pairs(baseline, candidate)
     labels = as_labels("clusters", clusters, base.size)
@@ -56,6 +60,8 @@ def compare_ratio_of_means(
     excess = _relative(cand) - _relative(base)
     data = _gather(excess, labels)
     fits = fit_mean(data), fit_mean(data.with_extreme(1.0)), fit_mean(data.with_extreme(-1.0))
+    if in_time and base.size > STRETCHES:
+        _require_forgetful(excess)
     how, units = "paired, cluster-robust t of the log ratio", int(labels.max()) + 1
     if in_time and base.size > STRETCHES and _reach(stretched := _stretched(excess), alpha) > _reach(fits, alpha):
         fits, how = stretched, f"{how} over {STRETCHES} stretches of time"
@@ -70,9 +76,26 @@ def _gather(values: Floats, labels: Ints) -> Clustered:
     return gather(values, labels, np.zeros(values.size, dtype=np.int64), np.ones(1))
 
 
+def _require_forgetful(excess: Floats) -> None:
+    """Raise ValueError where the mean of a stretch tells that of the next."""
+    labels = _labels(excess)
+    means = np.bincount(labels, excess) / np.bincount(labels)
+    means -= means.mean()
+    if means[1:] @ means[:-1] > ALIKE * (means @ means):
+        raise ValueError(
+            f"one arm was slow or fast for longer than a {STRETCHES}th of the run, so that its costs are those of the "
+            "hour: ask more cases, or run again at a steadier time"
+        )
+
+
+def _labels(excess: Floats) -> Ints:
+    """Which stretch each pair belongs to."""
+    return np.arange(excess.size) * STRETCHES // excess.size
+
+
 def _stretched(excess: Floats) -> Fits:
     """As it is, and with one dear or one cheap request more: a single one, not a stretch."""
-    labels = np.arange(excess.size) * STRETCHES // excess.size
+    labels = _labels(excess)
     dear, cheap = (_gather(np.append(excess, end), np.append(labels, STRETCHES)) for end in (1.0, -1.0))
     return fit_mean(_gather(excess, labels)), fit_mean(dear), fit_mean(cheap)
 

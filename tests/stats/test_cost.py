@@ -122,13 +122,23 @@ def in_time(base: Floats, cand: Floats) -> Finding:
 def test_stretches_of_time_hang_together() -> None:
     """An arm that is slow for a while is no harm in 20 stretches, to the digit, and is harm if taken for chance."""
     base, cand = costs(400)
-    cand = cand * np.repeat([1.0, 1.5, 0.9, 0.9, 0.95], 80)
+    cand = cand * np.tile(np.repeat([1.0, 1.4, 0.8, 1.2, 0.8], 20), 4)
     parts = (cand / cand.mean() - base / base.mean()).reshape(20, 20).mean(axis=1)
     log_ratio = np.log(cand.mean() / base.mean())
 
     assert in_time(base, cand).harm.p == pytest.approx(stats.t.sf(log_ratio / stats.sem(parts), 19))
     assert in_time(base, cand).harm.p > 0.05 > paired(base, cand).harm.p
     assert "20 stretches of time" in in_time(base, cand).method
+
+
+def test_spells_that_outlast_a_stretch_decide_nothing() -> None:
+    """An arm that is slow for a fifth of the run tells what that hour cost, neither harm nor room inside a margin."""
+    base, cand = costs(400)
+    cand = cand * np.repeat([1.0, 1.5, 0.9, 0.9, 0.95], 80)
+
+    with pytest.raises(ValueError, match="one arm was slow or fast for longer than a 20th of the run"):
+        in_time(base, cand)
+    assert paired(base, cand).harm.p < 0.05
 
 
 def test_the_larger_error_counts() -> None:
