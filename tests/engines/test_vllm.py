@@ -27,7 +27,7 @@ from canary.errors import ConfigError, EngineError
 from canary.protocols import Request
 from canary.records import Arm, Response
 from canary.release import TransformersRelease, VllmRelease
-from tests.runners.test_ray import stand_in
+from tests.runners.actors import stand_in
 
 ROOT = Path(__file__).resolve().parents[2]
 PYTHON = os.environ.get("SERVER_PYTHON", sys.executable)

@@ -6,148 +6,40 @@ import asyncio
 import json
 import os
 import re
-import signal
 import subprocess
 import sys
-import threading
 import time
 import urllib.request
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 import canary
 from canary.compare.observed import observe
-from canary.errors import EngineError, EngineLostError, EvidenceError, GateError, MissingExtra
-from canary.plan import Pipeline, RayRunner
-from canary.protocols import Answers, Pair, Request
+from canary.errors import EngineError, EvidenceError, GateError, MissingExtra
 from canary.records import Arm, Evidence, Observation
 from canary.runners import fleet, local, metrics, sample
 from canary.runners import ray as runner
 from canary.runners.host import Host
+from tests.runners.actors import (
+    Written,
+    ask,
+    gone,
+    hosts,
+    kill_hosts,
+    pairs,
+    pipeline,
+    recorded,
+    stand_in,
+    watched,
+)
 
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::ResourceWarning"),
 ]
-
-SHIPPED = Path(__file__).resolve().parents[2] / "pipelines" / "checkpoints" / "baseline"
-
-
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[None]:
-    """One Ray for the tests that need not start their own."""
-    with runner.cluster(RayRunner(type="ray")):
-        yield
-
-
-@dataclass
-class Written:
-    """What a runner wrote; is itself the `write` that takes it."""
-
-    rows: list[tuple[Pair, Answers]] = field(default_factory=list)
-    on_write: Callable[[int], None] = field(default=lambda count: None)
-    """Called after each pair with how many there are."""
-
-    def __call__(self, pair: Pair, answers: Answers) -> None:
-        """One pair."""
-        self.rows.append((pair, answers))
-        self.on_write(len(self.rows))
-
-    @property
-    def outputs(self) -> dict[str, tuple[str | None, ...]]:
-        """Both outputs by case, from however many times it was written."""
-        assert set(Counter(pair.key[0] for pair, _ in self.rows).values()) <= {1}
-        return {pair.key[0]: tuple(a.output if a else None for a in answers) for pair, answers in self.rows}
-
-    @property
-    def errors(self) -> set[str]:
-        """Every error, with its case and arm."""
-        answers = [answer for _, both in self.rows for answer in both if answer]
-        return {f"{one.id} {one.arm} {one.error.kind}: {one.error.message}" for one in answers if one.error}
-
-
-def ask(number: int, arm: Arm, text: str) -> Request:
-    """One arm's request."""
-    return Request(id=str(number), arm=arm, repeat=0, messages=None, text=text, seed=0)
-
-
-def pair(number: int, text: str) -> Pair:
-    """One case; the arms are sent first in turn."""
-    base, cand = (ask(number, arm, text) for arm in Arm)
-    return Pair(baseline=base, candidate=cand, first=list(Arm)[number % 2])
-
-
-def pairs(count: int) -> Iterator[Pair]:
-    """So many cases."""
-    return (pair(number, f"w1 w2 w{number}") for number in range(count))
-
-
-def pipeline(baseline: dict[str, Any], candidate: dict[str, Any], **fields: Any) -> Pipeline:
-    """Two releases under Ray."""
-    arms = {"baseline": {"name": "v1"} | baseline, "candidate": {"name": "v2"} | candidate}
-    return Pipeline.model_validate({"suite": "s", "runner": "ray", **arms} | fields)
-
-
-def recorded(folder: Path, count: int, **fields: Any) -> Pipeline:
-    """As many recorded answers in both arms: "baseline 0", "candidate 0", ..."""
-    for arm in Arm:
-        lines = (json.dumps({"id": number, "output": f"{arm} {number}"}) + "\n" for number in range(count))
-        (folder / f"{arm}.jsonl").write_text("".join(lines))
-    releases = [{"engine": "replay", "responses": str(folder / f"{arm}.jsonl")} for arm in Arm]
-    return pipeline(*releases, **fields)
-
-
-def hosts() -> list[int]:
-    """Processes of this test's own arms: its children's children that are hosts."""
-    found = []
-    for entry in Path("/proc").glob("[0-9]*"):
-        try:
-            if (entry / "cmdline").read_bytes().startswith(b"ray::Host") and parent(parent(entry.name)) == os.getpid():
-                found.append(int(entry.name))
-        except OSError:
-            continue
-    return sorted(found)
-
-
-def kill_hosts() -> None:
-    """Both arms at once."""
-    for pid in hosts():
-        os.kill(pid, signal.SIGKILL)
-
-
-def parent(pid: int | str) -> int:
-    """The process that started a process."""
-    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
-
-
-@pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The shipped baseline, or a seeded random Llama where there is none."""
-    if (SHIPPED / "model.safetensors").is_file():
-        return SHIPPED
-    import torch
-    from tokenizers import Tokenizer, models, pre_tokenizers
-    from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
-
-    folder = tmp_path_factory.mktemp("checkpoint")
-    words = ["</s>", "<unk>", *(f"w{number}" for number in range(60))]
-    tokenizer = Tokenizer(models.WordLevel({word: number for number, word in enumerate(words)}, unk_token="<unk>"))
-    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
-    PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="</s>", unk_token="<unk>").save_pretrained(folder)
-    torch.manual_seed(7)
-    config = LlamaConfig(
-        vocab_size=len(words), hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=2,
-        max_position_embeddings=64, initializer_range=0.5, eos_token_id=0,
-    )  # fmt: skip
-    LlamaForCausalLM(config).save_pretrained(folder)
-    return folder
 
 
 def test_unreachable_cluster(tmp_path: Path) -> None:
@@ -268,228 +160,6 @@ def scraped(run: str, *, pairs: int) -> dict[tuple[str, str], float]:
             name = line.partition("{")[0].removeprefix("ray_canary_")
             found[name, arm[1] if arm else ""] = float(line.rpartition(" ")[2])
     return found
-
-
-@contextmanager
-def watched(asked_of: dict[str, list[int]]) -> Iterator[None]:
-    """Keeps how many requests each replica of each arm was given."""
-    close = fleet.Fleet.close
-
-    async def closing(self: fleet.Fleet) -> None:
-        asked_of["+".join(self.releases)] = [replica.asked for replica in self.replicas]
-        await close(self)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fleet.Fleet, "close", closing)
-        yield
-
-
-def gone(found: Callable[[], list[int]]) -> bool:
-    """Whether nothing is found any more, within a few seconds."""
-    end = time.monotonic() + 10
-    while found() and time.monotonic() < end:
-        time.sleep(0.05)
-    return not found()
-
-
-@pytest.mark.usefixtures("cluster")
-class TestDeath:
-    """Processes die."""
-
-    def test_killed_arms_lose_no_pair(self, tmp_path: Path) -> None:
-        """Arms killed in the middle are replaced; every pair is answered, once."""
-        killed: list[int] = []
-
-        def kill(count: int) -> None:
-            if count in (20, 60):
-                victim = hosts()[count == 60]
-                os.kill(victim, signal.SIGKILL)
-                killed.append(victim)
-
-        written = Written(on_write=kill)
-        runner.run(recorded(tmp_path, 100), pairs(100), written)
-
-        assert (len(killed), written.errors) == (2, set())
-        assert written.outputs == {str(n): (f"baseline {n}", f"candidate {n}") for n in range(100)}
-
-    def test_a_dead_replica_s_pairs_move_to_the_other(self, tmp_path: Path) -> None:
-        """The other replica answers meanwhile, and the dead one comes back."""
-        asked = recorded(tmp_path, 300, runner={"type": "ray", "replicas": 2, "cpus_per_arm": 0.5})
-        written = Written(on_write=lambda count: os.kill(hosts()[0], signal.SIGKILL) if count == 50 else None)
-        asked_of: dict[str, list[int]] = {}
-        with watched(asked_of):
-            runner.run(asked, pairs(300), written)
-
-        assert written.errors == set()
-        assert written.outputs == {str(n): (f"baseline {n}", f"candidate {n}") for n in range(300)}
-        assert all(min(counts) > 20 for counts in asked_of.values())
-
-    def test_a_replica_of_both_arms(self, checkpoint: Path) -> None:
-        """One that dies loses both arms' requests: the pairs are asked again, whole, and it comes back."""
-        release = {"engine": "transformers", "model": str(checkpoint), "device": "cpu"}
-        shared = {"type": "ray", "replicas": 2, "cpus_per_arm": 0.5}
-        arms = (release | {"sampling": {"max_tokens": 6}}, release | {"sampling": {"max_tokens": 3}})
-        written = Written(on_write=lambda count: os.kill(hosts()[0], signal.SIGKILL) if count == 50 else None)
-        asked_of: dict[str, list[int]] = {}
-        with watched(asked_of):
-            runner.run(pipeline(*arms, runner=shared), pairs(300), written)
-
-        assert written.errors == {e for e in written.errors if "no end within" in e}
-        assert len(written.outputs) == 300
-        assert list(asked_of) == ["baseline+candidate"]
-        assert all(min(counts) > 20 for counts in asked_of.values())
-
-    def test_deadly_prompt(self) -> None:
-        """A pair whose arms die twice is an error in both; the others are answered."""
-        with served(on_poison=kill_hosts) as url:
-            release = {"engine": "openai", "model": "m", "base_url": url, "api_key": "sk-secret"}
-            written = Written()
-            runner.run(pipeline(release, release, warmup=0), poisoned(12, at=5), written)
-        message = "server: the arm's process died: The actor died unexpectedly before finishing this task."
-
-        assert written.errors == {f"5 {arm} {message}" for arm in Arm}
-        assert {both for case, both in written.outputs.items() if case != "5"} == {("the right key",) * 2}
-
-    def test_arm_that_always_dies(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        """An arm that dies too often stops the run."""
-        monkeypatch.setattr(fleet, "DEATHS", 1)
-        written = Written(on_write=lambda count: kill_hosts())
-
-        with pytest.raises(EngineError, match=r"^(baseline 'v1'|candidate 'v2') died 2 times, at last: "):
-            runner.run(recorded(tmp_path, 1000), pairs(1000), written)
-
-
-def poisoned(count: int, *, at: int) -> Iterator[Pair]:
-    """So many cases, one of which is deadly."""
-    for number in range(count):
-        yield pair(number, "poison" if number == at else "hello")
-
-
-@contextmanager
-def served(on_poison: Callable[[], object]) -> Iterator[str]:
-    """An endpoint that tells whether it was shown the right key, and does something else to poison."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["content-length"]))
-            if b"poison" in body:
-                on_poison()
-                return
-            self.send_response(200)
-            self.send_header("content-type", "text/event-stream")
-            self.end_headers()
-            right = self.headers["authorization"] == "Bearer sk-secret"
-            delta = {"content": "the right key" if right else "another key"}
-            usage = {"prompt_tokens": 1, "completion_tokens": 1}
-            for document in (
-                {"choices": [{"index": 0, "delta": delta, "finish_reason": None}]},
-                {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]},
-                {"choices": [], "usage": usage},
-            ):
-                self.wfile.write(b"data: " + json.dumps(document).encode() + b"\n\n")
-            self.wfile.write(b"data: [DONE]\n\n")
-
-        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the library's name
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_address[1]}/v1"
-        server.shutdown()
-
-
-def stand_in(folder: Path) -> dict[str, Any]:
-    """A release whose server only speaks as vLLM's does."""
-    python = folder / "python"
-    server = Path(__file__).parents[1] / "engines" / "recorded" / "server.py"
-    python.write_text(f'#!/bin/sh\nexec {sys.executable} {server} "$@"\n')
-    python.chmod(0o755)
-    return {"engine": "vllm", "model": str(SHIPPED), "python": str(python), "api": "completions"}
-
-
-def servers(release: dict[str, Any]) -> list[int]:
-    """Processes of this release's servers, without their keepers."""
-    found = []
-    for entry in Path("/proc").glob("[0-9]*"):
-        with suppress(OSError):
-            told = (entry / "cmdline").read_bytes()
-            if b"recorded/server.py" in told and b"keeper" not in told and release["model"].encode() in told:
-                found.append(int(entry.name))
-    return sorted(found)
-
-
-@pytest.mark.usefixtures("cluster")
-class TestServerDeath:
-    """A server dies in the middle while the arm's own process lives on; a stand-in speaks as vLLM's does."""
-
-    def test_killed_servers_lose_no_pair(self, tmp_path: Path) -> None:
-        """Both are replaced, one after the other; every pair is answered once, none is an error."""
-        release = stand_in(tmp_path)
-        killed: list[int] = []
-
-        def kill(count: int) -> None:
-            if count in (20, 60):
-                killed.append(servers(release)[count == 60])
-                os.kill(killed[-1], signal.SIGKILL)
-
-        written = Written(on_write=kill)
-        runner.run(pipeline(release, release), pairs(100), written)
-
-        assert (len(set(killed)), written.errors) == (2, set())
-        assert written.outputs == {str(n): ("yes", "yes") for n in range(100)}
-        assert gone(lambda: servers(release))
-
-    @pytest.mark.parametrize(
-        ("deadly", "said"),
-        [
-            ("poison", "ended with status 3; it said last:\n  RuntimeError: it was poisoned"),
-            ("stun", "is dead"),
-        ],
-    )
-    def test_a_release_that_crashes_of_a_prompt_answers_for_it(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, deadly: str, said: str
-    ) -> None:
-        """Its server dies of that pair twice: an error of that arm alone, and the only one."""
-        monkeypatch.setattr(fleet, "DEATHS", 2)
-        release, written = stand_in(tmp_path), Written()
-
-        runner.run(pipeline(release, release, warmup=1), deadly_to_one(12, deadly), written)
-
-        assert len(written.outputs) == 12
-        assert {outputs for case, outputs in written.outputs.items() if case != "5"} == {("yes", "yes")}
-        (error,) = written.errors
-        assert error.startswith(f"5 candidate server: the arm's process died: candidate 'v2': the vLLM server {said}")
-
-    def test_a_server_that_always_dies_stops_the_run(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        """With its last words; what was written stays."""
-        monkeypatch.setattr(fleet, "DEATHS", 1)
-        release, written = stand_in(tmp_path), Written()
-        asked = [pair(number, "poison" if number > 20 else "hello") for number in range(100)]
-
-        with pytest.raises(EngineError, match=r"died 2 times, at last: .*\n  RuntimeError: it was poisoned"):
-            runner.run(pipeline(release, release), asked, written)
-
-        assert len(written.outputs) >= 10
-        assert gone(lambda: servers(release))
-
-    def test_without_ray_there_is_no_other_place(self, tmp_path: Path) -> None:
-        """The run stops as broken, not as rolled back; it can be resumed."""
-        release, written = stand_in(tmp_path), Written()
-
-        with pytest.raises(
-            EngineLostError, match=r"^candidate 'v2': the vLLM server ended with status 3; it said last:"
-        ):
-            local.run(pipeline(release, release, concurrency=1), deadly_to_one(12, "poison"), written)
-
-        assert len(written.outputs) == 5
-        assert gone(lambda: servers(release))
-
-
-def deadly_to_one(count: int, text: str) -> Iterator[Pair]:
-    """So many cases; the candidate is asked this text in the sixth."""
-    for number in range(count):
-        one = pair(number, "hello")
-        yield replace(one, candidate=ask(number, Arm.CANDIDATE, text)) if number == 5 else one
 
 
 @pytest.mark.usefixtures("cluster")

@@ -1,0 +1,181 @@
+"""What the tests of arms in actors ask, write and look for."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from canary.plan import Pipeline
+from canary.protocols import Answers, Pair, Request
+from canary.records import Arm
+from canary.runners import fleet
+
+SHIPPED = Path(__file__).resolve().parents[2] / "pipelines" / "checkpoints" / "baseline"
+
+
+@dataclass
+class Written:
+    """What a runner wrote; is itself the `write` that takes it."""
+
+    rows: list[tuple[Pair, Answers]] = field(default_factory=list)
+    on_write: Callable[[int], None] = field(default=lambda count: None)
+    """Called after each pair with how many there are."""
+
+    def __call__(self, pair: Pair, answers: Answers) -> None:
+        """One pair."""
+        self.rows.append((pair, answers))
+        self.on_write(len(self.rows))
+
+    @property
+    def outputs(self) -> dict[str, tuple[str | None, ...]]:
+        """Both outputs by case, from however many times it was written."""
+        assert set(Counter(pair.key[0] for pair, _ in self.rows).values()) <= {1}
+        return {pair.key[0]: tuple(a.output if a else None for a in answers) for pair, answers in self.rows}
+
+    @property
+    def errors(self) -> set[str]:
+        """Every error, with its case and arm."""
+        answers = [answer for _, both in self.rows for answer in both if answer]
+        return {f"{one.id} {one.arm} {one.error.kind}: {one.error.message}" for one in answers if one.error}
+
+
+def ask(number: int, arm: Arm, text: str) -> Request:
+    """One arm's request."""
+    return Request(id=str(number), arm=arm, repeat=0, messages=None, text=text, seed=0)
+
+
+def pair(number: int, text: str) -> Pair:
+    """One case; the arms are sent first in turn."""
+    base, cand = (ask(number, arm, text) for arm in Arm)
+    return Pair(baseline=base, candidate=cand, first=list(Arm)[number % 2])
+
+
+def pairs(count: int) -> Iterator[Pair]:
+    """So many cases."""
+    return (pair(number, f"w1 w2 w{number}") for number in range(count))
+
+
+def pipeline(baseline: dict[str, Any], candidate: dict[str, Any], **fields: Any) -> Pipeline:
+    """Two releases under Ray."""
+    arms = {"baseline": {"name": "v1"} | baseline, "candidate": {"name": "v2"} | candidate}
+    return Pipeline.model_validate({"suite": "s", "runner": "ray", **arms} | fields)
+
+
+def recorded(folder: Path, count: int, **fields: Any) -> Pipeline:
+    """As many recorded answers in both arms: "baseline 0", "candidate 0", ..."""
+    for arm in Arm:
+        lines = (json.dumps({"id": number, "output": f"{arm} {number}"}) + "\n" for number in range(count))
+        (folder / f"{arm}.jsonl").write_text("".join(lines))
+    releases = [{"engine": "replay", "responses": str(folder / f"{arm}.jsonl")} for arm in Arm]
+    return pipeline(*releases, **fields)
+
+
+def hosts() -> list[int]:
+    """Processes of this test's own arms: its children's children that are hosts."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            if (entry / "cmdline").read_bytes().startswith(b"ray::Host") and parent(parent(entry.name)) == os.getpid():
+                found.append(int(entry.name))
+        except OSError:
+            continue
+    return sorted(found)
+
+
+def kill_hosts() -> None:
+    """Both arms at once."""
+    for pid in hosts():
+        os.kill(pid, signal.SIGKILL)
+
+
+def parent(pid: int | str) -> int:
+    """The process that started a process."""
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+
+
+@contextmanager
+def watched(asked_of: dict[str, list[int]]) -> Iterator[None]:
+    """Keeps how many requests each replica of each arm was given."""
+    close = fleet.Fleet.close
+
+    async def closing(self: fleet.Fleet) -> None:
+        asked_of["+".join(self.releases)] = [replica.asked for replica in self.replicas]
+        await close(self)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fleet.Fleet, "close", closing)
+        yield
+
+
+def gone(found: Callable[[], list[int]]) -> bool:
+    """Whether nothing is found any more, within a few seconds."""
+    end = time.monotonic() + 10
+    while found() and time.monotonic() < end:
+        time.sleep(0.05)
+    return not found()
+
+
+@contextmanager
+def served(on_poison: Callable[[], object]) -> Iterator[str]:
+    """An endpoint that tells whether it was shown the right key, and does something else to poison."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["content-length"]))
+            if b"poison" in body:
+                on_poison()
+                return
+            self.send_response(200)
+            self.send_header("content-type", "text/event-stream")
+            self.end_headers()
+            right = self.headers["authorization"] == "Bearer sk-secret"
+            delta = {"content": "the right key" if right else "another key"}
+            usage = {"prompt_tokens": 1, "completion_tokens": 1}
+            for document in (
+                {"choices": [{"index": 0, "delta": delta, "finish_reason": None}]},
+                {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]},
+                {"choices": [], "usage": usage},
+            ):
+                self.wfile.write(b"data: " + json.dumps(document).encode() + b"\n\n")
+            self.wfile.write(b"data: [DONE]\n\n")
+
+        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the library's name
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_address[1]}/v1"
+        server.shutdown()
+
+
+def stand_in(folder: Path) -> dict[str, Any]:
+    """A release whose server only speaks as vLLM's does."""
+    python = folder / "python"
+    server = Path(__file__).parents[1] / "engines" / "recorded" / "server.py"
+    python.write_text(f'#!/bin/sh\nexec {sys.executable} {server} "$@"\n')
+    python.chmod(0o755)
+    return {"engine": "vllm", "model": str(SHIPPED), "python": str(python), "api": "completions"}
+
+
+def servers(release: dict[str, Any]) -> list[int]:
+    """Processes of this release's servers, without their keepers."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            told = (entry / "cmdline").read_bytes()
+            if b"recorded/server.py" in told and b"keeper" not in told and release["model"].encode() in told:
+                found.append(int(entry.name))
+    return sorted(found)

@@ -1,0 +1,184 @@
+"""Actors, servers and engines of a real local Ray that die in the middle."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from canary.errors import EngineError, EngineLostError
+from canary.protocols import Pair
+from canary.records import Arm
+from canary.runners import fleet, local
+from canary.runners import ray as runner
+from tests.runners.actors import (
+    Written,
+    ask,
+    gone,
+    hosts,
+    kill_hosts,
+    pair,
+    pairs,
+    pipeline,
+    recorded,
+    served,
+    servers,
+    stand_in,
+    watched,
+)
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::ResourceWarning"),
+]
+
+
+@pytest.mark.usefixtures("cluster")
+class TestDeath:
+    """Processes die."""
+
+    def test_killed_arms_lose_no_pair(self, tmp_path: Path) -> None:
+        """Arms killed in the middle are replaced; every pair is answered, once."""
+        killed: list[int] = []
+
+        def kill(count: int) -> None:
+            if count in (20, 60):
+                victim = hosts()[count == 60]
+                os.kill(victim, signal.SIGKILL)
+                killed.append(victim)
+
+        written = Written(on_write=kill)
+        runner.run(recorded(tmp_path, 100), pairs(100), written)
+
+        assert (len(killed), written.errors) == (2, set())
+        assert written.outputs == {str(n): (f"baseline {n}", f"candidate {n}") for n in range(100)}
+
+    def test_a_dead_replica_s_pairs_move_to_the_other(self, tmp_path: Path) -> None:
+        """The other replica answers meanwhile, and the dead one comes back."""
+        asked = recorded(tmp_path, 300, runner={"type": "ray", "replicas": 2, "cpus_per_arm": 0.5})
+        written = Written(on_write=lambda count: os.kill(hosts()[0], signal.SIGKILL) if count == 50 else None)
+        asked_of: dict[str, list[int]] = {}
+        with watched(asked_of):
+            runner.run(asked, pairs(300), written)
+
+        assert written.errors == set()
+        assert written.outputs == {str(n): (f"baseline {n}", f"candidate {n}") for n in range(300)}
+        assert all(min(counts) > 20 for counts in asked_of.values())
+
+    def test_a_replica_of_both_arms(self, checkpoint: Path) -> None:
+        """One that dies loses both arms' requests: the pairs are asked again, whole, and it comes back."""
+        release = {"engine": "transformers", "model": str(checkpoint), "device": "cpu"}
+        shared = {"type": "ray", "replicas": 2, "cpus_per_arm": 0.5}
+        arms = (release | {"sampling": {"max_tokens": 6}}, release | {"sampling": {"max_tokens": 3}})
+        written = Written(on_write=lambda count: os.kill(hosts()[0], signal.SIGKILL) if count == 50 else None)
+        asked_of: dict[str, list[int]] = {}
+        with watched(asked_of):
+            runner.run(pipeline(*arms, runner=shared), pairs(300), written)
+
+        assert written.errors == {e for e in written.errors if "no end within" in e}
+        assert len(written.outputs) == 300
+        assert list(asked_of) == ["baseline+candidate"]
+        assert all(min(counts) > 20 for counts in asked_of.values())
+
+    def test_deadly_prompt(self) -> None:
+        """A pair whose arms die twice is an error in both; the others are answered."""
+        with served(on_poison=kill_hosts) as url:
+            release = {"engine": "openai", "model": "m", "base_url": url, "api_key": "sk-secret"}
+            written = Written()
+            runner.run(pipeline(release, release, warmup=0), poisoned(12, at=5), written)
+        message = "server: the arm's process died: The actor died unexpectedly before finishing this task."
+
+        assert written.errors == {f"5 {arm} {message}" for arm in Arm}
+        assert {both for case, both in written.outputs.items() if case != "5"} == {("the right key",) * 2}
+
+    def test_arm_that_always_dies(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """An arm that dies too often stops the run."""
+        monkeypatch.setattr(fleet, "DEATHS", 1)
+        written = Written(on_write=lambda count: kill_hosts())
+
+        with pytest.raises(EngineError, match=r"^(baseline 'v1'|candidate 'v2') died 2 times, at last: "):
+            runner.run(recorded(tmp_path, 1000), pairs(1000), written)
+
+
+def poisoned(count: int, *, at: int) -> Iterator[Pair]:
+    """So many cases, one of which is deadly."""
+    for number in range(count):
+        yield pair(number, "poison" if number == at else "hello")
+
+
+@pytest.mark.usefixtures("cluster")
+class TestServerDeath:
+    """A server dies in the middle while the arm's own process lives on; a stand-in speaks as vLLM's does."""
+
+    def test_killed_servers_lose_no_pair(self, tmp_path: Path) -> None:
+        """Both are replaced, one after the other; every pair is answered once, none is an error."""
+        release = stand_in(tmp_path)
+        killed: list[int] = []
+
+        def kill(count: int) -> None:
+            if count in (20, 60):
+                killed.append(servers(release)[count == 60])
+                os.kill(killed[-1], signal.SIGKILL)
+
+        written = Written(on_write=kill)
+        runner.run(pipeline(release, release), pairs(100), written)
+
+        assert (len(set(killed)), written.errors) == (2, set())
+        assert written.outputs == {str(n): ("yes", "yes") for n in range(100)}
+        assert gone(lambda: servers(release))
+
+    @pytest.mark.parametrize(
+        ("deadly", "said"),
+        [
+            ("poison", "ended with status 3; it said last:\n  RuntimeError: it was poisoned"),
+            ("stun", "is dead"),
+        ],
+    )
+    def test_a_release_that_crashes_of_a_prompt_answers_for_it(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, deadly: str, said: str
+    ) -> None:
+        """Its server dies of that pair twice: an error of that arm alone, and the only one."""
+        monkeypatch.setattr(fleet, "DEATHS", 2)
+        release, written = stand_in(tmp_path), Written()
+
+        runner.run(pipeline(release, release, warmup=1), deadly_to_one(12, deadly), written)
+
+        assert len(written.outputs) == 12
+        assert {outputs for case, outputs in written.outputs.items() if case != "5"} == {("yes", "yes")}
+        (error,) = written.errors
+        assert error.startswith(f"5 candidate server: the arm's process died: candidate 'v2': the vLLM server {said}")
+
+    def test_a_server_that_always_dies_stops_the_run(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """With its last words; what was written stays."""
+        monkeypatch.setattr(fleet, "DEATHS", 1)
+        release, written = stand_in(tmp_path), Written()
+        asked = [pair(number, "poison" if number > 20 else "hello") for number in range(100)]
+
+        with pytest.raises(EngineError, match=r"died 2 times, at last: .*\n  RuntimeError: it was poisoned"):
+            runner.run(pipeline(release, release), asked, written)
+
+        assert len(written.outputs) >= 10
+        assert gone(lambda: servers(release))
+
+    def test_without_ray_there_is_no_other_place(self, tmp_path: Path) -> None:
+        """The run stops as broken, not as rolled back; it can be resumed."""
+        release, written = stand_in(tmp_path), Written()
+
+        with pytest.raises(
+            EngineLostError, match=r"^candidate 'v2': the vLLM server ended with status 3; it said last:"
+        ):
+            local.run(pipeline(release, release, concurrency=1), deadly_to_one(12, "poison"), written)
+
+        assert len(written.outputs) == 5
+        assert gone(lambda: servers(release))
+
+
+def deadly_to_one(count: int, text: str) -> Iterator[Pair]:
+    """So many cases; the candidate is asked this text in the sixth."""
+    for number in range(count):
+        one = pair(number, "hello")
+        yield replace(one, candidate=ask(number, Arm.CANDIDATE, text)) if number == 5 else one
