@@ -226,10 +226,13 @@ class Fleet:
         task.add_done_callback(self.moves.discard)
 
     async def close(self) -> None:
-        """Ends all of them at once, also those that are coming up."""
+        """Ends all of them at once; those that are coming up have nothing that would have to be closed."""
+        coming = [replica for replica in self.replicas if replica.moving.locked()]
         for task in tuple(self.moves):
             task.cancel()
-        await asyncio.gather(*(replica.close() for replica in self.replicas))
+        for replica in coming:
+            replica.kill()
+        await asyncio.gather(*(replica.close() for replica in self.replicas if replica not in coming))
 
 
 async def _result(reference: Any) -> Any:
