@@ -174,6 +174,8 @@ Answers = tuple[Response | None, Response | None]
 """Baseline's and candidate's answer to one pair."""
 
 
+Write = Callable[[Pair, Answers], None]
+"""Takes both arms' answers to one pair."""
 Note = Callable[[Sequence[Observation]], None]
 """Takes what was seen at one moment, both arms' together."""
 
@@ -185,9 +187,7 @@ def unnoted(seen: Sequence[Observation]) -> None:
 class Runner(Protocol):
     """Drives both arms over the pairs, interleaved in time."""
 
-    def __call__(
-        self, pipeline: Pipeline, pairs: Iterable[Pair | None], write: Callable[[Pair, Answers], None], note: Note
-    ) -> None:
+    def __call__(self, pipeline: Pipeline, pairs: Iterable[Pair | None], write: Write, note: Note) -> None:
         """Calls `write` once per pair, from one thread, when both arms are done.
 
         Meanwhile `note` is called about once a second, from that thread too,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import itertools
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 
 from canary.evidence import read_records
@@ -13,7 +13,7 @@ from canary.journal import Journal, Key
 from canary.looks.stop import has_looks
 from canary.order import visiting_order
 from canary.plan import Pipeline
-from canary.protocols import Answers, Note, Pair, Runner
+from canary.protocols import Answers, Note, Pair, Runner, Write
 from canary.records import Arm, Prompt, Response
 from canary.release import LiveRelease
 from canary.run.hire import billing
@@ -74,9 +74,7 @@ def _live(loaded: Loaded) -> list[str]:
     return [f"{arm} {release.name!r}" for arm, release in asked.items() if isinstance(release, LiveRelease)]
 
 
-def _writer(
-    journal: Journal, pipeline: Pipeline, tally: Tally, lookout: Lookout | None
-) -> Callable[[Pair, Answers], None]:
+def _writer(journal: Journal, pipeline: Pipeline, tally: Tally, lookout: Lookout | None) -> Write:
     bill = billing(pipeline)
 
     def write(pair: Pair, answers: Answers) -> None:  # noqa: ARG001 - the runner's contract

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from canary.journal import Journal
 from canary.plan import Pipeline
-from canary.protocols import Answers, Pair
+from canary.protocols import Answers, Pair, Write
 from canary.records import Arm
 from canary.run.hire import billing
 from canary.run.progress import Screen
@@ -21,7 +21,7 @@ from canary.run.tally import Tally
 
 SPOOL = ".baseline.jsonl"
 
-Ask = Callable[[Iterable[Pair], Callable[[Pair, Answers], None]], None]
+Ask = Callable[[Iterable[Pair], Write], None]
 """Has a runner answer pairs and write each."""
 
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from canary.errors import CanaryError, EngineError
 from canary.plan import Pipeline
-from canary.protocols import Answers, Generate, Note, Pair, Request, unnoted
+from canary.protocols import Answers, Generate, Note, Pair, Request, Write, unnoted
 from canary.records import Arm, ErrorKind, Failure, Response
 from canary.release import LiveRelease, Release
 from canary.runners.sample import sampled
@@ -24,7 +24,6 @@ from canary.runners.schedule import Schedule, stamped
 
 Open = Callable[[Mapping[Arm, Release]], AbstractAsyncContextManager[Generate]]
 """Brings up one engine for the arms given: here, or in processes that hold it."""
-Write = Callable[[Pair, Answers], None]
 Guard = AbstractAsyncContextManager[None]
 """May end what is done inside of it."""
 

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 from canary.engines import open_arms
 from canary.plan import Pipeline
-from canary.protocols import Answers, Note, Pair, unnoted
+from canary.protocols import Note, Pair, Write, unnoted
 from canary.runners.drive import drive
 
 
 def run(
     pipeline: Pipeline,
     pairs: Iterable[Pair | None],
-    write: Callable[[Pair, Answers], None],
+    write: Write,
     note: Note = unnoted,
 ) -> None:
     """See `protocols.Runner`."""

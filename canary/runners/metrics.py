@@ -16,13 +16,11 @@ from typing import Any
 from canary.located import printable
 from canary.pace import Pace
 from canary.plan import Pipeline
-from canary.protocols import Answers, Pair
+from canary.protocols import Answers, Pair, Write
 from canary.records import Arm
 
 EVERY_S = 1.0
 """Ray collects metrics every few seconds: telling it more often shows no more."""
-
-Write = Callable[[Pair, Answers], None]
 
 
 @contextmanager

@@ -10,7 +10,7 @@ import math
 import os
 import socket
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout, suppress
 from functools import partial
 from typing import Any
@@ -18,7 +18,7 @@ from typing import Any
 from canary.errors import EngineError, MissingExtra
 from canary.located import printable
 from canary.plan import Pipeline, RayRunner
-from canary.protocols import Answers, Note, Pair, unnoted
+from canary.protocols import Note, Pair, Write, unnoted
 from canary.records import Arm
 from canary.runners.drive import drive
 from canary.runners.fleet import hosted
@@ -37,7 +37,7 @@ PLACED_S = 60.0
 def run(
     pipeline: Pipeline,
     pairs: Iterable[Pair | None],
-    write: Callable[[Pair, Answers], None],
+    write: Write,
     note: Note = unnoted,
 ) -> None:
     """See `protocols.Runner`."""
@@ -69,6 +69,18 @@ def cluster(runner: RayRunner, metadata: Mapping[str, str] | None = None) -> Ite
     if ray.is_initialized():
         yield
         return
+    _connect(runner, metadata or {})
+    try:
+        with redirect_stdout(sys.stderr):  # where Ray tells of processes that died
+            yield
+    finally:
+        ray.shutdown()
+
+
+def _connect(runner: RayRunner, metadata: Mapping[str, str]) -> None:
+    """Raises EngineError where there is no Ray at the address, or none that takes us."""
+    import ray
+
     address = _address(runner)
     try:
         _require_listener(address)
@@ -76,18 +88,13 @@ def cluster(runner: RayRunner, metadata: Mapping[str, str] | None = None) -> Ite
             address=address,
             log_to_driver=False,
             logging_level="ERROR",
-            job_config=ray.job_config.JobConfig(metadata=dict(metadata or {})),
+            job_config=ray.job_config.JobConfig(metadata=dict(metadata)),
             **_machine(runner, address),
         )
     except (OSError, RuntimeError, ValueError) as error:
         wants = "; it wants its token: set RAY_AUTH_MODE=token" if "InvalidAuthToken" in str(error.__cause__) else ""
         said = " ".join(str(error).split())
         raise EngineError(f"runner 'ray' cannot reach Ray at '{address}': {said}{wants}") from error
-    try:
-        with redirect_stdout(sys.stderr):  # where Ray tells of processes that died
-            yield
-    finally:
-        ray.shutdown()
 
 
 def _address(runner: RayRunner) -> str:
