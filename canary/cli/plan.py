@@ -29,7 +29,8 @@ def add(commands: Commands) -> None:
 
 
 def _plan(arguments: argparse.Namespace, out: TextIO, err: TextIO) -> int:  # noqa: ARG001 - a command
-    from canary.run.foresee import foresee, render_foresight  # noqa: PLC0415
+    from canary.run.foresee import foresee  # noqa: PLC0415
+    from canary.run.foresight import render_foresight  # noqa: PLC0415
 
     foresight = foresee(
         pipeline_of(arguments),

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from canary.calibration import Calibration
@@ -19,6 +17,7 @@ from canary.order import checkpoints
 from canary.plan import Plan
 from canary.records import MINIMUM_PAIRS, PASS, POOLED, Decision, Tier
 from canary.release import VllmRelease
+from canary.run.foresight import Foresight, Outlook
 from canary.run.load import Overrides, load
 from canary.run.offer import overload
 from canary.run.spending import spending
@@ -39,44 +38,6 @@ ASSUMED_DISCORDANCE = 0.05
 POWER = 0.8
 LIKELY = 0.5
 """A plan that would promote an unchanged candidate less often than this is refused."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outlook:
-    """What one stratum, or the pool, can show."""
-
-    stratum: str
-    cases: int
-    margin: float
-    discordance: float
-    detectable: float
-    """Smallest drop found with 80 % power; infinite where none is."""
-    passes: float
-    """P(an unchanged candidate is shown to be inside the margin)."""
-    wanted: int
-    """Cases for a pass with 80 % power, all strata together."""
-    least: int
-    """Fewer cases than this can never pass."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Foresight:
-    """Everything `canary plan` says."""
-
-    plan: Plan
-    outlooks: tuple[Outlook, ...]
-    promote: OperatingCharacteristics
-    """How often an unchanged candidate is promoted, on quality alone."""
-    source: str
-    """Where the discordance comes from."""
-    lacking: tuple[str, ...]
-    """Why this plan will not reach its own margins; empty if it can."""
-    spending: tuple[str, ...]
-
-    @property
-    def can_pass(self) -> bool:
-        """Whether any candidate could be promoted under this plan."""
-        return not self.lacking
 
 
 def foresee(
@@ -257,53 +218,3 @@ def _stopping(plan: Plan, strata: Sequence[Outlook]) -> Iterator[str]:
 
 def _place(outlook: Outlook) -> str:
     return "the golden set" if outlook.stratum == POOLED else f"stratum {outlook.stratum!r}"
-
-
-def render_foresight(foresight: Foresight) -> str:
-    """The plan as a table, what it costs, and what it lacks."""
-    from rich import box  # noqa: PLC0415 - only to print
-    from rich.console import Console  # noqa: PLC0415
-    from rich.table import Table  # noqa: PLC0415
-
-    table = Table(box=box.SIMPLE_HEAD)
-    for heading in (
-        "stratum",
-        "cases",
-        "margin",
-        "discordance",
-        "drop seen at 80 %",
-        "unchanged passes",
-        "80 % together at",
-    ):
-        table.add_column(heading, justify="left" if heading == "stratum" else "right", overflow="fold")
-    for outlook in foresight.outlooks:
-        table.add_row(*_cells(outlook))
-    out = io.StringIO()
-    console = Console(file=out, width=110, force_terminal=False, markup=False, highlight=False, emoji=False)
-    plan = foresight.plan
-    console.print(f"{plan.baseline.name} -> {plan.candidate.name}, stage {plan.stage}")
-    console.print(table)
-    console.print(f"discordance {foresight.source}")
-    console.print(
-        f"an unchanged candidate is promoted with probability {foresight.promote.promote:.2f} (quality alone)"
-    )
-    for line in (*foresight.spending, *plan.warnings):
-        console.print(line)
-    for line in foresight.lacking:
-        console.print(f"lacking: {line}")
-    if foresight.lacking:
-        console.print("such a plan is refused, unless --allow-underpowered lets it through; a run of it would hold")
-    return out.getvalue().rstrip()
-
-
-def _cells(outlook: Outlook) -> tuple[str, ...]:
-    seen = f"{100 * outlook.detectable:.1f} points" if outlook.detectable < 1 else "none"
-    return (
-        outlook.stratum,
-        str(outlook.cases),
-        f"{100 * outlook.margin:g} points",
-        f"{100 * outlook.discordance:.1f}%",
-        seen,
-        f"{outlook.passes:.2f}",
-        str(outlook.wanted),
-    )
