@@ -11,7 +11,7 @@ from typing import Annotated
 from pydantic import Field
 
 from canary.records import Arm
-from canary.release import Release
+from canary.release import HourlyPrice, Release
 
 Share = Annotated[
     bool | None,
@@ -29,6 +29,9 @@ Sequential = Annotated[
         "latency, goodput, throughput and saturation are then no evidence"
     ),
 ]
+
+HOURS = "a price is by the hour, and in one batch both arms' requests take the time that the slower arm's need"
+"""Why a server that is paid for its time serves one arm: else a candidate that halves its throughput costs no more."""
 
 _EVERY = frozenset({"name", "prompt", "sampling", "price", "timeout_s"})
 TRAVELS: Mapping[str, frozenset[str]] = {
@@ -51,7 +54,14 @@ def obstacle(baseline: Release, candidate: Release) -> str:
     if baseline.engine not in TRAVELS:
         return f"engine '{baseline.engine}' brings up no model"
     own = [name for name in differing(baseline, candidate) if name not in TRAVELS[baseline.engine]]
-    return f"the releases differ in {listed(own)}" if own else ""
+    if own:
+        return f"the releases differ in {listed(own)}"
+    return HOURS if baseline.engine == "vllm" and any(map(is_hourly, (baseline, candidate))) else ""
+
+
+def is_hourly(release: Release) -> bool:
+    """Whether it is paid by the hour."""
+    return isinstance(getattr(release, "price", None), HourlyPrice)
 
 
 def listed(names: tuple[str, ...] | list[str]) -> str:

@@ -31,7 +31,7 @@ def rate_of(pipeline: Pipeline, arm: Arm) -> float | None:
     if isinstance(release, TransformersRelease):
         return replica
     replicas = pipeline.runner.replicas if isinstance(pipeline.runner, RayRunner) else 1
-    return replica * replicas / pipeline.in_flight
+    return replica * replicas / pipeline.concurrency
 
 
 def billing(pipeline: Pipeline) -> Callable[[Answers], Answers]:

@@ -52,11 +52,14 @@ def test_shares_add_up_to_the_arm_s_own_time() -> None:
     assert sum(bill.cost_usd or 0 for bill in bills if bill) == pytest.approx(10 * 7.2 / 3600)
 
 
-def test_arms_that_share_an_engine_share_its_hour() -> None:
-    """Both arms' places are filled by one machine: a request is one of twice as many."""
-    shared = pipeline(runner={"type": "ray", "share": True}, concurrency=8)
+def test_a_server_that_is_paid_by_the_hour_serves_one_arm() -> None:
+    """In one batch the slower arm slows both, so that a candidate of half the throughput would seem to cost no more."""
+    other: dict[str, Any] = {"candidate": {"name": "c", "engine": "vllm", "model": "m", "prompt": "x {{prompt}}"}}
 
-    assert rate_of(shared, Arm.BASELINE) == pytest.approx(0.002 / 16)
+    assert not pipeline(**other).shares_engine
+    with pytest.raises(ValueError, match=r"'runner.share' must be false, or left out: a price is by the hour"):
+        pipeline(runner={"type": "ray", "share": True}, **other)
+    assert pipeline("transformers", runner={"type": "local", "share": True}).shares_engine
 
 
 def test_one_at_a_time_has_all() -> None:
