@@ -26,13 +26,13 @@ METHOD = "95th percentile of samples"
 
 
 def saturation_signals(observed: Mapping[Arm, Observed], plan: Plan) -> tuple[Signal, ...]:
-    """Levels against their bounds, then what is only shown; nothing where an arm was not observed.
+    """Levels against their bounds, then what is only shown; nothing where an arm has no server that could be observed.
 
     A level that the plan requires and that no arm has to itself is missing evidence.
     """
     if plan.stage == "build":
         return ()
-    signals = [*_measured(observed, plan)] if len(observed) == len(Arm) else []
+    signals = [*_measured(observed, plan)] if len(observed) == len(Arm) else [*_one_sided(observed, plan)]
     signals += _lacking(plan, {signal.name for signal in signals})
     return tuple(with_runbook(signal, plan.policy) for signal in signals)
 
@@ -44,6 +44,16 @@ def _measured(observed: Mapping[Arm, Observed], plan: Plan) -> Iterator[Signal]:
         return
     yield from filter(None, (_level(name, rule, arms) for name, rule in plan.policy.saturation))
     yield from _shown(arms)
+
+
+def _one_sided(observed: Mapping[Arm, Observed], plan: Plan) -> Iterator[Signal]:
+    """Levels of one arm, where the other has a server too, of which nothing was written down."""
+    if any(side.release.get("engine") != "vllm" for side in (plan.baseline, plan.candidate)):
+        return
+    for name, rule in plan.policy.saturation:
+        for arm, seen in observed.items():
+            if n := int(seen.levels(name).size):
+                yield _missing(name, rule, n, f"{n} samples of the {arm}'s servers, none of the other arm's")
 
 
 def _apart(arms: tuple[Observed, Observed], plan: Plan) -> Iterator[Signal]:

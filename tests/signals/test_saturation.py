@@ -157,6 +157,25 @@ def test_one_arm_alone() -> None:
     assert verdict(watched({Arm.CANDIDATE: {"cpu": 0.99}})).verdict is Decision.PROMOTE
 
 
+@pytest.mark.parametrize("arm", Arm)
+def test_servers_of_one_arm_that_nobody_saw(arm: Arm) -> None:
+    """Both arms have servers, and what was written down is of one: missing evidence, whichever it is."""
+    given = evidence(watched({arm: {"kv_cache": 0.99}}))
+    plan = make_plan(given.prompts, {}, 1)
+    plan = plan.model_copy(
+        update={
+            side: getattr(plan, side).model_copy(update={"release": {"engine": "vllm"}})
+            for side in ("baseline", "candidate")
+        }
+    )
+    found = evaluate(given, plan)
+    signal = named(found, "saturation/kv_cache")
+
+    assert found.verdict is Decision.HOLD
+    assert signal is not None
+    assert signal.reason == f"evidence is missing: 12 samples of the {arm}'s servers, none of the other arm's"
+
+
 def test_one_engine_for_both_arms() -> None:
     """Its levels are neither arm's: nothing is said of them, unless the policy names one, which then holds."""
     full = tuple(Observation(arm=None, replica=0, at=float(at), values={"cpu": 0.99}) for at in range(20))
