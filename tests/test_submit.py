@@ -14,7 +14,9 @@ import socket
 import subprocess
 import sys
 import tarfile
+import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -42,34 +44,40 @@ def free_ports(count: int) -> list[int]:
 
 
 @pytest.fixture(scope="module")
-def head(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a head node in processes of its own."""
+def head() -> Iterator[str]:
+    """The address of a head node."""
+    with head_node() as address:
+        yield address
+
+
+@contextmanager
+def head_node(**environment: str) -> Iterator[str]:
+    """The address of a head node in processes of its own, once it takes jobs."""
     pytest.importorskip("ray")
-    port, dashboard = free_ports(2)
-    folder = tmp_path_factory.mktemp("ray")
+    port, dashboard, agent = free_ports(3)
+    folder = Path(tempfile.mkdtemp(prefix="ray-"))  # pytest's are too long for sockets in them
     binaries = Path(sys.executable).parent
     command = [
         str(binaries / "ray"), "start", "--head", "--block", "--num-cpus=2",
         "--disable-usage-stats", f"--port={port}", f"--dashboard-port={dashboard}",
-        "--object-store-memory=100000000", f"--temp-dir={folder}",
+        f"--dashboard-agent-listen-port={agent}", "--object-store-memory=100000000", f"--temp-dir={folder}",
     ]  # fmt: skip
-    environment = os.environ | {
-        "RAY_DISABLE_MEMORY_MONITOR": "1",
-        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-    }
+    known = os.environ | {"RAY_DISABLE_MEMORY_MONITOR": "1", "PATH": f"{binaries}:{os.environ['PATH']}"}
     with (folder / "out").open("wb") as out:
-        node = subprocess.Popen(command, stdout=out, stderr=out, env=environment, start_new_session=True)
+        node = subprocess.Popen(command, stdout=out, stderr=out, env=known | environment, start_new_session=True)
     try:
-        address = f"http://127.0.0.1:{dashboard}"
-        for _ in range(120):
-            if listens(dashboard):
+        for _ in range(600):
+            if listens(dashboard) and listens(agent):
                 break
             assert node.poll() is None, (folder / "out").read_text()
             subprocess.run(["sleep", "0.5"], check=True)
-        yield address
+        else:
+            pytest.fail((folder / "out").read_text())
+        yield f"http://127.0.0.1:{dashboard}"
     finally:
         node.terminate()
-        node.wait(30)
+        node.wait(120)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def listens(port: int) -> bool:
@@ -124,7 +132,7 @@ def test_a_run_may_be_fetched_later_and_once(canary: Canary, workspace: Path, he
     job = submitted.out.strip()
 
     running = canary("fetch", job, "--address", head)
-    for _ in range(240):
+    for _ in range(600):
         fetched = canary("fetch", job, "--address", head, "--json")
         if "has not ended" not in fetched.err:
             break

@@ -107,7 +107,7 @@ def server(
 
 def await_health(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
     """Returns once the server answers; fails with its last words."""
-    for _ in range(240):
+    for _ in range(600):
         time.sleep(0.5)
         assert process.poll() is None, log.read_text()[-2000:]
         try:

@@ -17,12 +17,13 @@ from typing import Any
 import psutil
 import pytest
 
-from canary.evidence import load_run
+from canary.evidence import check_files, load_run
 from canary.records import Arm, Response
 from canary.runners import sample
 from tests.engines.test_vllm import CHECKPOINTS, ROOT, servers, vllm
 from tests.engines.test_vllm_side_by_side import SIGNALS, written
 from tests.runners.test_chaos import command, family, require_gone, run_of, until
+from tests.test_submit import head_node
 
 __all__ = ["vllm"]  # the fixture, with its skip
 
@@ -100,12 +101,12 @@ def require_interleaved(responses: tuple[Response, ...]) -> None:
 
 def end_while_coming_up(process: subprocess.Popen[str], *signals: signal.Signals) -> str:
     """Both servers' processes are there when the signals come, and nothing is left then; what it said last."""
-    until(lambda: len(of_vllm()) >= 2)
+    until(lambda: len(of_vllm()) >= 2, 300)
     left = family(process)
     for number in signals:
         process.send_signal(number)
         time.sleep(0.5)
-    _, said = process.communicate(timeout=60)
+    _, said = process.communicate(timeout=120)
     require_gone(left)
     assert servers() == []
     return said.splitlines()[-1]
@@ -162,3 +163,28 @@ def of_vllm(name: str = "") -> list[psutil.Process]:
         if told[1:2] == ["-m"] and "vllm.entrypoints" in told[2] and f"{CHECKPOINTS / name}" in told[4]:
             found.append(process)
     return found
+
+
+def test_a_submitted_run_has_the_verdict_of_this_process(vllm: str, tmp_path: Path, in_process: dict[str, Any]) -> None:
+    """A head node that wants a token runs two servers; verdict, exit status and sealed evidence come back."""
+    written(tmp_path, vllm)
+    token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "5ca1ab1e" * 8}
+    with head_node(**token) as address:
+        ran = subprocess.run(
+            [sys.executable, "-m", "canary", "submit", "pipeline.yaml", "--address", address, "--json"],
+            cwd=tmp_path,
+            env=os.environ | token | {"PYTHONPATH": str(ROOT)},  # Ray reads it when it is loaded
+            capture_output=True,
+            text=True,
+            timeout=900,
+            check=False,
+        )
+
+    assert ran.returncode == 1, ran.stderr
+    require_the_same(json.loads(ran.stdout), in_process)
+    assert check_files(run_of(tmp_path)) == []
+    _, evidence = load_run(run_of(tmp_path))
+    assert 30 <= require_once(evidence.responses) <= COUNT  # the run may stop early
+    assert {one.arm for one in evidence.observations} == set(Arm)
+    assert "baseline, replica 1: up after" in ran.stderr
+    assert servers() == []

@@ -184,11 +184,11 @@ def head(**environment: str) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
         ray = Path(sys.executable).parent / "ray"
         node = subprocess.Popen([str(ray), *told], stdout=out, stderr=out, env=known)
     try:
-        until(lambda: "Ray runtime started" in (folder / "out").read_text())
+        until(lambda: "Ray runtime started" in (folder / "out").read_text(), 300)
         yield node, port
     finally:
         node.terminate()
-        node.wait(30)
+        node.wait(120)
         shutil.rmtree(folder)
 
 
@@ -205,12 +205,12 @@ def test_a_head_node_that_goes_away_stops_the_run(tmp_path: Path) -> None:
 
         server.at[60] = go_away
         driver = command(tmp_path, pipeline, "--runs", "runs", RAY_ADDRESS=f"127.0.0.1:{port}")
-        _, said = driver.communicate(timeout=120)
+        _, said = driver.communicate(timeout=300)
         kept = asked(tmp_path)
 
         server.pause_s = 0.0
         resumed = command(tmp_path, "--resume", run_of(tmp_path), "--json")
-        out, also = resumed.communicate(timeout=120)
+        out, also = resumed.communicate(timeout=300)
 
     assert driver.returncode == 4, said
     assert re.search(rf"canary: the cluster's head node is lost: nothing has answered at [\d.]+:{port} for 4 s", said)
@@ -273,7 +273,7 @@ def test_a_driver_that_is_killed_goes_on_where_it_was(tmp_path: Path) -> None:
     lines = (ROOT / "golden_sets" / "quickstart" / "prompts.jsonl").read_text().splitlines(keepends=True)[::5]
     (tmp_path / "prompts.jsonl").write_text("".join(lines))
     driver = command(tmp_path, pipeline, "--runs", "runs", "--no-early-stop")
-    until(written(tmp_path, 40), 120)
+    until(written(tmp_path, 40), 300)
     left = family(driver)
     driver.kill()
     driver.communicate()
@@ -281,7 +281,7 @@ def test_a_driver_that_is_killed_goes_on_where_it_was(tmp_path: Path) -> None:
     before = asked(tmp_path)
 
     resumed = command(tmp_path, "--resume", run_of(tmp_path), "--json")
-    out, said = resumed.communicate(timeout=240)
+    out, said = resumed.communicate(timeout=300)
 
     assert 40 <= len(before) < 300
     assert len(left) > 4
@@ -312,11 +312,11 @@ def test_a_cluster_that_is_not_for_us(tmp_path: Path) -> None:
     token = {"RAY_AUTH_TOKEN": "5ca1ab1e" * 8}
     with head(RAY_AUTH_MODE="token", **token) as (_, port):
         address = f"127.0.0.1:{port}"
-        without = command(tmp_path, pipeline, RAY_ADDRESS=address).communicate(timeout=120)
+        without = command(tmp_path, pipeline, RAY_ADDRESS=address).communicate(timeout=300)
         known = os.environ | {"RAY_AUTH_MODE": "token"} | token
         subprocess.run([sys.executable, "-c", OTHER_VERSION, address], env=known, check=True, capture_output=True)
         other = command(tmp_path, pipeline, RAY_ADDRESS=address, RAY_AUTH_MODE="token", **token)
-        _, said = other.communicate(timeout=120)
+        _, said = other.communicate(timeout=300)
 
     assert without[1].splitlines()[-1].endswith("; it wants its token: set RAY_AUTH_MODE=token")
     assert other.returncode == 4
