@@ -23,7 +23,7 @@ from canary.runners import sample
 from tests.engines.test_vllm import CHECKPOINTS, ROOT, servers, vllm
 from tests.engines.test_vllm_side_by_side import SIGNALS, written
 from tests.runners.test_chaos import command, family, require_gone, run_of, until
-from tests.test_submit import head_node
+from tests.test_submit import TOKEN, apart, head_node
 
 __all__ = ["vllm"]  # the fixture, with its skip
 
@@ -168,17 +168,8 @@ def of_vllm(name: str = "") -> list[psutil.Process]:
 def test_a_submitted_run_has_the_verdict_of_this_process(vllm: str, tmp_path: Path, in_process: dict[str, Any]) -> None:
     """A head node that wants a token runs two servers; verdict, exit status and sealed evidence come back."""
     written(tmp_path, vllm)
-    token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "5ca1ab1e" * 8}
-    with head_node(**token) as address:
-        ran = subprocess.run(
-            [sys.executable, "-m", "canary", "submit", "pipeline.yaml", "--address", address, "--json"],
-            cwd=tmp_path,
-            env=os.environ | token | {"PYTHONPATH": str(ROOT)},  # Ray reads it when it is loaded
-            capture_output=True,
-            text=True,
-            timeout=900,
-            check=False,
-        )
+    with head_node(**TOKEN) as address:
+        ran = apart("submit", "pipeline.yaml", "--address", address, "--json", cwd=tmp_path, **TOKEN)
 
     assert ran.returncode == 1, ran.stderr
     require_the_same(json.loads(ran.stdout), in_process)
