@@ -7,7 +7,7 @@ about equally long, since a longer answer is not a slower one.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -22,6 +22,8 @@ Times = tuple[float, ...]
 
 FAILED: Times = (np.inf,)
 """A failed request misses every objective."""
+MOST_WHOLE = 0.05
+"""A larger share of answers that came in one piece is missing evidence: tm95 leaves out so many."""
 
 
 def latency_comparisons(table: Table, plan: Plan) -> Iterator[Comparison]:
@@ -83,10 +85,25 @@ def _tpot(response: Response) -> Times | None:
 def _family(
     table: Table, metric: str, read: Callable[[Response], Times | None], *, required: bool, same_length: bool = False
 ) -> Iterator[Comparison]:
-    times = {arm: [times_of(response, read) for response in table.answers(arm)] for arm in Arm}
+    times = {arm: all_times(table.answers(arm), read) for arm in Arm}
     measured = any(value not in (None, (), FAILED) for of_arm in times.values() for value in of_arm)
     if measured or required:
         yield _comparison(table, metric, times, same_length=same_length)
+
+
+def all_times(responses: Sequence[Response | None], read: Callable[[Response], Times | None]) -> list[Times | None]:
+    """Of each response; one whose tokens came in one piece has no gaps, which a few may lack by chance."""
+    times = [times_of(response, read) for response in responses]
+    whole = [row for row, response in enumerate(responses) if times[row] is None and came_whole(response)]
+    if len(whole) <= MOST_WHOLE * len(responses):
+        for row in whole:
+            times[row] = ()
+    return times
+
+
+def came_whole(response: Response | None) -> bool:
+    """Whether its arrival was watched and all tokens came at once, as a busy server, or a proxy, sends them."""
+    return response is not None and response.itl_s == () and response.tpot_s is None
 
 
 def times_of(response: Response | None, read: Callable[[Response], Times | None]) -> Times | None:
@@ -124,7 +141,7 @@ def _comparison(table: Table, metric: str, times: dict[Arm, list[Times | None]],
         recorded=table.recorded,
         missing=(
             *absences(table, table.selection(POOLED)),
-            *_unrecorded(metric, times),
+            *_unrecorded(table, metric, times),
             *(_unmatched(table, times, all_differ=bool(both) and not rows) if same_length else ()),
         ),
     )
@@ -143,12 +160,14 @@ def flatten(times: list[Times]) -> tuple[NDArray[np.float64], NDArray[np.int64]]
     return values, np.repeat(np.arange(len(times)), lengths)
 
 
-def _unrecorded(metric: str, times: dict[Arm, list[Times | None]]) -> tuple[str, ...]:
+def _unrecorded(table: Table, metric: str, times: dict[Arm, list[Times | None]]) -> tuple[str, ...]:
     sentences = []
     for arm, of_arm in times.items():
-        without = sum(value is None for value in of_arm)
+        without = [response for response, value in zip(table.answers(arm), of_arm, strict=True) if value is None]
         if without:
-            sentences.append(f"{without} of {len(of_arm)} {arm} responses carry no {metric} time")
+            whole = sum(map(came_whole, without))
+            why = f"; the tokens of {whole} came in one piece, which no more than {MOST_WHOLE:.0%} may" if whole else ""
+            sentences.append(f"{len(without)} of {len(of_arm)} {arm} responses carry no {metric} time{why}")
     return tuple(sentences)
 
 

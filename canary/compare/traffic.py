@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from canary.compare.errors import ALWAYS, SIGNAL_OF
-from canary.compare.latency import FAILED, Times, choose_gaps, flatten, read_mean_gap, read_total, read_ttft, times_of
+from canary.compare.latency import FAILED, Times, all_times, choose_gaps, flatten, read_mean_gap, read_total, read_ttft
 from canary.compare.routed import Ints, Side, Traffic
 from canary.compare.served import CACHE_UNSAID, cached_share, keeps_objectives, unsaid_of
 from canary.contrast import Contrast, Stream
@@ -106,7 +106,7 @@ def _latencies(traffic: Traffic, plan: Plan) -> Iterator[Contrast]:
         ("total", "total", read_total),
     )
     for metric, family, read in families:
-        times = {arm: [times_of(response, read) for response in side.responses] for arm, side in traffic.sides.items()}
+        times = {arm: all_times(side.responses, read) for arm, side in traffic.sides.items()}
         measured = any(value not in (None, (), FAILED) for of_arm in times.values() for value in of_arm)
         if measured or f"latency/{family}" in plan.required:
             yield _latency(traffic, metric, times)
