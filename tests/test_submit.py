@@ -15,8 +15,10 @@ import subprocess
 import sys
 import tarfile
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -136,7 +138,7 @@ def test_a_cluster_that_wants_its_token() -> None:
         ran = apart("fetch", "raysubmit_1", "--address", address, RAY_AUTH_MODE="disabled")
 
     assert (ran.returncode, ran.stderr.count("\n")) == (4, 1)
-    assert ran.stderr.endswith("; set RAY_AUTH_MODE=token\n")
+    assert "it wants its token: set RAY_AUTH_MODE=token" in ran.stderr
 
 
 @pytest.mark.slow
@@ -182,6 +184,122 @@ def test_a_cluster_that_is_not_there(canary: Canary, workspace: Path) -> None:
     assert ran.status == 4
     assert ran.err.count("\n") == 1
     assert "the cluster at http://127.0.0.1:9 does not answer" in ran.err
+
+
+Answers = dict[str, list[tuple[int, Any]]]
+Scripted = Callable[[Answers], str]
+
+
+@pytest.fixture
+def scripted() -> Iterator[Scripted]:
+    """A dashboard that answers each request from a list, the last one for ever: no cluster, only its words."""
+    ray = pytest.importorskip("ray")
+    servers: list[ThreadingHTTPServer] = []
+
+    def serve(answers: Answers) -> str:
+        known = {"GET /api/version": [(200, {"ray_version": ray.__version__, "version": "4"})]} | answers
+
+        class Handler(BaseHTTPRequestHandler):
+            def answer(self) -> None:
+                self.rfile.read(int(self.headers.get("Content-Length", 0)))
+                found = known.get(f"{self.command} {self.path}", [(200, {})])
+                status, body = found.pop(0) if len(found) > 1 else found[0]
+                data = (body if isinstance(body, str) else json.dumps(body)).encode()
+                self.send_response(status)
+                self.send_header("Content-Length", str(len(data)))
+                self.end_headers()
+                self.wfile.write(data)
+
+            do_GET = do_POST = do_PUT = answer  # noqa: N815 - the library's names
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        servers.append(ThreadingHTTPServer(("127.0.0.1", 0), Handler))
+        threading.Thread(target=servers[-1].serve_forever, daemon=True).start()
+        return f"http://127.0.0.1:{servers[-1].server_port}"
+
+    yield serve
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+@pytest.mark.parametrize("said", [(401, "Unauthorized: Missing authentication token"), (403, "Forbidden: Invalid")])
+def test_without_the_token_the_error_says_how_it_is_given(
+    canary: Canary, scripted: Scripted, said: tuple[int, str]
+) -> None:
+    """A missing token and a wrong one: one line, exit 4."""
+    ran = canary("fetch", "raysubmit_1", "--address", scripted({"GET /api/version": [said]}))
+
+    assert (ran.status, ran.err.count("\n")) == (4, 1)
+    assert f"{said[1]}; it wants its token: set RAY_AUTH_MODE=token" in ran.err
+
+
+@pytest.mark.parametrize("job", ["raysubmit_1", "", "."])
+def test_a_job_that_nobody_knows(canary: Canary, scripted: Scripted, job: str) -> None:
+    """The id is a mistake of whoever gave it, also one that names the list of all jobs."""
+    address = scripted(
+        {"GET /api/jobs/raysubmit_1": [(404, "Job raysubmit_1 does not exist")], "GET /api/jobs/": [(200, [])]}
+    )
+
+    ran = canary("fetch", job, "--address", address)
+
+    assert (ran.status, ran.err) == (2, f"canary: no job '{job}' at {address}\n")
+
+
+def ended(**details: Any) -> Answers:
+    """A dashboard's word on a job that failed."""
+    job = {"type": "SUBMISSION", "submission_id": "j", "status": "FAILED", "entrypoint": "x"}
+    return {"GET /api/jobs/j": [(200, job | details)]}
+
+
+def test_what_a_job_without_a_verdict_said_last_is_shown(canary: Canary, scripted: Scripted, tmp_path: Path) -> None:
+    """The log's end, cut and printable; what carries a run home is not for people."""
+    log = "\n".join([*map(str, range(30)), "y" * 9999, "\x1b[31mMissingExtra", *parcel("r", entry("plan.json")), ""])
+    logs = {"GET /api/jobs/j/logs": [(200, {"logs": log})]}
+
+    ran = canary("fetch", "j", "--address", scripted(ended(driver_exit_code=4) | logs), "--runs", tmp_path / "runs")
+
+    assert ran.status == 4
+    run, first, *lines = ran.err.splitlines()
+    assert run == f"run: {tmp_path / 'runs' / 'r'}"
+    assert first == "canary: job j ended without a verdict (exit 4); it said last:"
+    assert lines == [*(f"  {number}" for number in range(17, 30)), "  " + "y" * 400, "  \\x1b[31mMissingExtra"]
+
+
+def test_a_job_that_never_had_a_log(canary: Canary, scripted: Scripted) -> None:
+    """One that could not be started: the cluster's own words."""
+    logs = {"GET /api/jobs/j/logs": [(200, {"logs": ""})]}
+
+    ran = canary("fetch", "j", "--address", scripted(ended(message="runtime_env setup failed\nno space") | logs))
+
+    assert ran.status == 4
+    assert ran.err.endswith("it said last:\n  runtime_env setup failed\n  no space\n")
+
+
+@pytest.mark.parametrize("patience_s", [60.0, 0.2])
+def test_a_cluster_that_is_just_starting_is_waited_for(
+    canary: Canary, scripted: Scripted, workspace: Path, monkeypatch: pytest.MonkeyPatch, patience_s: float
+) -> None:
+    """Nobody to run the job yet: asked again, said once; at last an error of one full stop."""
+    monkeypatch.setattr("canary.run.submit.AGAIN_S", 0.01)
+    monkeypatch.setattr("canary.run.submit.STARTING_S", patience_s)
+    never = patience_s < 1
+    nobody = (500, "No available agent to submit job, please try again later.")
+    started = [] if never else [(200, {"job_id": "j", "submission_id": "j"})]
+
+    ran = canary(
+        "submit",
+        "pipelines/p.yaml",
+        "--no-wait",
+        "--address",
+        scripted({"POST /api/jobs/": [nobody, nobody, *started]}),
+    )
+
+    assert (ran.status, ran.out) == ((4, "") if never else (0, "j\n"))
+    assert ran.err.count("still starting") == 1
+    assert not never or ran.err.endswith("please try again later\n")
 
 
 @pytest.mark.parametrize(

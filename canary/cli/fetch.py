@@ -38,8 +38,11 @@ def add_cluster_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--runs", type=Path, default=Path("runs"), help="folder of run directories (default: runs)")
 
 
-def bring_back(job: str, arguments: argparse.Namespace, out: TextIO, err: TextIO) -> int:
-    """Fetch and report; the exit status is as if the run had been here."""
+def bring_back(job: str, arguments: argparse.Namespace, out: TextIO, err: TextIO, *, followed: bool = False) -> int:
+    """Fetch and report; the exit status is as if the run had been here.
+
+    A log that was `followed` is not shown again.
+    """
     from canary.run.submit import fetch  # noqa: PLC0415
 
     returned = fetch(job, address=arguments.address, runs=arguments.runs)
@@ -47,7 +50,11 @@ def bring_back(job: str, arguments: argparse.Namespace, out: TextIO, err: TextIO
         print(f"run: {returned.run}", file=err)
     if returned.judged is not None:
         return report(returned.judged, arguments, out, err)
-    print(f"canary: job {job} ended without a verdict (exit {returned.status}); its log says why", file=err)
+    why = returned.message if followed else returned.log or returned.message
+    says = "it said last:" if why else "its log says why" if followed else "its log is empty"
+    print(f"canary: job {job} ended without a verdict (exit {returned.status}); {says}", file=err)
+    for line in why:
+        print(f"  {line}", file=err)
     return returned.status if returned.status in (Exit.USAGE, Exit.INTERRUPTED) else Exit.BROKEN
 
 

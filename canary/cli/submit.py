@@ -32,10 +32,11 @@ def _submit(arguments: argparse.Namespace, out: TextIO, err: TextIO) -> int:
     from canary.run.submit import follow, submit  # noqa: PLC0415
 
     address = arguments.address
-    job = submit(pipeline_of(arguments), address=address, stage=stage_of(arguments), fail_on=arguments.fail_on)
+    pipeline, stage = pipeline_of(arguments), stage_of(arguments)
+    job = submit(pipeline, address=address, stage=stage, fail_on=arguments.fail_on, err=err)
     print(f"job: {job} (should this end first: canary fetch {job} --address {address})", file=err, flush=True)
     if arguments.no_wait:
         print(job, file=out)
         return Exit.OK
     follow(job, address=address, err=err)
-    return bring_back(job, arguments, out, err)
+    return bring_back(job, arguments, out, err, followed=True)

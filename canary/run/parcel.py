@@ -17,6 +17,7 @@ import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from canary.document import display
 from canary.errors import EvidenceError
 
 MARK = "@canary-run"
@@ -65,7 +66,10 @@ def _written(name: str, text: str, runs: Path) -> Path:
         raise EvidenceError(f"the log carries a run whose name is none: {name!r}")
     target = runs / name
     if target.exists():
-        raise EvidenceError(f"{target} is there already; fetch into another folder with --runs")
+        shown = display(target)
+        raise EvidenceError(
+            f"{shown} is there already: 'canary replay {shown}' judges it; or fetch elsewhere with --runs"
+        )
     try:
         packed = base64.b64decode(text)
         with tarfile.open(fileobj=io.BytesIO(packed), mode="r:gz") as archive:

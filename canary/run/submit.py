@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import shlex
-from collections.abc import AsyncIterator, Iterator
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ import canary
 from canary.config import load_pipeline
 from canary.document import display
 from canary.errors import ConfigError, EngineError, EvidenceError, MissingExtra
+from canary.located import printable
 from canary.plan import RayRunner
 from canary.run.again import judge_again
 from canary.run.load import resolve
@@ -26,6 +28,13 @@ REMOTE_RUNS = "canary-runs"
 """Folder of the job's working directory."""
 LEFT_OUT = [".git", ".venv*", "runs", "__pycache__", "*.pyc", ".mypy_cache", ".ruff_cache", ".pytest_cache"]
 """Never part of what a job needs; `.gitignore` is minded too."""
+HOW_TO_ENTER = "it wants its token: set RAY_AUTH_MODE=token (read from ~/.ray/auth_token, or from RAY_AUTH_TOKEN)"
+STARTING_S = 60.0
+"""How long a head node that is just starting may have nobody to run a job."""
+AGAIN_S = 3.0
+LAST_LINES = 15
+LONGEST = 400
+"""Characters of a line that is quoted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,14 +48,19 @@ class Returned:
     """None where the run has no verdict."""
     status: int
     """The job's own exit status."""
+    log: tuple[str, ...] = ()
+    """Its log's last lines, printable and cut."""
+    message: tuple[str, ...] = ()
+    """The cluster's last lines on a job that wrote no log."""
 
 
-def submit(path: Path, *, address: str, stage: str, fail_on: str) -> str:
+def submit(path: Path, *, address: str, stage: str, fail_on: str, err: TextIO) -> str:
     """Start a job that runs the pipeline; its id.
 
     The current folder travels along, and so does this version of the package.
     Everything the pipeline names is read and checked here first. Raises
-    UsageError for what is wrong with it, EngineError for the cluster.
+    UsageError for what is wrong with it, EngineError for the cluster; one that
+    is just starting is waited for.
     """
     inside = _inside(path)
     pipeline = load_pipeline(path)
@@ -54,16 +68,7 @@ def submit(path: Path, *, address: str, stage: str, fail_on: str) -> str:
         raise ConfigError(f"{display(path)}: 'runner' must be 'ray' to use a cluster (got {pipeline.runner.type!r})")
     resolve(pipeline, path, stage=stage)
     with _cluster(address) as client:
-        job: str = client.submit_job(
-            entrypoint=_entrypoint(inside, stage, fail_on),
-            runtime_env={
-                "working_dir": str(Path.cwd()),
-                "excludes": LEFT_OUT,
-                "py_modules": [str(Path(canary.__file__).parent)],
-            },
-            metadata={"pipeline": str(inside), "canary-gate": canary.__version__},
-        )
-        return job
+        return _patiently(lambda: str(client.submit_job(**_job(inside, stage, fail_on))), err)
 
 
 def follow(job: str, *, address: str, err: TextIO) -> None:
@@ -76,16 +81,51 @@ def fetch(job: str, *, address: str, runs: Path) -> Returned:
     """Bring the run of a job that has ended here, and judge its evidence again.
 
     The verdict is computed here and must be the one the cluster wrote. Raises
-    EvidenceError while the job still runs.
+    EvidenceError while the job still runs, and where there is no such job.
     """
     with _cluster(address) as client:
-        info = client.get_job_info(job)
+        info = _info(client, job, address)
         if not info.status.is_terminal():
             raise EvidenceError(f"job {job} has not ended: it is {info.status}; fetch it later")
-        run = unpack(client.get_job_logs(job).splitlines(), runs)
+        lines = client.get_job_logs(job).splitlines()
+        run = unpack(lines, runs)
     status = info.driver_exit_code if info.driver_exit_code is not None else 4
     judged = judge_again(run) if run is not None and (run / "manifest.json").is_file() else None
-    return Returned(job=job, run=run, judged=judged, status=status)
+    log = _last(lines)
+    message = () if log else _last((info.message or "").splitlines())
+    return Returned(job=job, run=run, judged=judged, status=status, log=log, message=message)
+
+
+def _last(lines: list[str]) -> tuple[str, ...]:
+    """The last lines that are for people."""
+    said = [line for line in map(str.rstrip, lines) if line and not is_parcel(line)]
+    return tuple(printable(line[:LONGEST]) for line in said[-LAST_LINES:])
+
+
+def _info(client: Any, job: str, address: str) -> Any:
+    """What the cluster knows of the job."""
+    try:
+        return client.get_job_info(job)
+    except (RuntimeError, TypeError) as error:  # TypeError: '' and '.' name all jobs
+        if isinstance(error, RuntimeError) and "status code 404" not in str(error):
+            raise
+        raise EvidenceError(f"no job '{printable(job)}' at {address}") from None
+
+
+def _patiently(start: Callable[[], str], err: TextIO) -> str:
+    """The id of the job, once the cluster has somebody to run it."""
+    until = time.monotonic() + STARTING_S
+    told = False
+    while True:
+        try:
+            return start()
+        except RuntimeError as error:
+            if "No available agent" not in str(error) or time.monotonic() + AGAIN_S > until:
+                raise
+        if not told:
+            print(f"the cluster is still starting: waiting up to {STARTING_S:g} s", file=err, flush=True)
+        told = True
+        time.sleep(AGAIN_S)
 
 
 def _inside(path: Path) -> Path:
@@ -96,6 +136,19 @@ def _inside(path: Path) -> Path:
         raise ConfigError(
             f"{display(path)} must lie in the current folder, which is what travels to the cluster"
         ) from None
+
+
+def _job(pipeline: Path, stage: str, fail_on: str) -> dict[str, Any]:
+    """What the cluster is asked for; Ray writes into it."""
+    return {
+        "entrypoint": _entrypoint(pipeline, stage, fail_on),
+        "runtime_env": {
+            "working_dir": str(Path.cwd()),
+            "excludes": LEFT_OUT,
+            "py_modules": [str(Path(canary.__file__).parent)],
+        },
+        "metadata": {"pipeline": str(pipeline), "canary-gate": canary.__version__},
+    }
 
 
 def _entrypoint(pipeline: Path, stage: str, fail_on: str) -> str:
@@ -130,9 +183,10 @@ def _cluster(address: str) -> Iterator[Any]:
         _require_same_ray(ray.__version__, client, address)
         yield client
     except (ConnectionError, RuntimeError, OSError, ValueError, ray.exceptions.RayError) as error:
-        first = str(error).strip().partition("\n")[0] or type(error).__name__
-        wants = "; set RAY_AUTH_MODE=token" if isinstance(error, ray.exceptions.AuthenticationError) else ""
-        raise EngineError(f"the cluster at {address} does not answer as it should: {first}{wants}") from error
+        first = printable(str(error).strip().partition("\n")[0].rstrip(".") or type(error).__name__)
+        if isinstance(error, ray.exceptions.AuthenticationError):
+            raise EngineError(f"the cluster at {address} does not let us in: {first}; {HOW_TO_ENTER}") from error
+        raise EngineError(f"the cluster at {address} does not answer as it should: {first}") from error
 
 
 def _require_same_ray(here: str, client: Any, address: str) -> None:
