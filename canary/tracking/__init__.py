@@ -5,6 +5,8 @@ from __future__ import annotations
 from canary.tracking.connection import (
     Tracker,
     connected,
+    default_store,
+    is_default,
     redact,
     text_for_mlflow,
     tracking_uri,
@@ -17,7 +19,9 @@ __all__ = [
     "DIGEST",
     "Tracker",
     "connected",
+    "default_store",
     "experiment_of",
+    "is_default",
     "logged_model",
     "redact",
     "text_for_mlflow",

@@ -41,6 +41,8 @@ class Tracker:
     """`mlflow.MlflowClient`, whose registry is on the same server."""
     uri: str
     """As given: it may hold a password, so it is never shown."""
+    is_default: bool = False
+    """Whether nobody said which server."""
 
     @property
     def shown(self) -> str:
@@ -50,7 +52,17 @@ class Tracker:
 
 def tracking_uri(named: str | None, environment: Mapping[str, str] = os.environ) -> str:
     """The server named, else MLFLOW_TRACKING_URI, else a SQLite file in the working folder."""
-    return named or environment.get("MLFLOW_TRACKING_URI") or f"sqlite:///{Path.cwd() / 'mlflow.db'}"
+    return named or environment.get("MLFLOW_TRACKING_URI") or f"sqlite:///{default_store()}"
+
+
+def default_store() -> Path:
+    """The SQLite file that is asked where nobody says which server."""
+    return Path.cwd() / "mlflow.db"
+
+
+def is_default(named: str | None, environment: Mapping[str, str] = os.environ) -> bool:
+    """Whether nobody says which server."""
+    return not named and not environment.get("MLFLOW_TRACKING_URI")
 
 
 @contextmanager
@@ -60,18 +72,31 @@ def connected(named: str | None) -> Iterator[Tracker]:
     Raises TrackingError, without any credential in it, for whatever goes wrong
     in MLflow inside the block; ConfigError and the like pass.
     """
-    uri = tracking_uri(named)
+    uri, unsaid = tracking_uri(named), is_default(named)
     with _environment(BOUNDS | ({} if sys.stderr.isatty() else _SILENT)), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what libraries think of each other is no news to who runs a gate
         mlflow = _library()
         try:
             with _quiet(), _chosen(mlflow, uri) as client:
-                yield Tracker(client, uri)
+                yield Tracker(client, uri, is_default=unsaid)
         except CanaryError:
             raise
         except Exception as error:  # noqa: BLE001 - a library's fault must not end a run, nor tell a secret
-            said = redact(f"{type(error).__name__}: {error}", uri)
+            said = _unreached(error) or redact(f"{type(error).__name__}: {error}", uri)
             raise TrackingError(f"MLflow at {without_credentials(uri)}: {said[:600]}") from None
+
+
+def _unreached(error: BaseException) -> str:
+    """Why no connection came about, which libraries wrap in four messages; "" where one did."""
+    from urllib3.exceptions import ConnectTimeoutError, NewConnectionError  # noqa: PLC0415 - only for faults
+
+    found: BaseException | None = error
+    while found is not None and not isinstance(found, NewConnectionError | ConnectTimeoutError):
+        found = found.__cause__ or found.__context__
+    if found is None:
+        return ""
+    why = getattr(found.__cause__ or found.__context__, "strerror", None) or "timed out"
+    return f"cannot be reached: {why[:1].lower()}{why[1:]}"
 
 
 def _library() -> Any:
@@ -85,7 +110,7 @@ def _library() -> Any:
 @contextmanager
 def _chosen(mlflow: Any, uri: str) -> Iterator[Any]:
     """MLflow with this server as the one it falls back on: its registry asks for it behind our back."""
-    before = mlflow.get_tracking_uri(), mlflow.get_registry_uri()
+    before, told = (mlflow.get_tracking_uri(), mlflow.get_registry_uri()), os.environ.get("MLFLOW_TRACKING_URI")
     mlflow.set_tracking_uri(uri)
     mlflow.set_registry_uri(uri)
     try:
@@ -93,6 +118,8 @@ def _chosen(mlflow: Any, uri: str) -> Iterator[Any]:
     finally:
         mlflow.set_tracking_uri(before[0])
         mlflow.set_registry_uri(before[1])
+        if told is None:
+            os.environ.pop("MLFLOW_TRACKING_URI", None)  # MLflow sets it, and what it falls back on is no one's word
 
 
 @contextmanager

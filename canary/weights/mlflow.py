@@ -12,10 +12,11 @@ from typing import Any
 from canary.errors import ConfigError
 from canary.plan import Origin, digest_of
 from canary.source import ALIAS, LOGGED, version_named
-from canary.tracking import Tracker, connected, unless_absent
+from canary.tracking import Tracker, connected, default_store, is_default, unless_absent
 from canary.weights.checkpoint import kept
 
 READY = "READY"
+UNSAID = "neither MLFLOW_TRACKING_URI nor 'mlflow.tracking_uri' of the pipeline is set"
 
 
 def fetch(written: str, server: str | None, marker: str) -> tuple[Path, Origin]:
@@ -25,6 +26,8 @@ def fetch(written: str, server: str | None, marker: str) -> tuple[Path, Origin]:
     folder must have. Raises ConfigError where the server knows no such thing
     or it holds no such folder, TrackingError where the server cannot be asked.
     """
+    if is_default(server) and not default_store().exists():  # to ask it would make it
+        raise ConfigError(f"{written} cannot be found: {UNSAID}, and the default, {default_store()}, is not there")
     with connected(server) as tracker:
         found = _followed(tracker, written)
         is_fixed = any(LOGGED.fullmatch(each or "") for each in (found.pinned, found.source))
@@ -50,7 +53,8 @@ def _followed(tracker: Tracker, written: str) -> Origin:
 
 def _version(tracker: Tracker, written: str, version: Any, alias: str | None = None) -> Origin:
     if version is None:
-        raise ConfigError(f"{written} is unknown to MLflow at {tracker.shown}")
+        default = f" (the default: {UNSAID})" if tracker.is_default else ""
+        raise ConfigError(f"{written} is unknown to MLflow at {tracker.shown}{default}")
     pinned = f"models:/{version.name}/{version.version}"
     if version.status != READY:
         raise ConfigError(f"{pinned} must be READY in MLflow at {tracker.shown} (got {version.status})")

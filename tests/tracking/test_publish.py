@@ -166,7 +166,8 @@ def test_a_server_that_is_down_changes_no_verdict(desk: Desk, server: Server, mo
     (run,) = (desk.folder / "dead").glob("2*")
     assert ran.status == 1
     assert (
-        "canary: 'mlflow' has not got it, the verdict stands: TrackingError: MLflow at http://127.0.0.1:9: " in ran.err
+        "canary: 'mlflow' has not got it, the verdict stands: TrackingError: MLflow at http://127.0.0.1:9: cannot be "
+        "reached: connection refused\n" in ran.err
     )
     assert desk.canary("verify", run).status == 0
     assert (run / "verdict.json").read_bytes() == (golden / "verdict.json").read_bytes()

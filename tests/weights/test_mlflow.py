@@ -312,3 +312,28 @@ def test_vllm_serves_a_version(vllm: str, server: Server, shelf: Shelf) -> None:
          "dtype": "float32", "sampling": {"max_tokens": 8}}
     )  # fmt: skip
     assert [one.split() for one in there] == [one.output.split() for one in answers(here, TEXTS)]
+
+
+def test_no_server_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The default is a file here: where it is not, nothing makes it; where it is, the message says it was asked."""
+    monkeypatch.chdir(tmp_path)
+    unsaid = "neither MLFLOW_TRACKING_URI nor 'mlflow.tracking_uri' of the pipeline is set"
+    absent = f"candidate 'v8': models:/x@champion cannot be found: {unsaid}, and the default, {tmp_path}/mlflow.db"
+    with pytest.raises(ConfigError) as refused:
+        pinned(release("models:/x@champion"), "candidate", None)
+
+    assert refused.value.problems == (f"{absent}, is not there",)
+    assert list(tmp_path.iterdir()) == []
+    with connected(None) as tracker:
+        tracker.client.search_registered_models()
+    with pytest.raises(ConfigError, match=re.escape(f"sqlite:///{tmp_path}/mlflow.db (the default: {unsaid})")):
+        pinned(release("models:/x@champion"), "candidate", None)
+
+
+def test_a_server_that_is_down(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One clause says why, after the address."""
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    with pytest.raises(TrackingError) as died:
+        pinned(release("models:/x@champion"), "candidate", "http://127.0.0.1:9")
+
+    assert str(died.value) == "candidate 'v8': MLflow at http://127.0.0.1:9: cannot be reached: connection refused"
