@@ -55,7 +55,12 @@ def _requests(arguments: argparse.Namespace, out: TextIO, err: TextIO) -> int:
     from canary.importers.requests import read_requests  # noqa: PLC0415
 
     by, sample = arguments.strata_by, arguments.sample
-    return _written(read_requests(arguments.file, by=by, sample=sample, seed=arguments.seed), arguments.out, out, err)
+    imported = read_requests(arguments.file, by=by, sample=sample, seed=arguments.seed)
+    status = _written(imported, arguments.out, out, err)
+    if imported.pipeline is not None:
+        path = arguments.out / "pipelines" / f"{imported.name}.yaml"
+        print(f"next: say what the candidate is in {path}, then canary plan {path} --stage shadow", file=out)
+    return status
 
 
 def _suite(arguments: argparse.Namespace, out: TextIO, err: TextIO) -> int:

@@ -65,8 +65,10 @@ class Recorded:
         return hashlib.sha256(json.dumps(self.asked, sort_keys=True).encode()).hexdigest()
 
 
-def read_request(line: Mapping[str, Any]) -> Recorded:
+def read_request(line: Any) -> Recorded:
     """The request of a line; LeftOutError where it cannot be asked again."""
+    if not isinstance(line, dict):
+        raise LeftOutError(f"must be one JSON object, a request or what holds one (got {shown(line)})")
     body = _body(line)
     asked = _asked(body)
     stop = body.get("stop")
@@ -89,8 +91,10 @@ def read_request(line: Mapping[str, Any]) -> Recorded:
     return found
 
 
-def arrival(line: Mapping[str, Any]) -> dict[str, Any] | None:
+def arrival(line: Any) -> dict[str, Any] | None:
     """When a request came, in seconds since the epoch, with its tokens; None where the line does not say."""
+    if not isinstance(line, dict):
+        return None
     written = next((line[key] for key in _TIMES if line.get(key) is not None), None)
     at = _seconds(written)
     return None if at is None else {"timestamp": at, **_tokens(line)}
@@ -149,8 +153,12 @@ def _prompt(prompt: Any) -> str:
 
 def _turns(messages: Any) -> list[dict[str, Any]]:
     if not isinstance(messages, list) or not messages:
-        raise LeftOutError(f"must hold a list of chat turns as 'messages' (got {shown(messages)})")
+        raise LeftOutError(f"must hold a list of chat turns as 'messages' (got {_got(messages)})")
     return [_turn(turn) for turn in messages]
+
+
+def _got(messages: Any) -> str:
+    return "an empty list" if messages == [] else shown(messages)
 
 
 def _turn(turn: Any) -> dict[str, Any]:

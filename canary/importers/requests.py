@@ -21,7 +21,6 @@ from canary.importers.request import Drawing, LeftOutError, Recorded, arrival, a
 from canary.importers.workspace import Imported
 from canary.records import MINIMUM_PAIRS, POOLED, Arm
 from canary.release import Sampling
-from canary.validation import shown
 
 _BY = ("stratum", "metadata.stratum")
 _OTHER = "other"
@@ -58,7 +57,7 @@ class _Log:
     left_out: dict[str, list[int]] = field(default_factory=dict)
     """Lines by why they cannot be asked again."""
 
-    def add(self, number: int, line: Mapping[str, Any], by: str | None) -> None:
+    def add(self, number: int, line: Any, by: str | None) -> None:
         """One line; what cannot be asked again was load all the same."""
         when = arrival(line)
         if when is None:
@@ -112,8 +111,8 @@ def read_requests(path: Path, *, by: str | None = None, sample: int | None = Non
     )
 
 
-def _lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Each line's object with its number; ConfigError at the first that is none."""
+def _lines(path: Path) -> Iterator[tuple[int, Any]]:
+    """What each line holds with its number; ConfigError at the first that is no JSON."""
     name = display(path)
     try:
         with path.open("rb") as file:
@@ -124,17 +123,14 @@ def _lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         raise ConfigError(f"{name}: {unreadable(error)}") from None
 
 
-def _line(data: bytes, where: str) -> dict[str, Any]:
+def _line(data: bytes, where: str) -> Any:
     try:
-        line = json.loads(data.decode("utf-8-sig"))
+        return json.loads(data.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
         raise ConfigError(f"{where}: is not UTF-8 text (byte 0x{data[error.start]:02x})") from None
     except (ValueError, RecursionError) as error:
         cut = "is cut off: the file ends in the middle of a request" if not data.endswith(b"\n") else ""
         raise ConfigError(f"{where}: {cut or f'is not valid JSON: {error}'}") from None
-    if not isinstance(line, dict):
-        raise ConfigError(f"{where}: must be one JSON object, a request or what holds one (got {shown(line)})")
-    return line
 
 
 def _stratum(line: Mapping[str, Any], by: str | None) -> str:

@@ -103,6 +103,9 @@ def test_what_is_written_is_a_workspace(log: Log) -> None:
     assert status == 0
     assert "evals/log.yaml" in out
     assert "pipelines/log.yaml" in out
+    assert out.splitlines()[-1] == (
+        "next: say what the candidate is in pipelines/log.yaml, then canary plan pipelines/log.yaml --stage shadow"
+    )
     suite = load_suite(Path("evals/log.yaml"))
     assert (suite.repeat, suite.assertions[0]["value"]) == (2, "{{baseline}}")
     golden = load_golden_sets([Path(path) for path in suite.golden_sets], suite)
@@ -275,7 +278,7 @@ LEFT_OUT = [
     ({"messages": [{"role": "function", "content": "1"}]}, "none of chat's today (role 'function')"),
     ({"messages": [{"role": "assistant", "function_call": {"name": "f"}}]}, "none of chat's today"),
     ({"messages": ["hi"]}, "none of chat's today"),
-    ({"messages": []}, "a list of chat turns"),
+    ({"messages": []}, "a list of chat turns as 'messages' (got an empty list)"),
     ({"messages": "hi"}, "a list of chat turns"),
     ({"messages": [{"role": "user", "content": 5}]}, "content"),
     ({"messages": [{"role": "user", "content": "\ud800"}]}, ""),
@@ -292,11 +295,13 @@ LEFT_OUT = [
     ({"request": "GET /"}, "neither 'messages' nor 'prompt'"),
     ({"request": {"request": {"request": {"request": {"messages": HI}}}}}, "neither 'messages' nor 'prompt'"),
     ({}, "neither 'messages' nor 'prompt'"),
+    (["a"], "must be one JSON object, a request or what holds one (got a list)"),
+    (None, "must be one JSON object, a request or what holds one (got null)"),
 ]
 
 
 @pytest.mark.parametrize(("line", "message"), LEFT_OUT)
-def test_what_cannot_be_asked_again_is_listed(log: Log, line: dict[str, Any], message: str) -> None:
+def test_what_cannot_be_asked_again_is_listed(log: Log, line: Any, message: str) -> None:
     """By its line, once for all that share the reason; the others are imported, and the exit status says so."""
     status, out, err = run(str(log(chat("fine"), line, line)))
 
@@ -314,7 +319,7 @@ def test_what_cannot_be_asked_again_is_listed(log: Log, line: dict[str, Any], me
         ('{"messages": [{"role": "user", "content": "hi"}]}\n{"messages": [{"ro', "log.jsonl:2: is cut off"),
         ('{"messages": }\n', "log.jsonl:1: is not valid JSON"),
         ("[" * 100_000 + "\n", "log.jsonl:1: is not valid JSON"),
-        ("[1]\n", "log.jsonl:1: must be one JSON object"),
+        ('["a"]\n', "log.jsonl:1: must be one JSON object"),
         ("", "holds no case that can be imported"),
         ("\n\n", "holds no case that can be imported"),
         ('{"input": "x"}\n', "log.jsonl:1: asks the Responses API"),
