@@ -244,7 +244,7 @@ class Pipeline(Written):
         hourly = [name for name, release in arms.items() if isinstance(getattr(release, "price", None), HourlyPrice)]
         if self.load is not None and hourly:
             same = "at a given rate a request's share of the hours is the same for any release"
-            raise ValueError(f"'load' must be left out where a price is by the hour ({', '.join(hourly)}): {same}")
+            raise ValueError(f"leave out one of 'load' and the hourly 'price' ({', '.join(hourly)}): {same}")
         return self
 
 

@@ -90,14 +90,20 @@ def test_resume_refuses_what_the_run_has_decided(canary: Canary) -> None:
 
 
 @pytest.mark.parametrize(
-    ("command", "said"),
-    [("run", "canary: interrupted; go on with canary run --resume RUN\n"), ("plan", "canary: interrupted\n")],
+    ("command", "cut_off", "said"),
+    [
+        ("run", ("runs/r",), "canary: interrupted; go on with canary run --resume runs/r\n"),
+        ("run", (), "canary: interrupted\n"),
+        ("plan", (), "canary: interrupted\n"),
+    ],
 )
-def test_an_interrupt_is_no_verdict(command: str, said: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupt_is_no_verdict(
+    command: str, cut_off: tuple[str, ...], said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Control-C answers 130, which the help explains, and advises to resume only what can be."""
 
     def stop(*_: object) -> int:
-        raise KeyboardInterrupt
+        raise KeyboardInterrupt(*cut_off)
 
     monkeypatch.setattr(importlib.import_module(f"canary.cli.{command}"), f"_{command}", stop)
     err = io.StringIO()

@@ -84,6 +84,20 @@ def test_the_sealed_verdict_is_the_one_shown(shelf: Shelf) -> None:
     assert not (shelf.runs / "bad.html").exists()
 
 
+@pytest.mark.parametrize("command", ["report", "log"])
+def test_an_unfinished_run_is_named_once(shelf: Shelf, command: str) -> None:
+    """With what is missing, and how to go on."""
+    run = shelf.add("cut", set())
+    (run / "manifest.json").unlink()
+    ran = shelf.canary(command, run)
+
+    assert ran.status == 2
+    assert ran.err == (
+        f"canary: {run} is not finished: it has no manifest.json; continue with canary run --resume {run}, "
+        "or run again\n"
+    )
+
+
 def test_nothing_is_written_into_a_run(shelf: Shelf) -> None:
     """A page inside a sealed run would break its seal."""
     run = shelf.add("same", set())

@@ -104,7 +104,7 @@ def _failed(error: BaseException, argv: Sequence[str], err: TextIO) -> Exit:
         _say(err, f"canary: {error.filename}: {error.strerror}")
         return Exit.USAGE
     if isinstance(error, KeyboardInterrupt):
-        advice = "; go on with canary run --resume RUN" if list(argv[:1]) == ["run"] else ""
+        advice = f"; go on with canary run --resume {error}" if error.args and list(argv[:1]) == ["run"] else ""
         _say(err, f"canary: interrupted{advice}")
         return Exit.INTERRUPTED
     if isinstance(error, CanaryError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TextIO
@@ -79,7 +80,8 @@ def start_run(
 def _start(loaded: Loaded, runs: Path, err: TextIO, key: Any) -> Finished:
     run = new_run(runs, loaded.plan, loaded.golden.prompts)
     print(f"run: {run.path} (should it be cut off: canary run --resume {run.path})", file=err)
-    return _finish(run, loaded, err, key)
+    with _resumable(run):
+        return _finish(run, loaded, err, key)
 
 
 def start_loaded(loaded: Loaded, *, runs: Path, err: TextIO) -> Finished:
@@ -103,7 +105,17 @@ def resume_run(path: Path, pipeline: Path | None, err: TextIO, key: Any = None, 
     loaded = load(source, stage=stored.stage, overrides=overrides)
     for change in resume(run, loaded.plan):
         print(f"canary: {change}", file=err)
-    return _finish(run, replace(loaded, plan=stored), err, key)
+    with _resumable(run):
+        return _finish(run, replace(loaded, plan=stored), err, key)
+
+
+@contextmanager
+def _resumable(run: RunDirectory) -> Iterator[None]:
+    """An interrupt that says which run it cut off."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(str(run.path)) from None
 
 
 def _finish(run: RunDirectory, loaded: Loaded, err: TextIO, key: Any = None) -> Finished:

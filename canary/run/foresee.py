@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
+
+import yaml
 
 from canary.calibration import Calibration
-from canary.compare.apart import reason, undecidable
+from canary.compare.apart import WHY, undecidable
 from canary.compare.errors import ALWAYS
 from canary.compare.table import slug
 from canary.engines.vllm.arguments import check_arguments
@@ -14,7 +18,7 @@ from canary.judging import is_blocking
 from canary.looks.stop import has_looks
 from canary.looks.watch import Watch
 from canary.order import checkpoints
-from canary.plan import Plan
+from canary.plan import Plan, RayRunner
 from canary.records import MINIMUM_PAIRS, PASS, POOLED, Decision, Tier
 from canary.release import VllmRelease
 from canary.run.foresight import Foresight, Outlook
@@ -51,9 +55,9 @@ def foresee(
     every mistake found.
     """
     loaded = load(path, stage=stage, calibration=calibration, overrides=Overrides(early_stop=early_stop))
-    for release in (loaded.pipeline.baseline, loaded.pipeline.candidate):
-        if isinstance(release, VllmRelease):
-            check_arguments(release)
+    away = isinstance(loaded.pipeline.runner, RayRunner)
+    sides = (loaded.pipeline.baseline, loaded.pipeline.candidate)
+    unchecked = [check_arguments(side, away=away) for side in sides if isinstance(side, VllmRelease)]
     noise = loaded.plan.calibration
     usage = None if noise is None else noise.usage
     outlooks = tuple(_outlooks(loaded.plan, discordance_of(noise)))
@@ -69,6 +73,7 @@ def foresee(
             *overload(loaded, usage),
         ),
         spending=(*_stopping(loaded.plan, strata), *spending(loaded, rate)),
+        warnings=tuple(filter(None, unchecked)),
     )
 
 
@@ -145,7 +150,16 @@ def _lacking(plan: Plan, outlooks: tuple[Outlook, ...]) -> list[str]:
 
 def _times_lacking(plan: Plan) -> list[str]:
     """What the policy lets decide and a run of one arm after the other leaves open."""
-    return [f"{name}: {reason(line)}" for name, line in undecidable(plan)] if plan.sequential else []
+    found = dict(undecidable(plan)) if plan.sequential else {}
+    merged: dict[str, dict[str, Any]] = {}
+    for line in found.values():
+        for key, rules in yaml.safe_load(line).items():
+            merged.setdefault(key, {}).update(rules)
+    block = textwrap.indent(
+        yaml.safe_dump(merged, default_flow_style=None, sort_keys=False, width=100).rstrip(), "    "
+    )
+    told = f"{', '.join(found)}: {WHY}; to promote without, let the policy only show them:\n{block}"
+    return [told] if found else []
 
 
 def _judges_lacking(plan: Plan, strata: Sequence[str]) -> list[str]:

@@ -45,6 +45,8 @@ class Foresight:
     lacking: tuple[str, ...]
     """Why this plan will not reach its own margins; empty if it can."""
     spending: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
+    """What could not be checked here."""
 
     @property
     def can_pass(self) -> bool:
@@ -65,7 +67,7 @@ def render_foresight(foresight: Foresight) -> str:
     console.print(
         f"an unchanged candidate is promoted with probability {foresight.promote.promote:.2f} (quality alone)"
     )
-    for line in (*foresight.spending, *plan.warnings):
+    for line in (*foresight.spending, *plan.warnings, *foresight.warnings):
         console.print(line)
     for line in foresight.lacking:
         console.print(f"lacking: {line}")

@@ -8,7 +8,7 @@ from pathlib import Path
 from canary.destination import Tracking
 from canary.errors import ConfigError
 from canary.evaluate import evaluate
-from canary.evidence import check_files, load_run, stored_digests
+from canary.evidence import RunDirectory, check_files, load_run, read_seal, stored_digests
 from canary.reporters.mlflow import publish
 
 
@@ -18,6 +18,7 @@ def log_run(path: Path, *, uri: str | None, experiment: str | None) -> Iterator[
     Raises EvidenceError where the run is not what its seal says, TrackingError
     where the server does not take it.
     """
+    read_seal(RunDirectory(path))
     problems = check_files(path)
     if problems:
         raise ConfigError([f"{path}: {problem}" for problem in problems])

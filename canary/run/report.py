@@ -9,7 +9,7 @@ from canary import manifest
 from canary.disk import write_whole
 from canary.document import display
 from canary.errors import ConfigError, EvidenceError
-from canary.evidence import RunDirectory, check_files, load_run
+from canary.evidence import RunDirectory, check_files, load_run, read_seal
 from canary.reporters import FILES
 from canary.reporters.document import read
 from canary.reporters.html import render
@@ -50,6 +50,7 @@ def write_index(folder: Path, out: Path | None) -> tuple[Path, tuple[str, ...]]:
 
 def _told(path: Path) -> Told:
     """A sealed run with the verdict it was sealed with."""
+    read_seal(RunDirectory(path))
     problems = check_files(path)
     if problems:
         raise EvidenceError([f"{display(path)}: {problem}" for problem in problems])

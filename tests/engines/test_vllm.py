@@ -14,6 +14,7 @@ import socket
 import subprocess
 import sys
 import time
+import venv
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -154,10 +155,31 @@ def test_says_what_the_checkpoint_says_in_this_process(vllm: str) -> None:
 @pytest.mark.slow
 def test_an_argument_that_vllm_does_not_take_fails_before_anything_is_asked(vllm: str) -> None:
     """The server's own parser is asked; a good release passes."""
-    check_arguments(release(vllm))
+    assert check_arguments(release(vllm)) == ""
 
     with pytest.raises(ConfigError, match=r"release 'v2': 'engine_args' must be what vLLM takes .*--max-modl-len"):
         check_arguments(release(vllm, engine_args={"max_modl_len": 64}))
+
+
+def test_arguments_without_an_interpreter() -> None:
+    """On this machine a mistake; where the arm may be placed on another one, arguments go unchecked."""
+    gone = release("/nowhere/python")
+
+    with pytest.raises(ConfigError) as refused:
+        check_arguments(gone)
+    problem = "release 'v2': 'python' must be an interpreter (got /nowhere/python: No such file or directory)"
+    assert refused.value.problems == (problem,)
+    assert check_arguments(gone, away=True).startswith("release 'v2': /nowhere/python is not here (No such file or")
+
+
+def test_arguments_for_an_interpreter_without_vllm(tmp_path: Path) -> None:
+    """The plan says that arguments go unchecked; the cluster may have it."""
+    venv.create(tmp_path / "bare", with_pip=False)
+
+    said = check_arguments(release(str(tmp_path / "bare" / "bin" / "python")))
+    assert said == (
+        "release 'v2': vLLM is not here: 'engine_args' are not checked; the run needs it where the arm is placed"
+    )
 
 
 def broken_weights(folder: Path) -> dict[str, Any]:

@@ -131,7 +131,8 @@ def test_a_run_that_was_ended_twice_goes_on_to_the_verdict(
 
     ran = canary("run", "--resume", run_of(tmp_path))
 
-    assert (stopped.returncode, said) == (130, "canary: interrupted; go on with canary run --resume RUN")
+    assert stopped.returncode == 130
+    assert said == f"canary: interrupted; go on with canary run --resume {run_of(tmp_path)}"
     assert ran.status == 1, ran.out + ran.err
     document = json.loads((run_of(tmp_path) / "verdict.json").read_text())
     require_the_same(document, in_process)

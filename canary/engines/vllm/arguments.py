@@ -20,9 +20,16 @@ RANKS = (16, 32, 64, 128, 256, 320, 512)
 """The ranks of adapters that vLLM can make room for, its own choice first."""
 CHECK_S = 120.0
 
-_CHECK = """
+_NO_VLLM = 77
+"""The status of an interpreter that has none."""
+
+_CHECK = f"""
 import sys
 from importlib import import_module
+from importlib.util import find_spec
+
+if find_spec("vllm") is None:
+    sys.exit({_NO_VLLM})
 
 def first(name, *modules):
     for module in modules:
@@ -79,19 +86,32 @@ def _written(release: VllmRelease) -> Iterator[str]:
             yield from (str(each) for each in (value if isinstance(value, tuple) else (value,)))
 
 
-def check_arguments(release: VllmRelease) -> None:
-    """Raise ConfigError for an engine argument that this vLLM does not take.
+def check_arguments(release: VllmRelease, *, away: bool = False) -> str:
+    """Raise ConfigError for an engine argument that this vLLM does not take; why they could not be checked, else "".
 
-    Asks vLLM itself, which takes some seconds; without one nothing is known.
+    Asks vLLM itself, which takes some seconds. `away` is for an arm that may
+    be placed on another machine, whose interpreter need not be here.
     """
     command = [interpreter(release), "-c", _CHECK, *arguments(release)]
     try:
         asked = subprocess.run(  # noqa: S603 - the interpreter is the user's own
             command, capture_output=True, text=True, check=False, timeout=CHECK_S
         )
-    except (OSError, subprocess.TimeoutExpired):
-        return
+    except subprocess.TimeoutExpired:
+        return _unchecked(release, f"vLLM says nothing within {CHECK_S:g} s")
+    except OSError as error:
+        problem = f"must be an interpreter (got {release.python}: {error.strerror})"
+        if not away:
+            raise ConfigError(f"release '{release.name}': 'python' {problem}") from None
+        return _unchecked(release, f"{release.python} is not here ({error.strerror})")
+    if asked.returncode == _NO_VLLM:
+        return _unchecked(release, "vLLM is not here")
     said = [line for line in asked.stderr.splitlines() if ": error: " in line]
     if asked.returncode == 2 and said:
         complaint = said[-1].partition(": error: ")[2]
         raise ConfigError(f"release '{release.name}': 'engine_args' must be what vLLM takes (it says: {complaint})")
+    return ""
+
+
+def _unchecked(release: VllmRelease, why: str) -> str:
+    return f"release '{release.name}': {why}: 'engine_args' are not checked; the run needs it where the arm is placed"
