@@ -50,8 +50,8 @@ def free_ports(count: int) -> list[int]:
 
 @pytest.fixture(scope="module")
 def head() -> Iterator[str]:
-    """The address of a head node."""
-    with head_node() as address:
+    """The address of a head node that wants no token, whatever an earlier Ray left on this machine."""
+    with head_node(RAY_AUTH_MODE="disabled") as address:
         yield address
 
 
@@ -164,7 +164,7 @@ def test_a_run_may_be_fetched_later_and_once(canary: Canary, workspace: Path, he
 
 @pytest.mark.slow
 def test_a_job_that_breaks_says_so(canary: Canary, workspace: Path, head: str) -> None:
-    """A run that cannot come up on the cluster ends as it would here, with its reason shown."""
+    """A run that cannot come up on the cluster ends as it would here, with its reason shown, then and later."""
     pipeline = workspace / "pipelines" / "p.yaml"
     pipeline.write_text(RECORDED.replace("runner: ray", "runner: {type: ray, cpus_per_arm: 64}"))
 
@@ -172,7 +172,15 @@ def test_a_job_that_breaks_says_so(canary: Canary, workspace: Path, head: str) -
 
     assert ran.status == 4
     assert "found no room for two arms" in ran.err
-    assert "ended without a verdict (exit 4)" in ran.err
+    assert "ended without a verdict (exit 4); its log says why" in ran.err
+
+    (job,) = re.findall(r"^job: (\S+)", ran.err, re.MULTILINE)
+    later = canary("fetch", job, "--address", head, "--runs", "elsewhere")
+    nobody = canary("fetch", f"{job}x", "--address", head)
+
+    assert later.status == 4
+    assert "found no room for two arms" in later.err.partition("it said last:")[2]
+    assert (nobody.status, nobody.err) == (2, f"canary: no job '{job}x' at {head}\n")
 
 
 def test_a_cluster_that_is_not_there(canary: Canary, workspace: Path) -> None:
