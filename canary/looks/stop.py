@@ -38,8 +38,9 @@ def decided(watch: Watch, so_far: Callable[[], Evidence], plan: Plan) -> Stop | 
     e-process says must be confirmed by the signal's own reading. A promotion
     needs a proof of every blocking signal there is, and latency, cost and
     floors never have one before the end, nor has a guardrail, whose classes are
-    known by what they reject: where one checks, no promotion comes early. Where
-    a person must sign off, it waits.
+    known by what they reject: where one of these is seen, no promotion comes
+    early, nor is asked for at a later look. Where a person must sign off, it
+    waits.
     """
     if harmed := watch.harmed():
         comparisons = [comparison for comparison in compare(so_far(), plan) if comparison.name in harmed]
@@ -50,12 +51,12 @@ def decided(watch: Watch, so_far: Callable[[], Evidence], plan: Plan) -> Stop | 
         }
         if proofs := {name: proof for name, proof in harmed.items() if name in measured}:
             return Stop(cases=watch.cases, status=Status.FAIL, proofs=proofs)
-    elif safe := watch.safe():
+    elif watch.can_promote and (safe := watch.safe()):
         evidence = so_far()
-        if any(response.guardrail is not None for response in evidence.responses):
-            return None
+        is_guarded = any(response.guardrail is not None for response in evidence.responses)
         blocking = [s for s in measure(compare(evidence, plan), plan, safe) if s.tier is Tier.BLOCKING]
-        if blocking and all(signal.status is Status.PASS and signal.name in safe for signal in blocking):
+        watch.can_promote = not is_guarded and safe.keys() >= {signal.name for signal in blocking}
+        if watch.can_promote and blocking and all(signal.status is Status.PASS for signal in blocking):
             return Stop(cases=watch.cases, status=Status.PASS, proofs=safe)
     return None
 

@@ -75,6 +75,8 @@ class Watch:
         self._leads: dict[Question, Leads] = {}
         self.tracks = tuple(_tracks(plan))
         self.cases = 0
+        self.can_promote = True
+        """False once a blocking signal was seen that no look can prove: what was measured stays measured."""
 
     def take(self, answered: Evidence) -> None:
         """The next cases: `answered.prompts` in their order, with all their answers and scores."""

@@ -14,7 +14,8 @@ import pytest
 from canary.calibration import Calibration, Usage
 from canary.evaluate import evaluate
 from canary.judging import JudgePlan
-from canary.looks.stop import upto
+from canary.looks.stop import Parts, decided, upto
+from canary.looks.watch import Watch
 from canary.order import checkpoints, visiting_order
 from canary.plan import Plan
 from canary.records import (
@@ -345,6 +346,25 @@ def test_what_has_one_look_keeps_a_promotion_for_the_end(fields: Mapping[str, An
     run = Run(cases=800, fields=fields, policy=policy)
 
     assert looks_of(run.verdict(range(760))).stopped_at is None
+
+
+@pytest.mark.parametrize("fields", [{"ttft_s": 0.1}, {"guardrail": Guardrail(classes=())}])
+def test_what_cannot_be_promoted_early_is_read_for_it_once(fields: Mapping[str, Any]) -> None:
+    """A look that reads all there is each time would cost a long run more than it saves."""
+    run, reads = Run(cases=800, fields=fields), []
+    evidence, watch = run.evidence(), Watch(run.plan)
+    parts = Parts(evidence.responses, evidence.scores)
+
+    def so_far() -> Evidence:
+        reads.append(watch.cases)
+        return parts.of(run.order[: watch.cases])
+
+    for end in checkpoints(800):
+        watch.take(parts.of(run.order[watch.cases : end]))
+        assert decided(watch, so_far, run.plan) is None
+
+    assert len(reads) == 1
+    assert watch.safe()
 
 
 def test_where_a_guardrail_checks_no_promotion_comes_early() -> None:
