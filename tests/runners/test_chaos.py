@@ -33,7 +33,15 @@ pytestmark = [
 
 ROOT = Path(__file__).resolve().parents[2]
 CHECKPOINTS = ROOT / "pipelines" / "checkpoints"
-QUICK = "import sys; from canary.runners import head; head.AWAY_S = 4.0; from canary.cli import entry; entry()"
+QUICK = """
+import signal
+from canary.cli import entry
+from canary.runners import head
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a test in the background hands on that it ignores it
+head.AWAY_S = 4.0
+entry()
+"""
 """The command line, with less patience than people need."""
 
 
