@@ -17,17 +17,24 @@ from canary.cli import main
 ROOT = Path(__file__).resolve().parent.parent
 DATA = ROOT.parent / "shared" / "data"
 COMPUTING = ("tests/stats/", "tests/signals/", "tests/looks/", "tests/test_prediction.py")
-"""Where tests only compute. They may run in any process; all others start servers, and share one."""
+"""Where tests only compute, each for itself."""
+SERVING = (
+    *("tests/engines/", "tests/runners/", "tests/run/", "tests/weights/"),
+    *("tests/test_load.py", "tests/test_readme.py", "tests/test_sharing.py", "tests/test_submit.py"),
+)
+"""Where vLLM and Ray are started, which want the machine one after the other."""
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Simulations run beside everything else where pytest has several processes (`-n 2`)."""
+    """Where pytest has several processes (`-n 2`), one has the tests with servers, and the others all else by files."""
     from xdist.scheduler import LoadScopeScheduling
 
     class Scheduling(LoadScopeScheduling):  # type: ignore[misc]
         def _split_scope(self, nodeid: str) -> str:
-            return nodeid if nodeid.startswith(COMPUTING) else "servers"
+            if nodeid.startswith(SERVING):
+                return "servers"
+            return nodeid if nodeid.startswith(COMPUTING) else nodeid.partition("::")[0]
 
     return Scheduling(config, log)
 
