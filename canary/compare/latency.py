@@ -22,6 +22,8 @@ Times = tuple[float, ...]
 
 FAILED: Times = (np.inf,)
 """A failed request misses every objective."""
+TRAILING = 0.1
+"""Of the wait for it, how much later an answer in one piece may end: a server says apart that it is done."""
 MOST_WHOLE = 0.05
 """A larger share of answers that came in one piece is missing evidence: tm95 leaves out so many."""
 
@@ -102,8 +104,15 @@ def all_times(responses: Sequence[Response | None], read: Callable[[Response], T
 
 
 def came_whole(response: Response | None) -> bool:
-    """Whether its arrival was watched and all tokens came at once, as a busy server, or a proxy, sends them."""
-    return response is not None and response.itl_s == () and response.tpot_s is None
+    """Whether its arrival was watched and all tokens came at once, as a busy server, or a proxy, sends them.
+
+    It then ends where it begins: what stalls after its first token has gaps
+    that somebody left out.
+    """
+    if response is None or response.itl_s != () or response.tpot_s is not None:
+        return False
+    began, ended = response.ttft_s, response.total_s
+    return began is not None and ended is not None and ended <= began * (1 + TRAILING)
 
 
 def times_of(response: Response | None, read: Callable[[Response], Times | None]) -> Times | None:
