@@ -27,7 +27,8 @@ from canary.errors import ConfigError, UsageError
 from canary.labelled import LabelRow
 from canary.located import Flaw
 from canary.located import parse as parse_yaml
-from canary.plan import Pipeline, Suite, digest_of
+from canary.pipeline import Pipeline, Suite
+from canary.plan import digest_of
 from canary.policy import Policy
 from canary.source import ADDRESSES, is_address, is_hub_id, is_known_address
 
@@ -128,7 +129,7 @@ def _sound(document: Document[M], more: Iterable[Flaw] = ()) -> M:
 
 
 def _context(folder: Path) -> dict[str, Callable[[Any], Any]]:
-    """How the fields of `plan` are completed in a file of this folder."""
+    """How paths and assertions are completed in a file of this folder."""
     return {
         "suite": partial(_text_file, folder),
         "assertion": lambda spec: anchored(spec, folder),

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
-from canary.plan import Pipeline, Plan
+from canary.pipeline import Pipeline
+from canary.plan import Plan
 from canary.records import Arm, Evidence, Observation, Prompt, Response, Scale, Verdict
 from canary.release import LiveRelease, ReplayRelease
 

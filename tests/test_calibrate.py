@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from canary.config import load_calibration
-from canary.plan import Pipeline
+from canary.pipeline import Pipeline
 from canary.records import Arm, ErrorKind, Failure, Response, Scale, Score
 from canary.run.capacity import capacity
 from canary.run.learned import similarities

@@ -17,7 +17,7 @@ from canary.config import SCHEMAS, json_schemas, load_pipeline, load_policy, loa
 from canary.errors import ConfigError
 from canary.expression import All_, Any_, Not_
 from canary.located import parse
-from canary.plan import RayRunner, ReporterName, Suite
+from canary.pipeline import RayRunner, ReporterName, Suite
 from canary.policy import Policy
 from canary.release import OpenAIRelease, ReplayRelease, TransformersRelease, Turn
 from canary.reporters import PUBLISHERS, REPORTERS

@@ -33,7 +33,8 @@ from canary.evidence import (
     write_records,
 )
 from canary.journal import Journal
-from canary.plan import Plan, ReleasePlan, StratumPlan, Suite
+from canary.pipeline import Suite
+from canary.plan import Plan, ReleasePlan, StratumPlan
 from canary.policy import Policy, QualityRule
 from canary.records import Arm, Evidence, Prompt, Response, Scale, Score
 

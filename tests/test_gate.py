@@ -11,7 +11,8 @@ import pytest
 from pydantic import ValidationError
 
 from canary.gate import decide
-from canary.plan import Plan, ReleasePlan, StratumPlan, Suite
+from canary.pipeline import Suite
+from canary.plan import Plan, ReleasePlan, StratumPlan
 from canary.policy import Policy
 from canary.records import Decision, Signal, Status, Tier
 

@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 from canary.errors import GoldenSetError, PluginError
 from canary.golden import GoldenSet, draw, load_golden_sets
 from canary.golden.lines import spans
-from canary.plan import StrataRule, Suite, digest_of
+from canary.pipeline import StrataRule, Suite
+from canary.plan import digest_of
 from canary.records import Prompt
 from canary.scaffold import workspace
 

@@ -15,7 +15,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "canary"
 
 ROWS = """
 bounds collector records contrast errors gate_change address source written expression policy
-release sharing destination calibration agreement judging offered plan resumption
+release sharing destination calibration agreement judging offered pipeline plan resumption
 protocols codec located validation document case labelled manifest
 stats assertions
 order pace

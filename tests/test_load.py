@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from canary.evidence import RunDirectory, load_plan
 from canary.order import visiting_order
-from canary.plan import Pipeline
+from canary.pipeline import Pipeline
 from canary.run.load import load
 from tests.engines.conftest import Reply, Seen, StandIn, serving, words
 

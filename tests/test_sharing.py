@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from canary.codec import decode, encode
-from canary.plan import Pipeline
+from canary.pipeline import Pipeline
 from canary.records import Arm, Observation
 from canary.release import LiveRelease
 from canary.run.load import load

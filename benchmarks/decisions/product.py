@@ -9,7 +9,8 @@ import numpy as np
 from benchmarks.decisions.counts import HOLD, PROMOTE, ROLLBACK, Counts, Ints
 from benchmarks.decisions.rules import POLICY, this_gate
 from canary.evaluate import evaluate
-from canary.plan import Plan, ReleasePlan, StratumPlan, Suite
+from canary.pipeline import Suite
+from canary.plan import Plan, ReleasePlan, StratumPlan
 from canary.records import Arm, Decision, Evidence, Prompt, Response, Scale, Score
 
 DECISION = {Decision.PROMOTE: PROMOTE, Decision.HOLD: HOLD, Decision.ROLLBACK: ROLLBACK}

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from canary.journal import Journal
-from canary.plan import Pipeline
+from canary.pipeline import Pipeline
 from canary.protocols import Answers, Pair
 from canary.records import Arm, Prompt, Response
 from canary.run.render import render

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pydantic import SecretStr
 
     from canary.cli.options import Commands
-    from canary.plan import Pipeline
+    from canary.pipeline import Pipeline
 
 
 def add(commands: Commands) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 from canary.compare.table import slug
 from canary.golden.lines import Row
 from canary.golden.part import Part
-from canary.plan import Suite
+from canary.pipeline import Suite
 from canary.records import POOLED
 from canary.validation import shown
 

@@ -16,7 +16,7 @@ from canary.golden.lines import Faults, Row, read_rows
 from canary.golden.manifest import read_manifest, shares
 from canary.golden.part import Part
 from canary.golden.sets import GoldenSet, Source
-from canary.plan import Suite
+from canary.pipeline import Suite
 from canary.records import Prompt
 
 PROMPTS = "prompts.jsonl"

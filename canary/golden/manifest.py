@@ -12,7 +12,7 @@ from canary.document import MOST_BYTES, Document, display, read, unreadable
 from canary.golden.grouping import Groups
 from canary.golden.part import Part
 from canary.located import Flaw
-from canary.plan import Suite
+from canary.pipeline import Suite
 
 MANIFEST = "manifest.yaml"
 

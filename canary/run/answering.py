@@ -12,7 +12,7 @@ from canary.evidence import read_records
 from canary.journal import Journal, Key
 from canary.looks.stop import has_looks
 from canary.order import visiting_order
-from canary.plan import Pipeline
+from canary.pipeline import Pipeline
 from canary.protocols import Answers, Note, Pair, Runner, Write
 from canary.records import Arm, Prompt, Response
 from canary.release import LiveRelease

@@ -18,7 +18,8 @@ from canary.config import load_pipeline
 from canary.document import display
 from canary.errors import ConfigError
 from canary.located import printable
-from canary.plan import Pipeline, Plan
+from canary.pipeline import Pipeline
+from canary.plan import Plan
 from canary.records import POOLED, Arm, Comparison, Decision, Evidence
 from canary.release import ReplayRelease
 from canary.run.execute import start_loaded

@@ -15,7 +15,8 @@ from canary.golden import GoldenSet, load_golden_sets
 from canary.judging import JudgePlan
 from canary.labelled import LabelRow
 from canary.located import printable
-from canary.plan import Suite, digest_of
+from canary.pipeline import Suite
+from canary.plan import digest_of
 from canary.run.agreement import Verdicts, agreements_of, reason_of
 from canary.run.judged import judges_of
 from canary.run.labels import read_labels, require_metrics

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from canary.calibration import Usage
 from canary.offered import LoadPlan
-from canary.plan import Pipeline
+from canary.pipeline import Pipeline
 from canary.release import LiveRelease
 from canary.stats.power import tokens_in_flight
 

@@ -18,7 +18,8 @@ from canary.judging import is_blocking
 from canary.looks.stop import has_looks
 from canary.looks.watch import Watch
 from canary.order import checkpoints
-from canary.plan import Plan, RayRunner
+from canary.pipeline import RayRunner
+from canary.plan import Plan
 from canary.records import MINIMUM_PAIRS, PASS, POOLED, Decision, Tier
 from canary.release import VllmRelease
 from canary.run.foresight import Foresight, Outlook

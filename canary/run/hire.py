@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from canary.plan import Pipeline, RayRunner, gpus_of
+from canary.pipeline import Pipeline, RayRunner, gpus_of
 from canary.protocols import Answers
 from canary.records import Arm, Response
 from canary.release import HourlyPrice, LiveRelease, TransformersRelease

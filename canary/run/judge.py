@@ -17,7 +17,7 @@ from typing import Any
 from canary.assertions.excerpt import shorten
 from canary.assertions.question import hear, schema
 from canary.engines import open_engine
-from canary.plan import Judge
+from canary.pipeline import Judge
 from canary.protocols import Generate, Opinion, Question, Request
 from canary.records import Arm, ErrorKind, Failure, Response
 from canary.release import OpenAIRelease

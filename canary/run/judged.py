@@ -8,7 +8,7 @@ from canary.assertions.binding import BUILD
 from canary.errors import ConfigError
 from canary.golden import GoldenSet, draw
 from canary.judging import JudgePlan, judge_digest, judged_metrics, judged_specs
-from canary.plan import Suite
+from canary.pipeline import Suite
 from canary.release import LiveRelease, Release
 from canary.run.resolve import live_release
 

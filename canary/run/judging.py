@@ -8,7 +8,7 @@ from canary.assertions import load_plugins
 from canary.assertions.asking import foreseen
 from canary.assertions.binding import bind
 from canary.assertions.template import with_baseline
-from canary.plan import Judge
+from canary.pipeline import Judge
 from canary.protocols import Question
 from canary.records import Arm, Response
 from canary.run.judge import CHARACTERS_A_TOKEN, tokens_of

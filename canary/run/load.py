@@ -16,7 +16,8 @@ from canary.errors import ConfigError, EvidenceError
 from canary.golden import GoldenSet, draw, load_golden_sets
 from canary.judging import is_blocking
 from canary.labelled import LabelRow
-from canary.plan import Pipeline, Plan, ReleasePlan, Suite
+from canary.pipeline import Pipeline, Suite
+from canary.plan import Plan, ReleasePlan
 from canary.policy import Policy
 from canary.records import Arm, Evidence, Response
 from canary.release import LiveRelease

@@ -13,7 +13,7 @@ from canary.errors import EvidenceError
 from canary.judging import is_judged, judged_metrics, metric_of
 from canary.labelled import LabelRow
 from canary.models import open_embedder
-from canary.plan import Judge, Suite
+from canary.pipeline import Judge, Suite
 from canary.protocols import Tools
 from canary.records import Arm, Prompt, Response, Score
 from canary.run.judge import Bench

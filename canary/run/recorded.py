@@ -15,7 +15,8 @@ from canary.engines.replay import read_responses
 from canary.errors import ConfigError, EvidenceError
 from canary.evaluate import evaluate
 from canary.golden import GoldenSet, load_golden_sets
-from canary.plan import MOST_REPEATS, Plan, ReleasePlan, Suite, digest_of
+from canary.pipeline import MOST_REPEATS, Suite
+from canary.plan import Plan, ReleasePlan, digest_of
 from canary.policy import Policy
 from canary.protocols import no_judge
 from canary.records import Arm, Evidence, Prompt, Response, Score, Verdict

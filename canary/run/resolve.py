@@ -17,7 +17,8 @@ from canary.destination import Registry, Tracking
 from canary.document import display
 from canary.errors import ConfigError
 from canary.golden import GoldenSet, Source
-from canary.plan import PLUGIN, GoldenSetPlan, Origin, Pipeline, Plan, ReleasePlan, StratumPlan, Suite, digest_of
+from canary.pipeline import Pipeline, Suite
+from canary.plan import PLUGIN, GoldenSetPlan, Origin, Plan, ReleasePlan, StratumPlan, digest_of
 from canary.policy import Policy
 from canary.release import LiveRelease, TransformersRelease, VllmRelease
 from canary.sharing import differing, listed

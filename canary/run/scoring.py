@@ -8,7 +8,7 @@ from canary.assertions import load_plugins
 from canary.assertions.recorded import recorded_scores
 from canary.assertions.scoring import score
 from canary.models import open_embedder
-from canary.plan import Suite
+from canary.pipeline import Suite
 from canary.protocols import Embedder, Judge, Tools, no_judge
 from canary.records import Arm, Prompt, Response, Score
 

@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from canary.journal import Journal
-from canary.plan import Pipeline
+from canary.pipeline import Pipeline
 from canary.protocols import Answers, Pair, Write
 from canary.records import Arm
 from canary.run.hire import billing

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from canary.calibration import Usage
-from canary.plan import Pipeline, RayRunner
+from canary.pipeline import Pipeline, RayRunner
 from canary.records import Arm
 from canary.release import LiveRelease
 from canary.run.capacity import capacity

@@ -17,7 +17,7 @@ from canary.config import load_pipeline
 from canary.document import display
 from canary.errors import ConfigError, EngineError, EvidenceError, MissingExtra
 from canary.located import printable
-from canary.plan import RayRunner
+from canary.pipeline import RayRunner
 from canary.run.again import judge_again
 from canary.run.load import resolve
 from canary.run.parcel import is_parcel, unpack

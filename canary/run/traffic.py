@@ -14,7 +14,8 @@ from canary.engines.replay import read_traffic
 from canary.errors import ConfigError, EvidenceError
 from canary.evaluate import evaluate
 from canary.golden import GoldenSet
-from canary.plan import Plan, ReleasePlan, Suite, TrafficPlan
+from canary.pipeline import Suite
+from canary.plan import Plan, ReleasePlan, TrafficPlan
 from canary.policy import Policy
 from canary.records import TRAFFIC_STAGE, Arm, Evidence, Response
 from canary.run.recorded import Judged

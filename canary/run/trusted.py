@@ -21,7 +21,7 @@ from typing import Any
 from canary.config import load_pipeline
 from canary.errors import ConfigError
 from canary.gate_change import GateChange, gate_sentence
-from canary.plan import Pipeline
+from canary.pipeline import Pipeline
 from canary.run.gate_files import differences, gate_files
 from canary.run.load import Loaded, Overrides, gather, load
 

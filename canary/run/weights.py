@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from canary.errors import ConfigError, EngineError, MissingExtra, TrackingError
-from canary.plan import Origin, Pipeline, Suite
+from canary.pipeline import Pipeline, Suite
+from canary.plan import Origin
 from canary.records import Arm
 from canary.release import Release, TransformersRelease, VllmRelease
 from canary.source import is_address, is_hub_id

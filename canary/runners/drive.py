@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from canary.errors import CanaryError, EngineError
-from canary.plan import Pipeline
+from canary.pipeline import Pipeline
 from canary.protocols import Answers, Generate, Note, Pair, Request, Write, unnoted
 from canary.records import Arm, ErrorKind, Failure, Response
 from canary.release import LiveRelease, Release

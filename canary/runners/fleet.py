@@ -15,7 +15,7 @@ from typing import Any
 
 from canary.errors import CanaryError, EngineError, EngineLostError
 from canary.located import printable
-from canary.plan import RayRunner
+from canary.pipeline import RayRunner
 from canary.protocols import Generate, Request
 from canary.records import Arm, Response
 from canary.release import Release

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from canary.engines import open_arms
-from canary.plan import Pipeline
+from canary.pipeline import Pipeline
 from canary.protocols import Note, Pair, Write, unnoted
 from canary.runners.drive import drive
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from canary.located import printable
 from canary.pace import Pace
-from canary.plan import Pipeline
+from canary.pipeline import Pipeline
 from canary.protocols import Answers, Pair, Write
 from canary.records import Arm
 

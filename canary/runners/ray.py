@@ -17,7 +17,7 @@ from typing import Any
 
 from canary.errors import EngineError, MissingExtra
 from canary.located import printable
-from canary.plan import Pipeline, RayRunner
+from canary.pipeline import Pipeline, RayRunner
 from canary.protocols import Note, Pair, Write, unnoted
 from canary.records import Arm
 from canary.runners.drive import drive

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from canary.models import open_embedder
 from canary.models.sentence_transformers import MiniLM
-from canary.plan import Pipeline, RayRunner
+from canary.pipeline import Pipeline, RayRunner
 from canary.protocols import Embedder
 from canary.runners.ray import cluster, job_metadata
 

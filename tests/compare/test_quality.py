@@ -7,7 +7,8 @@ import pytest
 
 from canary.codec import golden_digest
 from canary.compare import compare
-from canary.plan import Plan, ReleasePlan, StratumPlan, Suite
+from canary.pipeline import Suite
+from canary.plan import Plan, ReleasePlan, StratumPlan
 from canary.policy import Policy
 from canary.records import Arm, Comparison, Evidence, Prompt, Response, Scale, Score
 

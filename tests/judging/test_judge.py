@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from canary.assertions.question import Ask, question
-from canary.plan import Judge
+from canary.pipeline import Judge
 from canary.run.judge import Bench
 from canary.run.judgements import Judgements
 from canary.run.progress import Screen

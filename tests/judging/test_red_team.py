@@ -13,7 +13,7 @@ import pytest
 
 from canary.assertions import parse
 from canary.assertions.question import Ask, hear, question
-from canary.plan import Judge
+from canary.pipeline import Judge
 from canary.protocols import Grade, Question, Tools
 from canary.records import Arm, Prompt, Response
 from canary.run.judge import Bench

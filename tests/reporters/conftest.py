@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from canary.plan import Plan, ReleasePlan, StratumPlan, Suite
+from canary.pipeline import Suite
+from canary.plan import Plan, ReleasePlan, StratumPlan
 from canary.policy import Policy
 from canary.records import (
     Arm,

@@ -9,7 +9,8 @@ from collections.abc import Callable
 import pytest
 
 from canary.errors import ConfigError
-from canary.plan import Pipeline, Plan
+from canary.pipeline import Pipeline
+from canary.plan import Plan
 from canary.records import Decision, Evidence, Verdict
 from canary.reporters import FILES, PUBLISHERS, REPORTERS, find_reporter, render_all
 

@@ -15,7 +15,7 @@ from canary.compare import compare
 from canary.config import load_pipeline
 from canary.errors import ConfigError
 from canary.evidence import load_run
-from canary.plan import Judge, Pipeline
+from canary.pipeline import Judge, Pipeline
 from canary.records import Arm, Attempt, ErrorKind, Failure, Response
 from canary.run.hire import billed, billing, rate_of
 

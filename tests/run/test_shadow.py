@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from canary.cli import main
-from canary.plan import Stages
+from canary.pipeline import Stages
 
 Workspace = Callable[..., Path]
 CASES = 120

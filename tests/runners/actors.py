@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from canary.plan import Pipeline
+from canary.pipeline import Pipeline
 from canary.protocols import Answers, Pair, Request
 from canary.records import Arm
 from canary.runners import fleet

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from canary.plan import RayRunner
+from canary.pipeline import RayRunner
 from canary.runners import ray as runner
 from tests.runners.actors import SHIPPED
 

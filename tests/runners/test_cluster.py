@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from canary.errors import EngineError
-from canary.plan import Pipeline
+from canary.pipeline import Pipeline
 from canary.protocols import Answers, Pair, Request
 from canary.records import Arm
 from canary.runners import fleet, local

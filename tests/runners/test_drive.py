@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from canary.errors import EngineError, UsageError
-from canary.plan import Pipeline
+from canary.pipeline import Pipeline
 from canary.protocols import Answers, Generate, Pair, Request
 from canary.records import Arm, ErrorKind, Failure, Response
 from canary.release import Release

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import get_args
 
-from canary.plan import LocalRunner, Pipeline, RayRunner
+from canary.pipeline import LocalRunner, Pipeline, RayRunner
 from canary.protocols import Answers, Pair, Request
 from canary.records import Arm
 from canary.runners import RUNNERS

@@ -270,7 +270,7 @@ class TestHost:
 
 SCRIPT = """
 import json, sys
-from canary.plan import Pipeline
+from canary.pipeline import Pipeline
 from canary.protocols import Pair, Request
 from canary.runners.ray import run
 

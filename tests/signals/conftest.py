@@ -10,7 +10,8 @@ import pytest
 
 from canary.codec import golden_digest
 from canary.evaluate import evaluate
-from canary.plan import Plan, ReleasePlan, StratumPlan, Suite, digest_of
+from canary.pipeline import Suite
+from canary.plan import Plan, ReleasePlan, StratumPlan, digest_of
 from canary.policy import Policy
 from canary.records import Arm, Evidence, Measurement, Prompt, Response, Scale, Score, Signal, Verdict
 

@@ -16,7 +16,8 @@ from canary.calibration import NOISE_SCHEMA, Calibration, Similarity, Usage
 from canary.codec import evidence_digests, line_digests
 from canary.errors import EvidenceError
 from canary.evidence import read_records, write_records
-from canary.plan import Plan, ReleasePlan, Suite
+from canary.pipeline import Suite
+from canary.plan import Plan, ReleasePlan
 from canary.policy import Policy
 from canary.records import Arm, Decision, Evidence, Measurement, Prompt, Response, Signal, Status, Tier
 from canary.run.drift import Kept, measure_drift

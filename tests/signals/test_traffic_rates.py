@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from scipy import special
 
 from canary.contrast import Contrast, Stream
-from canary.plan import Plan, ReleasePlan, Suite, TrafficPlan
+from canary.pipeline import Suite
+from canary.plan import Plan, ReleasePlan, TrafficPlan
 from canary.policy import Policy
 from canary.records import Scale
 from canary.signals.events import count_events, harm_of, safety_of

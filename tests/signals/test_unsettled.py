@@ -9,7 +9,8 @@ from canary.agreement import JudgeCalibration
 from canary.codec import golden_digest
 from canary.evaluate import evaluate
 from canary.judging import JudgePlan
-from canary.plan import Plan, ReleasePlan, StratumPlan, Suite, digest_of
+from canary.pipeline import Suite
+from canary.plan import Plan, ReleasePlan, StratumPlan, digest_of
 from canary.policy import Policy
 from canary.records import Arm, Decision, Evidence, Prompt, Response, Scale, Score, Signal, Status, Verdict
 from canary.run.agreement import Verdicts, agreements_of

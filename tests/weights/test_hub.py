@@ -10,7 +10,7 @@ import pytest
 
 from canary.config import load_pipeline
 from canary.errors import ConfigError, EngineError
-from canary.plan import Suite
+from canary.pipeline import Suite
 from canary.release import TransformersRelease, VllmRelease
 from canary.run.resolve import live_release
 from canary.run.weights import Pinned, pinned, pinned_suite
