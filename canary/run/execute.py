@@ -46,6 +46,7 @@ from canary.run.recorded import Judged, require_known
 from canary.run.scoring import Scoring
 from canary.run.show import write_reports
 from canary.run.trusted import trusted
+from canary.run.unanswered import kept_if_answered
 from canary.runners.scorer import embedding
 from canary.signature import sign
 
@@ -80,13 +81,15 @@ def start_run(
 def _start(loaded: Loaded, runs: Path, err: TextIO, key: Any) -> Finished:
     run = new_run(runs, loaded.plan, loaded.golden.prompts)
     print(f"run: {run.path} (should it be cut off: canary run --resume {run.path})", file=err)
-    with _resumable(run):
+    with kept_if_answered(run, err), _resumable(run):
         return _finish(run, loaded, err, key)
 
 
 def start_loaded(loaded: Loaded, *, runs: Path, err: TextIO) -> Finished:
     """Run what is resolved already; nothing else could resume it."""
-    return _finish(new_run(runs, loaded.plan, loaded.golden.prompts), loaded, err)
+    run = new_run(runs, loaded.plan, loaded.golden.prompts)
+    with kept_if_answered(run, err):
+        return _finish(run, loaded, err)
 
 
 def resume_run(path: Path, pipeline: Path | None, err: TextIO, key: Any = None, labels: Path | None = None) -> Finished:
