@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -192,6 +193,19 @@ def test_the_plan_counts_with_the_levels_of_the_run(canary: Canary, pipeline: Pa
 
     assert "fewer than 100: add 20" in " ".join(with_looks.out.split())
     assert "fewer than 88: add 8" in " ".join(without.out.split())
+
+
+def test_the_plan_says_when_a_run_ends(canary: Canary, pipeline: Path, tmp_path: Path) -> None:
+    """One sentence: which loss ends it by which case, or that none is certain before the last."""
+    whole = canary("plan", pipeline).out
+    cases = (tmp_path / "prompts.jsonl").read_text().splitlines(keepends=True)
+    (tmp_path / "prompts.jsonl").write_text("".join(cases[:40]))
+    small = canary("plan", pipeline, "--allow-underpowered").out
+
+    assert re.search(
+        r"^early stopping: a loss of \d+ points in 'a' ends half of such runs by case \d+ of 240", whole, re.MULTILINE
+    )
+    assert "early stopping: not likely: to be certain of 40 points lost in 'a' takes all 40 cases\n" in small
 
 
 def test_likeness_to_the_baseline_stops_a_run_too(canary: Canary, pipeline: Path, tmp_path: Path) -> None:

@@ -223,12 +223,22 @@ def _stopping(plan: Plan, strata: Sequence[Outlook]) -> Iterator[str]:
         return
     smallest = min(strata, key=lambda outlook: outlook.cases)
     total, alpha = sum(outlook.cases for outlook in strata), look_levels(plan).rollback
-    found = []
-    for drop in dict.fromkeys(min(1.0, times * smallest.margin) for times in (1, 2, 4)):
+    drops = {min(1.0, times * smallest.margin) for times in (1, 2, 4)}
+    ends = {}
+    for drop in sorted(drops):
         stop = median_stop(smallest.cases, smallest.discordance, drop, alpha=alpha / signals)
-        after = next((end for end in checkpoints(total) if end >= stop / smallest.cases * total), total)
-        found.append(f"{100 * drop:g} points after {after if after < total else 'all'}")
-    yield f"early stopping: half of the runs end, {smallest.stratum!r} losing {', '.join(found)} of {total} cases"
+        ends[drop] = next((end for end in checkpoints(total) if end >= stop / smallest.cases * total), total)
+    yield f"early stopping: {_ending(ends, smallest.stratum, total)}"
+
+
+def _ending(ends: Mapping[float, int], stratum: str, total: int) -> str:
+    """By which case half of the runs end, by what is lost; what takes all cases ends none early."""
+    early = [(f"{100 * drop:g} points", end) for drop, end in ends.items() if end < total]
+    if not early:
+        return f"not likely: to be certain of {100 * max(ends):g} points lost in {stratum!r} takes all {total} cases"
+    (drop, end), *more = early
+    rest = "".join(f", of {drop} by case {end}" for drop, end in more)
+    return f"a loss of {drop} in {stratum!r} ends half of such runs by case {end} of {total}{rest}"
 
 
 def _place(outlook: Outlook) -> str:

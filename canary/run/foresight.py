@@ -5,13 +5,9 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from canary.plan import Plan
 from canary.stats.power import OperatingCharacteristics
-
-if TYPE_CHECKING:
-    from rich.table import Table
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,29 +51,25 @@ class Foresight:
 
 
 def render_foresight(foresight: Foresight) -> str:
-    """The plan as a table, what it costs, and what it lacks."""
-    from rich.console import Console  # noqa: PLC0415 - only to print
-
-    out = io.StringIO()
-    console = Console(file=out, width=110, force_terminal=False, markup=False, highlight=False, emoji=False)
+    """The plan as a table, what it costs, and what it lacks; no sentence is broken."""
     plan = foresight.plan
-    console.print(f"{plan.baseline.name} -> {plan.candidate.name}, stage {plan.stage}")
-    console.print(_table(foresight.outlooks))
-    console.print(f"discordance {foresight.source}")
-    console.print(
-        f"an unchanged candidate is promoted with probability {foresight.promote.promote:.2f} (quality alone)"
-    )
-    for line in (*foresight.spending, *plan.warnings, *foresight.warnings):
-        console.print(line)
-    for line in foresight.lacking:
-        console.print(f"lacking: {line}")
+    lines = [
+        f"{plan.baseline.name} -> {plan.candidate.name}, stage {plan.stage}",
+        _table(foresight.outlooks),
+        f"discordance {foresight.source}",
+        f"an unchanged candidate is promoted with probability {foresight.promote.promote:.2f} (quality alone)",
+        *foresight.spending,
+        *(f"warning: {warning}" for warning in (*plan.warnings, *foresight.warnings)),
+        *(f"lacking: {line}" for line in foresight.lacking),
+    ]
     if foresight.lacking:
-        console.print("such a plan is refused, unless --allow-underpowered lets it through; a run of it would hold")
-    return out.getvalue().rstrip()
+        lines.append("such a plan is refused, unless --allow-underpowered lets it through; a run of it would hold")
+    return "\n".join(lines)
 
 
-def _table(outlooks: Sequence[Outlook]) -> Table:
+def _table(outlooks: Sequence[Outlook]) -> str:
     from rich import box  # noqa: PLC0415 - only to print
+    from rich.console import Console  # noqa: PLC0415
     from rich.table import Table  # noqa: PLC0415
 
     table = Table(box=box.SIMPLE_HEAD)
@@ -88,12 +80,14 @@ def _table(outlooks: Sequence[Outlook]) -> Table:
         "discordance",
         "drop seen at 80 %",
         "unchanged passes",
-        "80 % together at",
+        "cases wanted",
     ):
         table.add_column(heading, justify="left" if heading == "stratum" else "right", overflow="fold")
     for outlook in outlooks:
         table.add_row(*_cells(outlook))
-    return table
+    out = io.StringIO()
+    Console(file=out, width=110, force_terminal=False, markup=False, highlight=False, emoji=False).print(table)
+    return "\n".join(line.rstrip() for line in out.getvalue().splitlines())
 
 
 def _cells(outlook: Outlook) -> tuple[str, ...]:
