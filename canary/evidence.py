@@ -96,6 +96,10 @@ class RunDirectory:
         """The seal."""
         return self.path / "manifest.json"
 
+    def write_plan(self, plan: Plan) -> None:
+        """Writes the plan that is obeyed."""
+        self.write("plan.json", plan.model_dump_json(by_alias=True, indent=2) + "\n")
+
     def write(self, name: str, text: str) -> None:
         """Writes one file at once; a reader sees all of it or nothing.
 
@@ -133,7 +137,7 @@ def create_run(path: Path, plan: Plan, prompts: Iterable[Prompt]) -> RunDirector
     run = RunDirectory(path)
     write_records(run.prompts, prompts)
     write_records(run.responses, ())
-    run.write("plan.json", plan.model_dump_json(by_alias=True, indent=2) + "\n")  # last: it says that the rest is there
+    run.write_plan(plan)  # last: it says that the rest is there
     return run
 
 

@@ -120,6 +120,8 @@ class Plan(BaseModel):
     """Only a gate's own verdict can be promoted, and only it is history."""
     mlflow: Tracking = Tracking()
     registry: Registry = Registry()
+    base_ref: str | None = None
+    """The commit whose rules judge, where they are not the pipeline's own; such a run is not resumed."""
     gate_changes: tuple[GateChange, ...] = ()
     """What of the gate itself the pull request changes, where a base ref judges."""
 

@@ -350,9 +350,9 @@ def test_a_threshold_for_similar_comes_from_the_baseline_s_own() -> None:
     assert [(found.n, found.threshold) for found in fewer] == [(239, 12 / 240)]
 
 
-def test_a_cut_run_goes_on_with_the_noise_it_began_with(bench: Bench) -> None:
-    """Calibrating meanwhile changes no answer, so it stops nothing, and judges nothing either."""
-    whole = bench.run()
+def test_a_cut_run_goes_on_though_its_bench_was_measured(bench: Bench) -> None:
+    """Calibrating meanwhile changes no answer, so it stops nothing; the verdict minds what was found, and says so."""
+    assert bench.run().status == 0
     run = next((bench.folder / "runs").iterdir())
     kept = (run / "responses.jsonl").read_bytes().splitlines(keepends=True)[:100]
     (run / "responses.jsonl").write_bytes(b"".join(kept))
@@ -363,8 +363,12 @@ def test_a_cut_run_goes_on_with_the_noise_it_began_with(bench: Bench) -> None:
 
     resumed = bench.canary("run", "--resume", run, "--json")
 
-    assert resumed.status == 0, resumed.err
-    assert resumed.out == whole.out
+    assert resumed.status == 3, resumed.err
+    assert json.loads((run / "plan.json").read_bytes())["calibration"] == json.loads(bench.noise.read_bytes())
+    assert any(
+        warning.startswith("'calibration' changed under this run: plan.json has null, now {")
+        for warning in resumed.verdict["warnings"]
+    )
 
 
 def test_recorded_files_may_be_held_against_the_noise_of_a_pipeline(bench: Bench) -> None:

@@ -32,6 +32,7 @@ from canary.protocols import no_judge
 from canary.records import Arm, Response, Score
 from canary.reporters import publish_all
 from canary.reporters.sheet import saving
+from canary.resumption import goes_on
 from canary.run.answering import answer_open
 from canary.run.drift import Kept, measure_drift
 from canary.run.judge import Bench
@@ -95,21 +96,24 @@ def start_loaded(loaded: Loaded, *, runs: Path, err: TextIO) -> Finished:
 def resume_run(path: Path, pipeline: Path | None, err: TextIO, key: Any = None, labels: Path | None = None) -> Finished:
     """Continue a run that was cut off; nothing that both arms answered is asked again.
 
-    Raises EvidenceError when what the run asks has changed since.
+    Of what its plan.json says only the stage, and whether it may stop early,
+    is believed; all else is resolved anew. Raises EvidenceError when what the
+    run asks, or what decides of it, has changed since.
     """
     run = RunDirectory(path)
     stored = load_plan(run)
     source = pipeline or (None if stored.pipeline is None else Path(stored.pipeline))
     if source is None:
         raise ConfigError(f"{path}: the run does not say which pipeline it came from; give it: canary run P --resume R")
-    if stored.gate_changes:
+    if stored.base_ref is not None or stored.gate_changes:
         raise ConfigError(f"{path}: a run judged by a base ref is not resumed; start a new run")
     overrides = Overrides(early_stop=stored.early_stopping, labels=labels)
     loaded = load(source, stage=stored.stage, overrides=overrides)
-    for change in resume(run, loaded.plan):
+    changes = resume(run, loaded.plan)
+    for change in changes:
         print(f"canary: {change}", file=err)
     with _resumable(run):
-        return _finish(run, replace(loaded, plan=stored), err, key)
+        return _finish(run, replace(loaded, plan=goes_on(stored, loaded.plan, changes)), err, key)
 
 
 @contextmanager
@@ -145,6 +149,7 @@ def _collect(run: RunDirectory, loaded: Loaded, kept: Kept, screen: Screen) -> N
     with Journal.open(run.responses) as journal:
         for warning in journal.warnings:
             screen.say(f"canary: {warning}")
+        run.write_plan(loaded.plan)  # which a resumed run may have been given
         scoring = _scoring(loaded, kept, _judge(run, loaded, screen))
         with observing(run.observations, screen.say) as note:
             answer_open(journal, loaded, scoring, note, screen)

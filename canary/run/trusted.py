@@ -68,7 +68,7 @@ def trusted(path: Path, ref: str, *, stage: str, overrides: Overrides) -> Iterat
     with _checked_out(ref) as base:
         there = base.counterpart(path)
         if not there.is_file():
-            yield _new(load(path, stage=stage, overrides=overrides), there.relative_to(base.root))
+            yield _new(load(path, stage=stage, overrides=overrides), there.relative_to(base.root), ref)
             return
         head, rules = load_pipeline(path), load_pipeline(there)
         places = _places(base.head)
@@ -78,13 +78,14 @@ def trusted(path: Path, ref: str, *, stage: str, overrides: Overrides) -> Iterat
         with _standing_in(base):
             pipeline = replace(overrides, policy=chosen).on(rules.model_copy(update={"candidate": head.candidate}))
             loaded = gather(pipeline, there, stage=stage, early_stop=overrides.early_stop)
-            loaded = replace(loaded, plan=loaded.plan.model_copy(update={"pipeline": str(path)}))
+            loaded = replace(loaded, plan=loaded.plan.model_copy(update={"pipeline": str(path), "base_ref": ref}))
             yield _said(loaded, base, changes, tuple(_swapped(rules, head)))
 
 
-def _new(loaded: Loaded, name: Path) -> Loaded:
+def _new(loaded: Loaded, name: Path, ref: str) -> Loaded:
     warning = f"this gate is new: the base has no {name.as_posix()}; judged by the pull request's own rules"
-    return replace(loaded, plan=loaded.plan.model_copy(update={"warnings": (*loaded.plan.warnings, warning)}))
+    update = {"warnings": (*loaded.plan.warnings, warning), "base_ref": ref}
+    return replace(loaded, plan=loaded.plan.model_copy(update=update))
 
 
 def _swapped(rules: Pipeline, head: Pipeline) -> Iterator[str]:
