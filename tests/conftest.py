@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import io
 import json
+import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +21,21 @@ DATA = ROOT.parent / "shared" / "data"
 COMPUTING = ("tests/stats/", "tests/signals/", "tests/looks/", "tests/test_prediction.py")
 """Where tests only compute, each for itself."""
 SERVING = (
-    *("tests/engines/", "tests/runners/", "tests/run/", "tests/weights/"),
-    *("tests/test_load.py", "tests/test_readme.py", "tests/test_sharing.py", "tests/test_submit.py"),
+    *("tests/engines/test_openai_real.py", "tests/engines/test_vllm", "tests/run/test_sequence.py"),
+    *("tests/runners/", "tests/weights/", "tests/test_submit.py"),
 )
 """Where vLLM and Ray are started, which want the machine one after the other."""
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")  # no test waits for a model hub
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> Generator[None]:
+    """What servers leave behind is reported while the filters of their tests hold, not in a test that follows."""
+    yield
+    filters = item.get_closest_marker("filterwarnings")
+    if filters is not None and (nextitem is None or nextitem.get_closest_marker("filterwarnings") != filters):
+        gc.collect()
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -322,6 +322,7 @@ def test_one_arm_after_the_other_is_offered_the_same_gaps(bench: Bench) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
 def test_arms_in_actors_are_offered_the_same(bench: Bench) -> None:
     """Runner `ray` keeps the schedule too."""
     pytest.importorskip("ray", reason="needs canary-gate[ray]")

@@ -25,6 +25,7 @@ from canary.run.sequence import SPOOL
 Canary = Callable[..., Any]
 ROOT = Path(__file__).resolve().parents[2]
 SHIPPED = ROOT / "pipelines" / "checkpoints" / "baseline"
+ENVIRONMENT = os.environ | {"PYTHONPATH": str(Path(package.__file__).parents[1])}
 WIDE = {
     "version": 1,
     "quality": {"max_drop": 0.9, "stratum": {"max_drop": 0.9}},
@@ -173,7 +174,7 @@ def test_prices_by_the_hour_are_times(workspace: Workspace, canary: Canary) -> N
     canary("run", workspace.write(price={"per_replica_hour": 3.6}), "--runs", workspace.runs)
     cost = signals(workspace.verdict, "cost")["cost/per_request"]
     assert cost["status"] == Status.INCONCLUSIVE.label
-    assert cost["reason"].endswith("'cost: {per_request: {tier: advisory}}'")
+    assert "'cost: {per_request: {tier: advisory}}'" in cost["reason"]  # and how the cost came about
 
     other = Workspace(workspace.folder)
     other.runs = workspace.folder / "priced"
@@ -231,26 +232,26 @@ def test_a_spool_that_no_crash_explains(workspace: Workspace, canary: Canary, sp
 
 @pytest.mark.slow
 @pytest.mark.parametrize("runner", [{"type": "local"}, {"type": "ray", "cpus_per_arm": 1}], ids=["local", "ray"])
-def test_killed_in_either_half_it_goes_on_there(workspace: Workspace, canary: Canary, runner: dict[str, Any]) -> None:
+def test_killed_in_either_half_it_goes_on_there(workspace: Workspace, runner: dict[str, Any]) -> None:
     """What was answered before a `kill -9` stands in the record as it was; torn lines are asked again, no other."""
-    path = workspace.write(cases=300, runner=runner, sampling={"max_tokens": 24})
+    path = workspace.write(cases=120, runner=runner, sampling={"max_tokens": 24})
     command = [sys.executable, "-m", "canary", "run", str(path), "--runs", str(workspace.runs), "--no-early-stop"]
-    killed(command, workspace, SPOOL, 40)
+    killed(command, workspace, SPOOL, 20)
     first = workspace.lines(SPOOL)
     with (workspace.run / SPOOL).open("ab") as file:
-        file.write(b'{"id":"c299","arm":"base')
+        file.write(b'{"id":"c119","arm":"base')
     assert workspace.lines("responses.jsonl") == []
 
     command = [sys.executable, "-m", "canary", "run", "--resume", str(workspace.run)]
-    killed(command, workspace, "responses.jsonl", 80)
+    killed(command, workspace, "responses.jsonl", 40)
     second, half = workspace.lines(SPOOL), workspace.lines("responses.jsonl")
-    assert len(second) == 300
+    assert len(second) == 120
     assert second[: len(first)] == first
 
-    done = canary("run", "--resume", workspace.run)
-    assert done.status == 3, done.err
+    done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, check=False)
+    assert done.returncode == 3, done.stderr
     whole = workspace.lines("responses.jsonl")
-    assert len(whole) == 600
+    assert len(whole) == 240
     assert set(whole) >= {*first, *second, *half[: len(half) // 2 * 2]}
     assert not (workspace.run / SPOOL).exists()
     _, evidence = load_run(workspace.run)
@@ -260,8 +261,7 @@ def test_killed_in_either_half_it_goes_on_there(workspace: Workspace, canary: Ca
 
 def killed(command: list[str], workspace: Workspace, name: str, lines: int) -> None:
     """Runs a command until a file of the run has so many lines, then kills it."""
-    environment = os.environ | {"PYTHONPATH": str(Path(package.__file__).parents[1])}
-    process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL)
+    process = subprocess.Popen(command, env=ENVIRONMENT, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL)
     deadline = time.monotonic() + 240
     while process.poll() is None and time.monotonic() < deadline:
         found = list(workspace.runs.glob(f"2*/{name}"))

@@ -14,6 +14,12 @@ from canary.release import TransformersRelease, VllmRelease
 from canary.runners.host import Host
 
 
+@pytest.fixture(autouse=True)
+def own_devices(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a host without GPUs takes from its process is given back."""
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+
+
 @pytest.mark.parametrize("field", ["model", "lora"])
 def test_weights_that_this_node_lacks(tmp_path: Path, field: str) -> None:
     """A folder that only the driver's machine has is named, before an engine takes it for a hub's id."""

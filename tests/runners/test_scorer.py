@@ -31,7 +31,9 @@ def cluster() -> Iterator[None]:
 
     os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    ray.init(address="local", num_cpus=2, num_gpus=1, include_dashboard=False, log_to_driver=False)
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+        ray.init(address="local", num_cpus=2, num_gpus=1, include_dashboard=False, log_to_driver=False)
     yield
     ray.shutdown()
 
