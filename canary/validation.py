@@ -261,6 +261,9 @@ def _sentence(path: Path, said: str) -> str:
 class RepeatedKeyError(ValueError):
     """A key stands twice in one JSON object, where parsers keep the last and say nothing."""
 
+    def __init__(self, key: str) -> None:
+        super().__init__(f"the key {shown(key)} stands twice in one object")
+
 
 def require_distinct_keys(line: bytes, kept: Any) -> None:
     """Raise RepeatedKeyError where a parser kept fewer keys than a line has.

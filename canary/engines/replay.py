@@ -204,7 +204,7 @@ class _Reading:
                 self.problems.extend(f"{self.path}:{number}: {problem}" for problem in _problems(text, error))
                 continue
             except RepeatedKeyError as error:
-                self.problems.append(f"{self.path}:{number}: the key {_shown(str(error))} stands twice in one object")
+                self.problems.append(f"{self.path}:{number}: {error}")
                 continue
             if (response := self.response(line, number)) is not None:
                 yield response

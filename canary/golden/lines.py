@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from canary.case import Case
 from canary.located import printable
-from canary.validation import RepeatedKeyError, problems, require_distinct_keys, shown
+from canary.validation import RepeatedKeyError, problems, require_distinct_keys
 
 _ENCODE = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False, check_circular=False).encode
 
@@ -105,7 +105,7 @@ def _reasons(error: ValueError, data: bytes) -> Iterator[str]:
         yield f"is not UTF-8 text (byte 0x{data[wrong.start]:02x} in column {wrong.start + 1})"
         return
     if isinstance(error, RepeatedKeyError):
-        yield f"the key {shown(str(error))} stands twice in one object"
+        yield str(error)
         return
     if not isinstance(error, ValidationError):
         yield "holds a number that is not finite (NaN, Infinity or too large)"

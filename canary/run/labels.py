@@ -18,7 +18,7 @@ from canary.errors import EvidenceError
 from canary.golden.lines import Faults
 from canary.labelled import LabelRow
 from canary.records import Arm, Label, Response
-from canary.validation import RepeatedKeyError, nearest, problems, require_distinct_keys, shown
+from canary.validation import nearest, problems, require_distinct_keys, shown
 
 MOST_LABEL_BYTES = 64 << 20
 _WORDS = {"true": True, "false": False}
@@ -161,8 +161,6 @@ def _parsed(line: str) -> Any:
         return ValueError("is nested too deeply")
     except json.JSONDecodeError as error:
         return ValueError(f"is not valid JSON: {error.msg} (column {error.colno})")
-    except RepeatedKeyError as error:
-        return ValueError(f"the key {shown(str(error))} stands twice in one object")
     except ValueError as error:
         return error
     return row

@@ -81,7 +81,7 @@ def _parsed(line: str) -> Any:
         row = json.loads(line)
         require_distinct_keys(line.encode(errors="replace"), row)
     except RepeatedKeyError as error:
-        return ValueError(f"the key {shown(str(error))} stands twice in one object")
+        return error
     except (ValueError, RecursionError):
         return ValueError("is not valid JSON")
     return row if isinstance(row, dict) else ValueError(f"must be one JSON object, {{…}} (got {shown(row)})")
