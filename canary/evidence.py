@@ -23,7 +23,7 @@ from canary import manifest, resumption
 from canary.codec import AnyRecord, Record, decode, encode, golden_digest, line_digests, some
 from canary.disk import locked_folder, write_whole
 from canary.errors import EvidenceError
-from canary.manifest import File, Manifest
+from canary.manifest import File, Seal
 from canary.plan import PLAN_SCHEMA, Plan
 from canary.records import Evidence, Label, Measurement, Observation, Prompt, Response, Score
 
@@ -313,7 +313,7 @@ def seal(run: RunDirectory, now: datetime | None = None) -> str:
     files = _files(run)
     runs = run.path.resolve().parent
     with locked_folder(runs):  # two sealed at once would both follow the same record
-        document = Manifest(
+        document = Seal(
             schema=manifest.MANIFEST_SCHEMA,
             files=files,
             previous=manifest.last(_records(runs)),
@@ -343,7 +343,7 @@ def removed_neighbours(path: Path) -> list[str]:
     return list(manifest.removed(_records(path.resolve().parent)))
 
 
-def read_seal(run: RunDirectory) -> Manifest:
+def read_seal(run: RunDirectory) -> Seal:
     """The manifest; EvidenceError where the run is not finished, or not ours."""
     if not run.path.is_dir():
         raise EvidenceError(f"{run.path} is no directory")

@@ -41,7 +41,7 @@ class Previous(BaseModel):
     """Of its manifest."""
 
 
-class Manifest(BaseModel):
+class Seal(BaseModel):
     """What `manifest.json` holds."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -58,10 +58,10 @@ class Manifest(BaseModel):
         return (json.dumps(self.model_dump(by_alias=True), indent=2, sort_keys=True) + "\n").encode()
 
 
-def read(document: bytes) -> Manifest | None:
+def read(document: bytes) -> Seal | None:
     """The manifest, or None where the bytes are no manifest of ours."""
     try:
-        return Manifest.model_validate_json(document)
+        return Seal.model_validate_json(document)
     except ValidationError:
         return None
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from canary.manifest import File, Manifest, Previous, check_chain, compare_files, digest, last, read, removed
+from canary.manifest import File, Previous, Seal, check_chain, compare_files, digest, last, read, removed
 
 EMPTY = File(sha256="e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855", size=0)
 OTHER = File(sha256="0" * 64, size=7)
@@ -15,7 +15,7 @@ def chain(*names: str) -> dict[str, bytes]:
     records: dict[str, bytes] = {}
     for name in names:
         files = {f"{name}.json": EMPTY}
-        records[name] = Manifest(schema="canary-gate/manifest/1", files=files, previous=last(records)).dumps()
+        records[name] = Seal(schema="canary-gate/manifest/1", files=files, previous=last(records)).dumps()
     return records
 
 

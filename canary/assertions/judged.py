@@ -33,7 +33,7 @@ def as_text(value: Any) -> str:
     return str(value)
 
 
-class Judged(Referenced):
+class JudgedAssertion(Referenced):
     """Asks for one verdict on one answer; a blank answer is asked about too."""
 
     structural: ClassVar[bool] = False
@@ -87,7 +87,7 @@ class Judged(Referenced):
         return verdict == "yes"
 
 
-class LlmRubric(Judged):
+class LlmRubric(JudgedAssertion):
     """Whether the answer has the property that `value` describes."""
 
     metric: Metric = "llm-rubric"
@@ -97,7 +97,7 @@ class LlmRubric(Judged):
         return f'Property: {value}\nVerdict: "yes" if the answer has the property, else "no".'
 
 
-class ClosedQa(Judged):
+class ClosedQa(JudgedAssertion):
     """Whether the answer to the question meets the criterion in `value`."""
 
     metric: Metric = "closed-qa"
@@ -109,7 +109,7 @@ class ClosedQa(Judged):
         )
 
 
-class Factuality(Judged):
+class Factuality(JudgedAssertion):
     """How the answer's facts stand to those of the reference in `value`.
 
     A: fewer, all in agreement. B: more, all in agreement. C: the same. D: they
@@ -137,7 +137,7 @@ class Factuality(Judged):
         return verdict != "D"
 
 
-class GEval(Judged):
+class GEval(JudgedAssertion):
     """How well the answer meets the criteria in `value`: 0 to 10, given as 0..1.
 
     The mean of the votes; passes at the threshold. More than half of the votes

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from canary.compare.errors import error_differences
-from canary.compare.quality import Column, columns_of
+from canary.compare.quality import MetricColumn, columns_of
 from canary.compare.table import Table, tabulate
 from canary.plan import Plan
 from canary.records import Arm, Evidence, Scale
@@ -50,7 +50,7 @@ def leads(evidence: Evidence, plan: Plan) -> dict[Question, Leads]:
     return found
 
 
-def _lead(table: Table, column: Column) -> NDArray[np.float64]:
+def _lead(table: Table, column: MetricColumn) -> NDArray[np.float64]:
     """Shape (cases,); scores that came with the answers are left to the end, as every line must carry them."""
     means = {arm: column.values[arm].reshape(-1, table.repeat).mean(axis=1) for arm in Arm}
     lead = means[Arm.CANDIDATE] - means[Arm.BASELINE]

@@ -13,7 +13,7 @@ from canary.records import Arm, Evidence, Observation
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Observed:
+class ArmServers:
     """One arm's servers."""
 
     seen: tuple[tuple[Observation, ...], ...]
@@ -56,11 +56,11 @@ class Observed:
                 yield (risen, after.at - before.at) if risen >= 0 else (after.values[name], 0.0)
 
 
-def observe(evidence: Evidence) -> dict[Arm, Observed]:
+def observe(evidence: Evidence) -> dict[Arm, ArmServers]:
     """By arm; an arm of which nothing was noted is left out."""
     sent = {arm: sum(response.arm is arm for response in evidence.responses) for arm in Arm}
     return {
-        arm: Observed(seen=replicas, requests=sent[arm])
+        arm: ArmServers(seen=replicas, requests=sent[arm])
         for arm in Arm
         if (replicas := _replicas([one for one in evidence.observations if one.arm is arm]))
     }

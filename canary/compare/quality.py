@@ -20,7 +20,7 @@ LOOSEST_LAST = (Scale.PASS_FAIL, Scale.BOUNDED, Scale.ORDINAL, Scale.UNBOUNDED)
 
 
 @dataclass(slots=True, eq=False)
-class Column:
+class MetricColumn:
     """One metric of both arms; NaN where there is no score."""
 
     scale: Scale
@@ -73,9 +73,9 @@ def _is_named(stratum: str, plan: Plan) -> bool:
     return stratum in plan.policy.quality.critical.strata
 
 
-def columns_of(table: Table, scores: Sequence[Score], plan: Plan) -> dict[str, Column]:
+def columns_of(table: Table, scores: Sequence[Score], plan: Plan) -> dict[str, MetricColumn]:
     """Every metric's values in row order; a scale the policy declares wins."""
-    columns: dict[str, Column] = {}
+    columns: dict[str, MetricColumn] = {}
     for score in scores:
         column = columns.get(score.metric)
         if column is None:
@@ -97,7 +97,7 @@ def columns_of(table: Table, scores: Sequence[Score], plan: Plan) -> dict[str, C
     return columns
 
 
-def _leave_to_judges(table: Table, columns: dict[str, Column], plan: Plan) -> None:
+def _leave_to_judges(table: Table, columns: dict[str, MetricColumn], plan: Plan) -> None:
     left, column = left_to_judges(table, plan), columns[PASS]
     column.asked &= ~left
     for values in column.values.values():
@@ -106,15 +106,17 @@ def _leave_to_judges(table: Table, columns: dict[str, Column], plan: Plan) -> No
         del columns[PASS]
 
 
-def _empty(table: Table, scale: Scale) -> Column:
+def _empty(table: Table, scale: Scale) -> MetricColumn:
     rows = len(table.prompts) * table.repeat
     values = {arm: np.full(rows, np.nan) for arm in Arm}
-    return Column(scale=scale, values=values, asked=np.zeros(len(table.prompts), dtype=bool), abstained=0, excuse="")
+    return MetricColumn(
+        scale=scale, values=values, asked=np.zeros(len(table.prompts), dtype=bool), abstained=0, excuse=""
+    )
 
 
 def _comparison(
     table: Table,
-    column: Column,
+    column: MetricColumn,
     metric: str,
     stratum: str,
     plan: Plan,
@@ -184,14 +186,14 @@ def blindness(baseline: NDArray[np.float64]) -> tuple[str, ...]:
     return ("every baseline score is 0, so this metric cannot show a loss: check its assertions",)
 
 
-def _weights(table: Table, column: Column) -> tuple[float, ...]:
+def _weights(table: Table, column: MetricColumn) -> tuple[float, ...]:
     """The strata's weights, shared out among those the metric applies to."""
     asked = np.bincount(table.strata[column.asked], minlength=len(table.weights)) > 0
     weights = np.where(asked, table.weights, 0.0)
     return tuple((weights / weights.sum()).tolist()) if weights.sum() > 0 else table.weights
 
 
-def _candidate_alone(table: Table, column: Column, metric: str) -> Comparison:
+def _candidate_alone(table: Table, column: MetricColumn, metric: str) -> Comparison:
     means = column.values[Arm.CANDIDATE].reshape(-1, table.repeat).mean(axis=1)
     used = np.isfinite(means)
     absent = table.absent(Arm.CANDIDATE)
@@ -217,7 +219,9 @@ def _candidate_alone(table: Table, column: Column, metric: str) -> Comparison:
     )
 
 
-def _gaps(table: Table, column: Column, chosen: NDArray[np.bool_], complete: NDArray[np.bool_]) -> tuple[str, ...]:
+def _gaps(
+    table: Table, column: MetricColumn, chosen: NDArray[np.bool_], complete: NDArray[np.bool_]
+) -> tuple[str, ...]:
     answered = ~(table.absent(Arm.BASELINE) | table.absent(Arm.CANDIDATE))
     gaps = int((chosen & column.asked & answered & ~complete).sum())
     if not gaps:

@@ -33,7 +33,7 @@ LONGER = 1.5
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Side:
+class RoutedArm:
     """One arm, its rows in order of time."""
 
     responses: tuple[Response, ...]
@@ -68,7 +68,7 @@ class Side:
 class Traffic:
     """Both arms, and what speaks against comparing them at all."""
 
-    sides: Mapping[Arm, Side]
+    sides: Mapping[Arm, RoutedArm]
     sticky: bool
     minutes: float
     missing: tuple[str, ...]
@@ -102,7 +102,7 @@ def tabulate_traffic(evidence: Evidence) -> Traffic:
     spans = [(float(s[0]), float(s[-1])) for s in starts.values() if s.size]
     return Traffic(
         sides={
-            arm: Side(
+            arm: RoutedArm(
                 responses=side.responses,
                 times=side.times,
                 units=side.units,

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from canary.compare.quality import LOOSEST_LAST, blindness
-from canary.compare.routed import Side, Traffic
+from canary.compare.routed import RoutedArm, Traffic
 from canary.compare.table import slug
 from canary.compare.traffic import contrast
 from canary.contrast import Contrast
@@ -86,7 +86,7 @@ def _columns(traffic: Traffic, scores: Sequence[Score], plan: Plan) -> dict[str,
     return columns
 
 
-def _strata(side: Side, plan: Plan) -> NDArray[np.str_]:
+def _strata(side: RoutedArm, plan: Plan) -> NDArray[np.str_]:
     """The stratum of every row, "" everywhere where no line of the arm names one."""
     by = plan.traffic.by if plan.traffic else "stratum"
     names = [getattr(response, by) for response in side.responses]

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from canary.compare.errors import ALWAYS, SIGNAL_OF
 from canary.compare.latency import FAILED, Times, all_times, choose_gaps, flatten, read_mean_gap, read_total, read_ttft
-from canary.compare.routed import Ints, Side, Traffic
+from canary.compare.routed import Ints, RoutedArm, Traffic
 from canary.compare.served import CACHE_UNSAID, cached_share, keeps_objectives, unsaid_of
 from canary.contrast import Contrast, Stream
 from canary.plan import Plan
@@ -129,7 +129,7 @@ def _latency(traffic: Traffic, metric: str, times: Mapping[Arm, list[Times | Non
     return contrast(traffic, f"latency/{metric}", streams, missing=tuple(missing))
 
 
-def _lengths(side: Side) -> Ints:
+def _lengths(side: RoutedArm) -> Ints:
     """The power-of-two bucket of every answer's length; -1 where unknown."""
     return np.array([r.output_tokens.bit_length() if r.output_tokens else -1 for r in side.responses], dtype=np.int64)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from canary.compare.table import slug
-from canary.golden.lines import Row
+from canary.golden.lines import CaseRow
 from canary.golden.part import Part
 from canary.pipeline import Suite
 from canary.records import POOLED
@@ -76,7 +76,7 @@ def _clusters(parts: Sequence[Part], path: str) -> list[str]:
     return labels
 
 
-def _at(row: Row, path: str) -> Any:
+def _at(row: CaseRow, path: str) -> Any:
     """What a case holds at `metadata.x.y` or `vars.x.y`; None where nothing."""
     top, *keys = path.split(".")
     value: Any = row.case.metadata if top == "metadata" else row.case.vars
@@ -96,7 +96,7 @@ def _collisions(strata: Sequence[str]) -> list[str]:
     ]
 
 
-def _identical(rows: Sequence[Row]) -> list[list[int]]:
+def _identical(rows: Sequence[CaseRow]) -> list[list[int]]:
     """Positions of cases that ask the very same, two or more together."""
     same: dict[bytes, list[int]] = {}
     for position, row in enumerate(rows):
@@ -120,7 +120,7 @@ def _united(labels: list[str], twins: Sequence[Sequence[int]]) -> list[str]:
     return [root(label) for label in labels] if twins else labels
 
 
-def _twin_warning(rows: Sequence[Row], twins: Sequence[Sequence[int]]) -> tuple[str, ...]:
+def _twin_warning(rows: Sequence[CaseRow], twins: Sequence[Sequence[int]]) -> tuple[str, ...]:
     if not twins:
         return ()
     cases = sum(map(len, twins))

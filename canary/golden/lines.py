@@ -20,7 +20,7 @@ from canary.validation import RepeatedKeyError, problems, require_distinct_keys
 _ENCODE = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False, check_circular=False).encode
 
 
-class Row(NamedTuple):
+class CaseRow(NamedTuple):
     """A case with where it stands and what it says."""
 
     line: int
@@ -64,7 +64,7 @@ def spans(lines: list[int]) -> str:
     return f"{'lines' if len(lines) > 1 else 'line'} {', '.join(words)}{more}"
 
 
-def read_rows(path: Path, faults: Faults) -> tuple[list[Row], str]:
+def read_rows(path: Path, faults: Faults) -> tuple[list[CaseRow], str]:
     """The cases of a file and its sha256; raises OSError."""
     rows, digest = [], hashlib.sha256()
     with path.open("rb") as file:
@@ -79,7 +79,7 @@ def read_rows(path: Path, faults: Faults) -> tuple[list[Row], str]:
     return rows, digest.hexdigest()
 
 
-def _row(number: int, line: bytes) -> Row:
+def _row(number: int, line: bytes) -> CaseRow:
     case = Case.model_validate_json(line, strict=True)
     messages = None
     if case.messages is not None:
@@ -90,7 +90,7 @@ def _row(number: int, line: bytes) -> Row:
     answered = {"expected": case.expected, "metadata": case.metadata, "assert": case.assertions}
     content = {key: value for key, value in (asked | answered).items() if value or value in (0, "")}
     question = hashlib.sha256(_ENCODE(asked).encode()).digest() if case.vars or messages else b""
-    return Row(number, case, messages, hashlib.sha256(_ENCODE(content).encode()).hexdigest(), question)
+    return CaseRow(number, case, messages, hashlib.sha256(_ENCODE(content).encode()).hexdigest(), question)
 
 
 def _blame(error: ValueError, number: int, data: bytes, faults: Faults) -> None:

@@ -12,7 +12,7 @@ from canary.collector import uncollected
 from canary.document import display, unreadable
 from canary.errors import GoldenSetError, UsageError
 from canary.golden.grouping import Groups, group
-from canary.golden.lines import Faults, Row, read_rows
+from canary.golden.lines import CaseRow, Faults, read_rows
 from canary.golden.manifest import read_manifest, shares
 from canary.golden.part import Part
 from canary.golden.sets import GoldenSet, Source
@@ -97,7 +97,7 @@ def _spec_problems(spec: Mapping[str, Any], plugins: Mapping[str, type], where: 
 
 
 def _check_ids(parts: Sequence[Part]) -> None:
-    first: dict[str, tuple[Part, Row]] = {}
+    first: dict[str, tuple[Part, CaseRow]] = {}
     for part in parts:
         for row in part.rows:
             if row.case.id in first:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from canary.case import Manifest
 from canary.document import Document
-from canary.golden.lines import Faults, Row
+from canary.golden.lines import CaseRow, Faults
 
 
 @dataclass(slots=True, kw_only=True)
@@ -15,7 +15,7 @@ class Part:
 
     name: str
     """The file as the user knows it."""
-    rows: list[Row]
+    rows: list[CaseRow]
     sha256: str
     faults: Faults
     """Mistakes that belong to a line."""

@@ -32,7 +32,7 @@ class Flip:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Flips:
+class FlippedCases:
     """The cases that changed sides, on the metrics that decided."""
 
     lost: tuple[Flip, ...]
@@ -41,7 +41,7 @@ class Flips:
     """Cases the baseline failed and the candidate passes."""
 
 
-def find_flips(verdict: Verdict, evidence: Evidence) -> Flips:
+def find_flips(verdict: Verdict, evidence: Evidence) -> FlippedCases:
     """Every flipped case of the signals that decided, most telling first.
 
     Those are the failing quality signals, else the inconclusive ones, else all
@@ -59,7 +59,7 @@ def find_flips(verdict: Verdict, evidence: Evidence) -> Flips:
             else:
                 lost.setdefault(row, (before, after))
     flips = sorted(_flips(lost, prompts, evidence), key=lambda f: (-f.drop, f.prompt.id, f.repeat))
-    return Flips(lost=_dealt(flips, _stratum_order(verdict)), won=len(won - lost.keys()))
+    return FlippedCases(lost=_dealt(flips, _stratum_order(verdict)), won=len(won - lost.keys()))
 
 
 def asked(prompt: Prompt) -> str:

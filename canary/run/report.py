@@ -13,7 +13,7 @@ from canary.evidence import RunDirectory, check_files, load_run, read_seal
 from canary.reporters import FILES
 from canary.reporters.document import read
 from canary.reporters.html import render
-from canary.reporters.html.index import Entry, Line, draw_line, render_index
+from canary.reporters.html.index import RunEntry, ScoreLine, draw_line, render_index
 from canary.reporters.html.versus import Told, render_versus
 from canary.run.history import Past, by_question, read_history
 from canary.stats.control import MINIMUM, chart
@@ -83,11 +83,11 @@ def _when(run: Past) -> tuple[str, str]:
     return run.sealed_at, run.run
 
 
-def _entry(run: Past, folder: Path, place: Path) -> Entry:
+def _entry(run: Past, folder: Path, place: Path) -> RunEntry:
     report = folder / run.run / FILES["html"]
     is_near = place.resolve().parent == folder.resolve()
     link = f"{run.run}/{report.name}" if is_near else report.resolve().as_uri()
-    return Entry(
+    return RunEntry(
         run=run.run,
         verdict=run.verdict,
         when=run.sealed_at,
@@ -99,7 +99,7 @@ def _entry(run: Past, folder: Path, place: Path) -> Entry:
     )
 
 
-def _lines(runs: Sequence[Past]) -> Iterator[Line]:
+def _lines(runs: Sequence[Past]) -> Iterator[ScoreLine]:
     """The baseline's own score over the runs that share a question, with limits from those before the last."""
     scores = [(run.run, run.score) for run in runs if run.score is not None]
     if len(scores) < 2:

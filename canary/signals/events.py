@@ -29,7 +29,7 @@ RATIOS = (1.0, 1.25, 1.5, 2.0, 4.0, 16.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Events:
+class EventCounts:
     """Keys and bad keys of both arms per phase, and the bad ones in order of time."""
 
     counts: tuple[Ints, Ints, Ints, Ints]
@@ -47,7 +47,7 @@ class Events:
         return not bool(np.isnan(self.shares).any())
 
 
-def count_events(contrast: Contrast, baseline: Bools, candidate: Bools, *, since: float = -math.inf) -> Events:
+def count_events(contrast: Contrast, baseline: Bools, candidate: Bools, *, since: float = -math.inf) -> EventCounts:
     """Count keys with a bad value (marks (m,) of each arm), among values that began after `since`."""
     arms = [
         _first_bad(stream, marks, since)
@@ -59,7 +59,7 @@ def count_events(contrast: Contrast, baseline: Bools, candidate: Bools, *, since
     times = np.concatenate([arm.times for arm in arms])
     marks = np.repeat([False, True], [arm.times.size for arm in arms])
     order = np.lexsort((marks, times))
-    return Events(
+    return EventCounts(
         counts=(table[0][shared], table[1][shared], table[2][shared], table[3][shared]),
         bad=(int(arms[0].is_bad.sum()), int(arms[1].is_bad.sum())),
         keys=(arms[0].is_bad.size, arms[1].is_bad.size),
@@ -94,7 +94,7 @@ def _first_bad(stream: Stream, marks: Bools, since: float) -> _Arm:
     )
 
 
-def compare_events(events: Events, margin: float, plan: Plan, alpha: float) -> Finding:
+def compare_events(events: EventCounts, margin: float, plan: Plan, alpha: float) -> Finding:
     """The fixed test at the end, or while the log grows what may be shown of both rates."""
     if min(events.counts[1].sum(), events.counts[3].sum()) == 0:
         raise ValueError("the arms were never served at the same time")
@@ -103,7 +103,7 @@ def compare_events(events: Events, margin: float, plan: Plan, alpha: float) -> F
     return compare_event_rates(*events.counts, margin=margin, alpha=alpha)
 
 
-def _shown(events: Events, margin: float, alpha: float) -> Finding:
+def _shown(events: EventCounts, margin: float, alpha: float) -> Finding:
     """Both rates with the difference of their confidence sequences; decides nothing.
 
     Where the split changed the arms' own rates are of different mixes, so their
@@ -139,12 +139,12 @@ def _shown(events: Events, margin: float, alpha: float) -> Finding:
     )
 
 
-def harm_of(events: Events) -> OddsProcess:
+def harm_of(events: EventCounts) -> OddsProcess:
     """The e-process against "the candidate is no worse", after the last bad event."""
     return OddsProcess.of_harm().advance(events.is_candidate, events.shares)
 
 
-def safety_of(events: Events, margin: float, plan: Plan) -> Proof | None:
+def safety_of(events: EventCounts, margin: float, plan: Plan) -> Proof | None:
     """The proof that the rate rose by less than `margin`, None while there is none.
 
     Two ways, each at a third of the looks' level: the candidate's own rate is
@@ -158,14 +158,14 @@ def safety_of(events: Events, margin: float, plan: Plan) -> Proof | None:
     return Proof(status=Status.PASS, log_e=log_e, alpha=alpha) if log_e >= math.log(1 / alpha) else None
 
 
-def _own_rate(events: Events, margin: float, alpha: float) -> float:
+def _own_rate(events: EventCounts, margin: float, alpha: float) -> float:
     bad, keys = events.bad[1], events.keys[1]
     if keys == 0 or bad / keys >= margin:
         return 0.0
     return float(log_mixture(bad / keys, keys, margin, T_OPT, alpha))
 
 
-def _odds(events: Events, margin: float, alpha: float) -> float:
+def _odds(events: EventCounts, margin: float, alpha: float) -> float:
     if events.is_candidate.size == 0 or min(events.keys) == 0:
         return 0.0
     most = bernoulli_sequence(events.bad[0], events.keys[0], alpha=2 * alpha, t_opt=T_OPT).high

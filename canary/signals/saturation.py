@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 import numpy as np
 
 from canary.compare.apart import disjoint, level_line, reason
-from canary.compare.observed import Observed
+from canary.compare.observed import ArmServers
 from canary.plan import Plan
 from canary.policy import SaturationRule
 from canary.records import Arm, Signal, Status, Tier
@@ -25,7 +25,7 @@ QUANTILE = 0.95
 METHOD = "95th percentile of samples"
 
 
-def saturation_signals(observed: Mapping[Arm, Observed], plan: Plan) -> tuple[Signal, ...]:
+def saturation_signals(observed: Mapping[Arm, ArmServers], plan: Plan) -> tuple[Signal, ...]:
     """Levels against their bounds, then what is only shown; nothing where an arm has no server that could be observed.
 
     A level that the plan requires and that no arm has to itself is missing evidence.
@@ -37,7 +37,7 @@ def saturation_signals(observed: Mapping[Arm, Observed], plan: Plan) -> tuple[Si
     return tuple(with_runbook(signal, plan.policy) for signal in signals)
 
 
-def _measured(observed: Mapping[Arm, Observed], plan: Plan) -> Iterator[Signal]:
+def _measured(observed: Mapping[Arm, ArmServers], plan: Plan) -> Iterator[Signal]:
     arms = (observed[Arm.BASELINE], observed[Arm.CANDIDATE])
     if plan.sequential or disjoint(*(arm.moments for arm in arms)):
         yield from _apart(arms, plan)
@@ -46,7 +46,7 @@ def _measured(observed: Mapping[Arm, Observed], plan: Plan) -> Iterator[Signal]:
     yield from _shown(arms)
 
 
-def _one_sided(observed: Mapping[Arm, Observed], plan: Plan) -> Iterator[Signal]:
+def _one_sided(observed: Mapping[Arm, ArmServers], plan: Plan) -> Iterator[Signal]:
     """Levels of one arm, where the other has a server too, of which nothing was written down."""
     if any(side.release.get("engine") != "vllm" for side in (plan.baseline, plan.candidate)):
         return
@@ -56,7 +56,7 @@ def _one_sided(observed: Mapping[Arm, Observed], plan: Plan) -> Iterator[Signal]
                 yield _missing(name, rule, n, f"{n} samples of the {arm}'s servers, none of the other arm's")
 
 
-def _apart(arms: tuple[Observed, Observed], plan: Plan) -> Iterator[Signal]:
+def _apart(arms: tuple[ArmServers, ArmServers], plan: Plan) -> Iterator[Signal]:
     """Levels of different moments, where either arm said them."""
     for name, rule in plan.policy.saturation:
         n = max(int(arm.levels(name).size) for arm in arms)
@@ -93,7 +93,7 @@ def judge_level(baseline: float, candidate: float, rule: SaturationRule) -> tupl
     return Status.FAIL, f"{change}: at or above {critical}, and the baseline below {warning}", ()
 
 
-def _level(name: str, rule: SaturationRule, arms: tuple[Observed, Observed]) -> Signal | None:
+def _level(name: str, rule: SaturationRule, arms: tuple[ArmServers, ArmServers]) -> Signal | None:
     """None where neither arm said it often enough, or both stopped just short of that."""
     samples = [arm.levels(name) for arm in arms]
     counts = [int(each.size) for each in samples]
@@ -108,7 +108,7 @@ def _level(name: str, rule: SaturationRule, arms: tuple[Observed, Observed]) -> 
     return _level_signal(name, rule, few, judge_level(baseline, candidate, rule), (baseline, candidate))
 
 
-def _shown(arms: tuple[Observed, Observed]) -> Iterator[Signal]:
+def _shown(arms: tuple[ArmServers, ArmServers]) -> Iterator[Signal]:
     """Each with both values; they never decide."""
     waiting = [arm.levels("waiting") for arm in arms]
     n = min(int(each.size) for each in waiting)

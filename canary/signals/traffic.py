@@ -12,7 +12,7 @@ from canary.contrast import Contrast, Stream
 from canary.plan import Plan
 from canary.policy import CostRule, ErrorRule, GoodputRule, GuardrailRule, HitRateRule, SlowRule
 from canary.records import POOLED, Comparison, Scale, Signal, Status, Tier
-from canary.signals.events import Events, compare_events, count_events, harm_of, safety_of
+from canary.signals.events import EventCounts, compare_events, count_events, harm_of, safety_of
 from canary.signals.levels import final_levels, look_levels
 from canary.signals.quality import floor_signals, tier_of
 from canary.signals.reading import Proof, Reading, as_rate_of_harm, read
@@ -32,7 +32,7 @@ class Watched:
     """A reading with what may be looked at of it any number of times."""
 
     reading: Reading
-    events: Events | None = None
+    events: EventCounts | None = None
     """None where it has one look only, at the end."""
     may_be_safe: bool = True
 
@@ -102,8 +102,8 @@ def _guardrail(contrast: Contrast, plan: Plan) -> Iterator[Watched]:
 def _share(
     contrast: Contrast,
     plan: Plan,
-    events: Events,
-    looked: Events | None,
+    events: EventCounts,
+    looked: EventCounts | None,
     name: str,
     rule: ErrorRule | SlowRule | GuardrailRule,
 ) -> Watched:
@@ -142,13 +142,13 @@ def _slow(contrast: Contrast, plan: Plan, rule: SlowRule, name: str) -> Watched:
     return _share(contrast, plan, _slower(contrast, threshold), _looked_slow(contrast, rule), name, rule)
 
 
-def _slower(contrast: Contrast, threshold: float, since: float = -math.inf) -> Events:
+def _slower(contrast: Contrast, threshold: float, since: float = -math.inf) -> EventCounts:
     return count_events(
         contrast, contrast.baseline.values > threshold, contrast.candidate.values > threshold, since=since
     )
 
 
-def _looked_slow(contrast: Contrast, rule: SlowRule) -> Events | None:
+def _looked_slow(contrast: Contrast, rule: SlowRule) -> EventCounts | None:
     """Slow by an objective, or by a median that the first requests fixed once and for all."""
     if rule.threshold_s is not None:
         return _slower(contrast, rule.threshold_s)
@@ -198,7 +198,7 @@ def _quality(contrast: Contrast, plan: Plan) -> Iterator[Watched]:
     yield Watched(reading=reading, events=failed if counted else None, may_be_safe=single)
 
 
-def _passes(contrast: Contrast, failed: Events, margin: float, plan: Plan) -> Finding:
+def _passes(contrast: Contrast, failed: EventCounts, margin: float, plan: Plan) -> Finding:
     """Keys that failed, or a mean where a key was asked several times; ValueError for grades called pass/fail."""
     arms = contrast.baseline, contrast.candidate
     if not all(np.isin(stream.values, (0, 1)).all() for stream in arms):

@@ -65,7 +65,7 @@ def _automatic_length(series: Floats) -> int:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Table:
+class BlockCounts:
     """Sorted values in bins, counted per block; the first bin is the body."""
 
     counts: Floats
@@ -76,7 +76,7 @@ class Table:
     """Sum of the values each block has in the first bin, shape (blocks,)."""
 
 
-def tabulate(values: Floats, blocks: Ints, count: int, *, around: float, weights: Floats | None = None) -> Table:
+def tabulate(values: Floats, blocks: Ints, count: int, *, around: float, weights: Floats | None = None) -> BlockCounts:
     """`values` (m,) of blocks 0..count-1, binned finely near rank share `around`.
 
     Up to 256 values each is its own bin. Beyond, 240 bins span 8 standard
@@ -102,7 +102,7 @@ def tabulate(values: Floats, blocks: Ints, count: int, *, around: float, weights
     codes = owners * starts.size
     codes += np.repeat(np.arange(starts.size, dtype=np.int32), sizes)
     counts = np.bincount(codes, weights=None if weights is None else heavy, minlength=count * starts.size)
-    return Table(
+    return BlockCounts(
         counts=counts.reshape(count, starts.size).astype(np.float64),
         values=np.add.reduceat(weighed, starts) / np.add.reduceat(heavy, starts),
         body=tally(owners[: sizes[0]], weighed[: sizes[0]], count),
@@ -123,13 +123,13 @@ def draw_weights(count: int, rng: np.random.Generator) -> Floats:
     return drawn_per_block.reshape(_REPLICATES, count).astype(np.float64)
 
 
-def _masses(weights: Floats, table: Table) -> Floats:
+def _masses(weights: Floats, table: BlockCounts) -> Floats:
     """Weight per replicate and bin, shape (replicates, bins)."""
     single = weights.astype(np.float32) @ table.counts.astype(np.float32)  # whole numbers: exact; else to 1e-7
     return single.astype(np.float64)
 
 
-def _usable(weights: Floats, table: Table) -> Floats:
+def _usable(weights: Floats, table: BlockCounts) -> Floats:
     """The weights, all 1 in a replicate whose blocks lack this arm entirely."""
     lacking = weights @ table.counts.sum(axis=1) == 0
     return np.where(lacking[:, None], 1.0, weights) if lacking.any() else weights
@@ -144,7 +144,7 @@ def trimmed_mean(values: Floats, trim: float) -> float:
     return float(np.mean(np.sort(values)[:kept]))
 
 
-def trimmed_means(weights: Floats, table: Table, trim: float) -> Floats:
+def trimmed_means(weights: Floats, table: BlockCounts, trim: float) -> Floats:
     """Trimmed mean of every replicate, shape (replicates,)."""
     usable = _usable(weights, table)
     mass = _masses(usable, table)
@@ -156,7 +156,7 @@ def trimmed_means(weights: Floats, table: Table, trim: float) -> Floats:
     return np.asarray(total / kept[:, 0])
 
 
-def quantiles(weights: Floats, table: Table, q: float) -> Floats:
+def quantiles(weights: Floats, table: BlockCounts, q: float) -> Floats:
     """The q-quantile (inverse distribution function) of every replicate."""
     upto = np.cumsum(_masses(_usable(weights, table), table), axis=1)
     reached = np.argmax(upto >= q * upto[:, -1:] - 1e-9, axis=1)

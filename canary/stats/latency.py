@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike
 
-    from canary.stats.blocks import Table
+    from canary.stats.blocks import BlockCounts
 
 __all__ = [
     "Sample",
@@ -168,7 +168,7 @@ def compare_unpaired_quantile(
 
 
 def _unpaired(
-    baseline: Stream, candidate: Stream, around: float, replicate: Callable[[Floats, Table], Floats], *, seed: int
+    baseline: Stream, candidate: Stream, around: float, replicate: Callable[[Floats, BlockCounts], Floats], *, seed: int
 ) -> _Replicates:
     """`replicate` of both arms, once as measured and then under the same draws of time."""
     arms = [arm.usable() for arm in (baseline, candidate)]
@@ -250,7 +250,7 @@ def _paired(
     *,
     around: float,
     measure: Callable[[Floats], float],
-    replicate: Callable[[Floats, Table], Floats],
+    replicate: Callable[[Floats, BlockCounts], Floats],
     seed: int,
 ) -> _Replicates:
     """`measure` of both arms, and `replicate` of both under the same draws."""

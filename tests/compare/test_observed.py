@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from canary.compare.observed import Observed, observe
+from canary.compare.observed import ArmServers, observe
 from canary.records import Arm, Evidence, Observation, Response
 
 
@@ -15,7 +15,7 @@ def seen(values: Sequence[dict[str, float]], *, replica: int = 0, arm: Arm = Arm
     return tuple(Observation(arm=arm, replica=replica, at=100.0 + at, values=said) for at, said in enumerate(values))
 
 
-def of(*replicas: tuple[Observation, ...]) -> Observed:
+def of(*replicas: tuple[Observation, ...]) -> ArmServers:
     """The candidate, from its replicas' samples in no order."""
     mixed = tuple(one for replica in replicas for one in reversed(replica))
     return observe(Evidence(prompts=(), responses=(), scores=(), observations=mixed))[Arm.CANDIDATE]

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from canary.engines.http.filtered import RESULT, find_guardrail, merged
-from canary.engines.http.usage import Usage, find_usage
+from canary.engines.http.usage import TokenCounts, find_usage
 from canary.records import Guardrail
 
 
@@ -55,7 +55,7 @@ class Answer:
     gaps: list[float] = field(default_factory=list)
     """Between consecutive chunks that carry tokens."""
     finish_reason: str | None = None
-    usage: Usage | None = None
+    usage: TokenCounts | None = None
     guardrail: Guardrail | None = None
     """What the provider's own filter said so far, of prompt and answer."""
     error: Mapping[str, Any] | None = None

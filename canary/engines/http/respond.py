@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from canary.engines.http.answer import Answer
 from canary.engines.http.exchange import Try
-from canary.engines.http.usage import Usage
+from canary.engines.http.usage import TokenCounts
 from canary.protocols import Request
 from canary.records import Attempt, Failure, Response
 from canary.release import Price
@@ -16,7 +16,7 @@ from canary.release import Price
 def respond(request: Request, tries: Sequence[Try], *, output: str, started_at: float, price: Price | None) -> Response:
     """The record of one request; `output` is the last answer's, as it may be shown."""
     last = tries[-1]
-    answer, usage = last.answer, last.answer.usage or Usage()
+    answer, usage = last.answer, last.answer.usage or TokenCounts()
     attempts = tuple(
         Attempt(seconds=made.seconds, error=_failure(made), cost_usd=_cost(made, last, price)) for made in tries
     )

@@ -10,7 +10,7 @@ from canary.bounds import MOST_TOKENS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Usage:
+class TokenCounts:
     """What a server says it read and wrote; None is what it does not say."""
 
     input: int | None = None
@@ -19,7 +19,7 @@ class Usage:
     """Part of `input`."""
 
 
-def find_usage(document: Mapping[str, Any]) -> Usage | None:
+def find_usage(document: Mapping[str, Any]) -> TokenCounts | None:
     """The usage in one chunk or answer, None where there is none."""
     for place in _places(document):
         usage = _read(place)
@@ -42,13 +42,13 @@ def _places(document: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     return [place for place in places if isinstance(place, dict)]
 
 
-def _read(place: Mapping[str, Any]) -> Usage:
+def _read(place: Mapping[str, Any]) -> TokenCounts:
     details = [place.get(key) for key in ("prompt_tokens_details", "input_tokens_details")]
     nested = [_count(each, "cached_tokens") for each in details if isinstance(each, dict)]
     flat = _count(place, "cached_tokens", "prompt_cache_hit_tokens", "cache_n")
     fresh = _count(place, "prompt_n")
     cached = next((each for each in (*nested, flat) if each is not None), None)
-    return Usage(
+    return TokenCounts(
         input=_count(place, "prompt_tokens", "input_tokens") if fresh is None else fresh + (cached or 0),
         output=_count(place, "completion_tokens", "output_tokens", "predicted_n"),
         cached=cached,

@@ -15,7 +15,7 @@ _LEAST = 0.005
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
+class RunEntry:
     """One run of the table."""
 
     run: str
@@ -40,7 +40,7 @@ class Point:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Line:
+class ScoreLine:
     """The scores of one baseline over time; a limit is None where there are too few runs."""
 
     title: str
@@ -50,13 +50,15 @@ class Line:
     words: str
 
 
-def render_index(folder: str, entries: Sequence[Entry], lines: Sequence[Line], problems: Sequence[str]) -> str:
+def render_index(folder: str, entries: Sequence[RunEntry], lines: Sequence[ScoreLine], problems: Sequence[str]) -> str:
     """The page of a folder of runs."""
     counts = {word: sum(entry.verdict == word for entry in entries) for word in ("promote", "hold", "rollback")}
     return page("index.html", folder=folder, entries=entries, lines=lines, problems=problems, counts=counts)
 
 
-def draw_line(title: str, scores: Sequence[tuple[str, float]], limits: tuple[float, float] | None, words: str) -> Line:
+def draw_line(
+    title: str, scores: Sequence[tuple[str, float]], limits: tuple[float, float] | None, words: str
+) -> ScoreLine:
     """Named scores in their order; one outside the limits is marked."""
     values = [score for _, score in scores] + list(limits or ())
     low, high = min(values) - _LEAST, max(values) + _LEAST
@@ -65,7 +67,7 @@ def draw_line(title: str, scores: Sequence[tuple[str, float]], limits: tuple[flo
     def place(score: float) -> float:
         return round(100 - 100 * (score - bottom) / height, 2)
 
-    return Line(
+    return ScoreLine(
         title=title,
         points=tuple(
             Point(
