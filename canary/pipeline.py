@@ -177,14 +177,24 @@ class Pipeline(Written):
 
     @model_validator(mode="after")
     def _has_priced_gpus(self) -> Pipeline:
-        for arm in ("baseline", "candidate"):
-            price = getattr(getattr(self, arm), "price", None)
+        for arm, release in self.releases.items():
+            price = getattr(release, "price", None)
             if isinstance(price, HourlyPrice) and price.per_gpu_hour is not None and not gpus_of(self.runner):
                 raise ValueError(
                     f"'{arm}.price.per_gpu_hour' needs GPUs to count: give 'runner: {{type: ray, gpus_per_arm: 1}}' "
                     f"(got {self.runner.type!r} without any), or say 'per_replica_hour' for all that one replica has"
                 )
         return self
+
+    @property
+    def releases(self) -> dict[Arm, Release]:
+        """What each arm is."""
+        return {Arm.BASELINE: self.baseline, Arm.CANDIDATE: self.candidate}
+
+    @property
+    def is_live(self) -> bool:
+        """Whether an arm answers for itself, rather than both from a file."""
+        return any(isinstance(release, LiveRelease) for release in self.releases.values())
 
     @property
     def shares_engine(self) -> bool:
@@ -196,8 +206,7 @@ class Pipeline(Written):
     @property
     def is_sequential(self) -> bool:
         """Whether one arm is asked after the other; arms that share an engine never need to be."""
-        live = any(isinstance(side, LiveRelease) for side in (self.baseline, self.candidate))
-        return self.runner.sequential and live and not self.shares_engine
+        return self.runner.sequential and self.is_live and not self.shares_engine
 
     @property
     def engines_at_once(self) -> int:
@@ -218,11 +227,11 @@ class Pipeline(Written):
 
     @model_validator(mode="after")
     def _offers_to_both(self) -> Pipeline:
-        arms = {"baseline": self.baseline, "candidate": self.candidate}
-        recorded = [name for name, release in arms.items() if not isinstance(release, LiveRelease)]
+        recorded = [arm for arm, release in self.releases.items() if not isinstance(release, LiveRelease)]
         if self.load is not None and recorded:
             raise ValueError(f"'load' must be left out: nothing is sent to a recorded release ({', '.join(recorded)})")
-        hourly = [name for name, release in arms.items() if isinstance(getattr(release, "price", None), HourlyPrice)]
+        prices = {arm: getattr(release, "price", None) for arm, release in self.releases.items()}
+        hourly = [arm for arm, price in prices.items() if isinstance(price, HourlyPrice)]
         if self.load is not None and hourly:
             same = "at a given rate a request's share of the hours is the same for any release"
             raise ValueError(f"leave out one of 'load' and the hourly 'price' ({', '.join(hourly)}): {same}")

@@ -68,6 +68,11 @@ class ReleasePlan(BaseModel):
     origins: dict[str, Origin] = {}
     """Where `model` and `lora` came from, where that is no folder."""
 
+    @property
+    def is_recorded(self) -> bool:
+        """Whether its answers were read from a file."""
+        return self.release.get("engine") == "replay"
+
 
 class TrafficPlan(BaseModel):
     """How two streams of routed traffic are judged."""

@@ -90,7 +90,7 @@ def _mask(arguments: argparse.Namespace, out: TextIO, err: TextIO) -> int:  # no
 
 def _secrets(pipeline: Pipeline) -> tuple[str, ...]:
     """Every secret of both releases, as it goes over the wire."""
-    releases = (pipeline.baseline, pipeline.candidate)
+    releases = pipeline.releases.values()
     named = [secret for release in releases for secret in (getattr(release, "api_key", None), *_headers(release))]
     return tuple(sorted({secret.get_secret_value() for secret in named if secret} - {""}))
 

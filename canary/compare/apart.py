@@ -28,7 +28,7 @@ def recorded_apart(table: Table, plan: Plan) -> bool:
 
 
 def _is_recorded(plan: Plan) -> bool:
-    return any(side.release.get("engine") == "replay" for side in (plan.baseline, plan.candidate))
+    return plan.baseline.is_recorded or plan.candidate.is_recorded
 
 
 def _is_disjoint(table: Table) -> bool:

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from canary.calibration import Usage
 from canary.offered import LoadPlan
 from canary.pipeline import Pipeline
-from canary.release import LiveRelease
 from canary.stats.power import tokens_in_flight
 
 PEAK = 3.0
@@ -30,7 +29,7 @@ def capacity(
     average over its life, half its output. Both lengths and the time are the
     baseline's as calibrated.
     """
-    if not any(isinstance(release, LiveRelease) for release in (pipeline.baseline, pipeline.candidate)):
+    if not pipeline.is_live:
         return
     if usage is None or not usage.total_s or usage.input_tokens is None or usage.output_tokens is None:
         if rate is not None:

@@ -215,7 +215,7 @@ def _require_recorded(plan: Plan, digests: Mapping[str, str]) -> None:
     """Raise EvidenceError where a recorded release is not what was judged."""
     sides = {Arm.CANDIDATE: plan.candidate} | ({} if plan.stage == "build" else {Arm.BASELINE: plan.baseline})
     for arm, side in sides.items():
-        if side.release.get("engine") == "replay" and digests[f"{arm}_responses"] != side.digest:
+        if side.is_recorded and digests[f"{arm}_responses"] != side.digest:
             raise EvidenceError(
                 f"{arm} {side.name!r}: the recorded outputs changed after the run began; start a new run"
             )

@@ -62,7 +62,7 @@ def read_tested(path: Path) -> Tested:
 
 def untested(candidate: ReleasePlan, answers: str) -> Iterator[str]:
     """Whether what would be promoted is not what was tested."""
-    found = answers if candidate.release.get("engine") == "replay" else _digest_now(candidate)
+    found = answers if candidate.is_recorded else _digest_now(candidate)
     if found is not None and found != candidate.digest:
         yield (
             f"candidate {candidate.name!r} is not what was tested: tested {candidate.digest}, found {found}; "

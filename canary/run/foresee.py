@@ -57,7 +57,7 @@ def foresee(
     """
     loaded = load(path, stage=stage, calibration=calibration, overrides=Overrides(early_stop=early_stop))
     away = isinstance(loaded.pipeline.runner, RayRunner)
-    sides = (loaded.pipeline.baseline, loaded.pipeline.candidate)
+    sides = loaded.pipeline.releases.values()
     unchecked = [check_arguments(side, away=away) for side in sides if isinstance(side, VllmRelease)]
     noise = loaded.plan.calibration
     usage = None if noise is None else noise.usage
@@ -186,7 +186,7 @@ def _unknown_strata(plan: Plan) -> list[str]:
 
 def _rates_lacking(plan: Plan, cases: int) -> list[str]:
     """Rates of errors, and of slow requests where they are measured, that cannot pass."""
-    live = any(side.release.get("engine") != "replay" for side in (plan.baseline, plan.candidate))
+    live = not (plan.baseline.is_recorded and plan.candidate.is_recorded)
     slow = {f"latency/{kind}/slow": getattr(plan.policy.latency, kind).slow for kind in ("ttft", "itl") if live}
     named = {f"guardrail/{name}": rule for name, rule in plan.policy.guardrail.classes.items()}
     rules = {f"errors/{kind}": getattr(plan.policy.errors, kind) for kind in ALWAYS} | named | slow

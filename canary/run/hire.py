@@ -24,7 +24,7 @@ def rate_of(pipeline: Pipeline, arm: Arm) -> float | None:
     The engine `transformers` answers one request at a time, which has its
     replica to itself.
     """
-    release = pipeline.baseline if arm is Arm.BASELINE else pipeline.candidate
+    release = pipeline.releases[arm]
     if not isinstance(release, LiveRelease) or not isinstance(release.price, HourlyPrice):
         return None
     replica = release.price.per_second(gpus_of(pipeline.runner))

@@ -94,7 +94,7 @@ def gather(
 
 def unstoppable(loaded: Loaded) -> str:
     """Why a run of this pipeline is never stopped early; "" where it may be."""
-    if not any(isinstance(side, LiveRelease) for side in (loaded.pipeline.baseline, loaded.pipeline.candidate)):
+    if not loaded.pipeline.is_live:
         return "both releases are recorded, so nothing would be saved"
     if loaded.plan.sequential:
         return "one arm is asked after the other, and no pair is whole before the end"
@@ -144,12 +144,12 @@ def resolve(pipeline: Pipeline, path: Path, *, stage: str) -> Loaded:
     )
     judges = judges_of(suite, every, golden, stage=stage, seed=pipeline.seed)
     known = judge_file_of(suite, path, Path(pipeline.suite)) if judges else None
-    partial = partial_judge(suite, pipeline.baseline, pipeline.candidate) if judges else ()
+    partial = partial_judge(suite, *pipeline.releases.values()) if judges else ()
     told = (*plan.warnings, *moves, *(warning for side in sides.values() for warning in side.warnings), *partial)
     load, gaps = arrivals(pipeline.load, len(golden.prompts) * suite.repeat, plan.seed)
     plan = plan.model_copy(update={"judges": with_agreement(judges, known), "warnings": told, "load": load})
     for prompt in golden.prompts:
-        for release in (pipeline.baseline, pipeline.candidate):
+        for release in pipeline.releases.values():
             render(prompt, release, Arm.BASELINE, 0, 0)
     return Loaded(pipeline=pipeline, suite=suite, golden=golden, plan=plan, gaps=gaps)
 

@@ -90,7 +90,7 @@ def _promote(
     else:
         moved = move(entry, _transition("promote", state, before, after, why, tested.record, now))
     yield f"{entry.name}: champion was version {moved.before}, is version {after} ({tested.plan.candidate.name})"
-    if tested.plan.candidate.release.get("engine") == "replay":
+    if tested.plan.candidate.is_recorded:
         yield f"{entry.name}: version {after} is known by its recorded answers alone: see that what serves it gave them"
     yield from _written(tested.path.resolve().parent, entry, moved, more)
 

@@ -108,13 +108,8 @@ def _golden_set(source: Source) -> GoldenSetPlan:
 
 def strata_of(golden: GoldenSet) -> tuple[StratumPlan, ...]:
     """The strata with their cases and weights, by name."""
-    counts: dict[str, int] = {}
-    for prompt in golden.prompts:
-        counts[prompt.stratum] = counts.get(prompt.stratum, 0) + 1
-    return tuple(
-        StratumPlan(name=name, cases=counts.get(name, 0), weight=weight)
-        for name, weight in sorted(golden.strata.items())
-    )
+    counts = golden.counts().items()
+    return tuple(StratumPlan(name=name, cases=cases, weight=golden.strata[name]) for name, cases in counts)
 
 
 def live_release(release: LiveRelease, origins: Mapping[str, Origin] = MappingProxyType({})) -> ReleasePlan:

@@ -34,8 +34,7 @@ def spending(loaded: Loaded, rate: float | None) -> Iterator[str]:
 
 def _requests(loaded: Loaded, asked: int, usage: Usage | None) -> Iterator[str]:
     """Requests, tokens and money, per arm, with what each rests on."""
-    for arm in Arm:
-        release = loaded.pipeline.baseline if arm is Arm.BASELINE else loaded.pipeline.candidate
+    for arm, release in loaded.pipeline.releases.items():
         if not isinstance(release, LiveRelease):
             yield f"{arm}: {asked} answers read from a file, no tokens"
             continue
@@ -74,7 +73,7 @@ def _answer_tokens(loaded: Loaded, usage: Usage | None) -> int:
     """What an answer takes to read: as the calibration measured it, else the most that a release may write."""
     if usage is not None and usage.output_tokens is not None:
         return round(usage.output_tokens)
-    sides = (loaded.pipeline.baseline, loaded.pipeline.candidate)
+    sides = loaded.pipeline.releases.values()
     return max((side.sampling.max_tokens for side in sides if isinstance(side, LiveRelease)), default=UNKNOWN_ANSWER)
 
 
@@ -86,7 +85,7 @@ def _time(loaded: Loaded, asked: int, usage: Usage | None) -> Iterator[str]:
     elif usage is not None and usage.total_s is not None:
         seconds = rounds * asked * usage.total_s / loaded.pipeline.concurrency
         yield f"time: about {seconds:.0f} s at the calibration's pace"
-    elif any(isinstance(side, LiveRelease) for side in (loaded.pipeline.baseline, loaded.pipeline.candidate)):
+    elif loaded.pipeline.is_live:
         yield f"time: unknown until measured: {calibration_command(loaded.plan)}"
 
 

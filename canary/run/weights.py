@@ -48,8 +48,7 @@ def pinned(release: Release, who: str, server: str | None) -> Pinned:
 def pinned_pipeline(pipeline: Pipeline) -> tuple[Pipeline, dict[Arm, Pinned]]:
     """The pipeline with both releases pinned, and how each was."""
     server = pipeline.mlflow.tracking_uri
-    sides = {Arm.BASELINE: pipeline.baseline, Arm.CANDIDATE: pipeline.candidate}
-    found = {arm: pinned(release, arm, server) for arm, release in sides.items()}
+    found = {arm: pinned(release, arm, server) for arm, release in pipeline.releases.items()}
     return pipeline.model_copy(update={arm.value: side.release for arm, side in found.items()}), found
 
 

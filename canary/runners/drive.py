@@ -71,8 +71,7 @@ async def _drive(
     open_arms: Open, pipeline: Pipeline, warmup: list[Pair], source: Iterator[Pair | None], write: Write, note: Note
 ) -> None:
     asked = {Arm.BASELINE: warmup[0].baseline, Arm.CANDIDATE: warmup[0].candidate}
-    both = {Arm.BASELINE: pipeline.baseline, Arm.CANDIDATE: pipeline.candidate}
-    releases = {arm: release for arm, release in both.items() if asked[arm] is not None}
+    releases = {arm: release for arm, release in pipeline.releases.items() if asked[arm] is not None}
     engines = [releases] if pipeline.shares_engine else [{arm: release} for arm, release in releases.items()]
     async with AsyncExitStack() as stack:
         async with asyncio.TaskGroup() as group:
