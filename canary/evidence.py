@@ -223,6 +223,7 @@ def load_evidence(run: RunDirectory, plan: Plan) -> Evidence:
         *_misplaced_scores(run.scores, "score", responses, scores),
         *_misplaced_scores(run.labels, "label", responses, labels),
         *_doubled(run.telemetry, (measurement.id for measurement in telemetry)),
+        *_doubled(run.observations, ((seen.arm or "both arms", seen.replica, seen.at) for seen in observations)),
     ]
     if problems:
         raise EvidenceError(problems)

@@ -131,9 +131,9 @@ class Plan(BaseModel):
     """What of the gate itself the pull request changes, where a base ref judges."""
 
     @property
-    def shared_server(self) -> bool:
-        """Whether there was a server that says how it is, and says it of both arms at once."""
-        return self.shared_engine and self.baseline.release.get("engine") == "vllm"
+    def has_servers(self) -> bool:
+        """Whether both arms have a server that says how it is: one each, or one for both."""
+        return all(side.release.get("engine") == "vllm" for side in (self.baseline, self.candidate))
 
     def scoring_digest(self) -> str:
         """Identity of what scores an answer beside the case's own assertions."""
@@ -153,6 +153,8 @@ class Plan(BaseModel):
         document["policy"].pop("promotion")  # what becomes of a verdict is no part of the question
         if self.policy.saturation == SaturationRules():
             document["policy"].pop("saturation")  # so that older runs keep their seeds
+        if not self.shared_engine:
+            document["required"] = [name for name in self.required if not name.startswith("saturation/")]
         if self.policy.guardrail == GuardrailRules():
             document["policy"].pop("guardrail")
         arms = {"baseline": self.baseline.digest, "candidate": self.candidate.digest}

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from canary.bounds import Count, Moment, Money, Seconds, Share
+from canary.bounds import Count, Moment, Money, Readings, Replica, Seconds, Share
 
 if TYPE_CHECKING:
     import numpy as np
@@ -217,11 +217,11 @@ class Observation:
 
     arm: Arm | None
     """None where one engine serves both arms."""
-    replica: int
+    replica: Replica
     """Counted from zero."""
-    at: float
+    at: Moment
     """Seconds since the epoch; the same for everything that was asked together."""
-    values: Mapping[str, float]
+    values: Readings
     """Levels `kv_cache`, `cpu`, `memory` (0 to 1), `running`, `waiting`; counters `preemptions`, `prompt_tokens`,
     `generation_tokens`, `prefix_queries`, `prefix_hits`; `started_s`, once for each start of a server."""
 

@@ -36,7 +36,7 @@ from canary.journal import Journal
 from canary.pipeline import Suite
 from canary.plan import Plan, ReleasePlan, StratumPlan
 from canary.policy import Policy, QualityRule
-from canary.records import Arm, Evidence, Prompt, Response, Scale, Score
+from canary.records import Arm, Evidence, Observation, Prompt, Response, Scale, Score
 
 NOW = datetime(2026, 3, 1, 12, 30, 5, tzinfo=UTC)
 PROMPTS = tuple(
@@ -499,3 +499,13 @@ def test_resume_checks_the_stored_cases(open_run: RunDirectory) -> None:
 
     open_run.prompts.unlink()
     assert "prompts.jsonl is missing" in problems(lambda: resume(open_run, PLAN))[0]
+
+
+def test_an_observation_counts_once(run: RunDirectory) -> None:
+    """Ten copies of one sample are no ten samples."""
+    seen = Observation(arm=Arm.CANDIDATE, replica=0, at=5.0, values={"cpu": 0.5})
+    write_records(run.observations, [seen] * 10)
+
+    (problem,) = problems(lambda: load_evidence(run, PLAN))
+
+    assert problem == f"{run.observations}: candidate 0 5.0 stands there 10 times"

@@ -179,14 +179,14 @@ def test_the_question_stays_what_it_was(workspace: Workspace) -> None:
 
 
 def test_named_levels_are_required_where_nobody_has_them(workspace: Workspace) -> None:
-    """Only of servers that say how they are, and only of those that are shared."""
+    """Only of servers that say how they are, one for both arms or one each."""
     policy = {"saturation": {"kv_cache": {"critical": 0.95}}}
     required = [
         load(workspace.write({"type": "local", "share": share}, engine, policy), stage="staging").plan.required
         for share, engine in ((None, "vllm"), (False, "vllm"), (None, "transformers"))
     ]
 
-    assert required == [("saturation/kv_cache",), (), ()]
+    assert required == [("saturation/kv_cache",), ("saturation/kv_cache",), ()]
 
 
 def test_a_run_over_one_checkpoint(workspace: Workspace, canary: Callable[..., Any]) -> None:

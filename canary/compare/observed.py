@@ -9,6 +9,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from canary.bounds import is_observed
 from canary.records import Arm, Evidence, Observation
 
 
@@ -27,8 +28,9 @@ class ArmServers:
         return [one.at for replica in self.seen for one in replica]
 
     def levels(self, name: str) -> NDArray[np.float64]:
-        """Every sample of one value, of all replicas."""
-        return np.array([one.values[name] for replica in self.seen for one in replica if name in one.values])
+        """Every sample of one value, of all replicas; one that no server can have is none."""
+        values = (one.values[name] for replica in self.seen for one in replica if name in one.values)
+        return np.array([value for value in values if is_observed(name, value)])
 
     def rise(self, name: str) -> float | None:
         """How much a counter rose over the run, all replicas together; None where it was never seen twice.

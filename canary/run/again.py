@@ -24,7 +24,7 @@ def judge_again(path: Path, *, policy: Path | None = None, labels: Path | None =
     plan = plan.model_copy(update={"purpose": "replay"})
     if policy is not None:
         rules = load_policy(policy)
-        plan = plan.model_copy(update={"policy": rules, "required": rules.required(levels=plan.shared_server)})
+        plan = plan.model_copy(update={"policy": rules, "required": rules.required(levels=plan.has_servers)})
     if labels is not None:
         said = labels_for(read_labels(labels), evidence.responses, plan.judges, display(labels))
         evidence = replace(evidence, labels=said)

@@ -65,7 +65,7 @@ def make_plan(
         mlflow=Tracking() if pipeline is None else pipeline.mlflow,
         registry=Registry() if pipeline is None else pipeline.registry,
     )
-    return plan.model_copy(update={"required": policy.required(levels=plan.shared_server)})
+    return plan.model_copy(update={"required": policy.required(levels=plan.has_servers)})
 
 
 IN_TURN = (

@@ -33,7 +33,7 @@ def saturation_signals(observed: Mapping[Arm, ArmServers], plan: Plan) -> tuple[
     if plan.stage == "build":
         return ()
     signals = [*_measured(observed, plan)] if len(observed) == len(Arm) else [*_one_sided(observed, plan)]
-    signals += _lacking(plan, {signal.name for signal in signals})
+    signals += _lacking(plan, observed, {signal.name for signal in signals})
     return tuple(with_runbook(signal, plan.policy) for signal in signals)
 
 
@@ -48,7 +48,7 @@ def _measured(observed: Mapping[Arm, ArmServers], plan: Plan) -> Iterator[Signal
 
 def _one_sided(observed: Mapping[Arm, ArmServers], plan: Plan) -> Iterator[Signal]:
     """Levels of one arm, where the other has a server too, of which nothing was written down."""
-    if any(side.release.get("engine") != "vllm" for side in (plan.baseline, plan.candidate)):
+    if not plan.has_servers:
         return
     for name, rule in plan.policy.saturation:
         for arm, seen in observed.items():
@@ -64,11 +64,16 @@ def _apart(arms: tuple[ArmServers, ArmServers], plan: Plan) -> Iterator[Signal]:
             yield _missing(name, rule, n, reason(level_line(plan, name)))
 
 
-def _lacking(plan: Plan, measured: Collection[str]) -> Iterator[Signal]:
-    why = "one engine served both arms, and its levels are neither's; 'share: false' on the runner brings up one each"
+SHARED = "one engine served both arms, and its levels are neither's; 'share: false' on the runner brings up one each"
+UNSEEN = "neither arm's servers said it at all; 'pip install canary-gate[vllm]' has what asks them and their machines"
+
+
+def _lacking(plan: Plan, observed: Mapping[Arm, ArmServers], measured: Collection[str]) -> Iterator[Signal]:
+    """What is required and was said of no arm; a few samples are of a run that was short."""
     for name, rule in plan.policy.saturation:
-        if f"saturation/{name}" in set(plan.required) - set(measured):
-            yield _missing(name, rule, 0, why)
+        is_open = f"saturation/{name}" in set(plan.required) - set(measured)
+        if is_open and not any(arm.levels(name).size for arm in observed.values()):
+            yield _missing(name, rule, 0, SHARED if plan.shared_engine else UNSEEN)
 
 
 def judge_level(baseline: float, candidate: float, rule: SaturationRule) -> tuple[Status, str, tuple[str, ...]]:

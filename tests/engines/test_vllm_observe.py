@@ -52,10 +52,25 @@ def test_names_of_older_versions() -> None:
     }
 
 
-@pytest.mark.parametrize("text", ["", "<html>no metrics here</html>\n", "up 1\n", "vllm:kv_cache_usage_perc NaN\n"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "<html>no metrics here</html>\n",
+        "up 1\n",
+        *(f"vllm:kv_cache_usage_perc {value}\n" for value in ("NaN", "1.5", "-1", "+Inf")),
+    ],
+)
 def test_what_is_not_there_is_left_out(text: str) -> None:
-    """Neither zero nor NaN stands in for it."""
+    """Neither zero nor NaN stands in for it, nor a share of more than there is."""
     assert read_metrics(text) == {}
+
+
+def test_the_fullest_cache_is_not_known_where_one_is_not() -> None:
+    """An engine whose level cannot be so may be the fullest: the server's is then unknown, its counts are not."""
+    text = 'vllm:kv_cache_usage_perc{engine="0"} 0.25\nvllm:kv_cache_usage_perc{engine="1"} 1.5\n'
+
+    assert read_metrics(f"{text}vllm:num_requests_running 3\n") == {"running": 3.0}
 
 
 def test_this_machine() -> None:

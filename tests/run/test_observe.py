@@ -78,3 +78,24 @@ def test_no_number_that_is_none(path: Path) -> None:
     path.write_text('{"arm":"baseline","replica":0,"at":1.0,"values":{"cpu":NaN}}\n')
     with pytest.raises(EvidenceError, match=r"observations\.jsonl:1: .*finite"):
         read_records(Observation, path)
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ('"replica":0,"at":1.0,"values":{"cpu":1.5}', "'values': 'cpu' must be 0 to 1 (got 1.5)"),
+        ('"replica":0,"at":1.0,"values":{"kv_cache":-0.1}', "'values': 'kv_cache' must be 0 to 1 (got -0.1)"),
+        ('"replica":0,"at":1.0,"values":{"waiting":-1}', "'values': 'waiting' must be 0 or more (got -1)"),
+        ('"replica":-1,"at":1.0,"values":{}', "'replica': Input should be greater than or equal to 0"),
+        ('"replica":0,"at":1e15,"values":{}', "'at': Input should be less than or equal to 1"),
+    ],
+)
+def test_what_no_server_can_be(path: Path, line: str, said: str) -> None:
+    """It is no evidence; the error names file, line and field."""
+    fine = encode(moment(1.0, cpu=1.0)[0]).decode()
+    path.write_text(f'{fine}{{"arm":"candidate",{line}}}\n')
+
+    with pytest.raises(EvidenceError) as caught:
+        read_records(Observation, path)
+
+    assert str(caught.value).startswith(f"{path}:2: {said}")

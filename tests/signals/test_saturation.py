@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from canary.evaluate import evaluate
-from canary.policy import SaturationRule
+from canary.plan import ReleasePlan
+from canary.policy import Policy, SaturationRule
 from canary.records import (
     Arm,
     Decision,
@@ -176,11 +177,42 @@ def test_servers_of_one_arm_that_nobody_saw(arm: Arm) -> None:
     assert signal.reason == f"evidence is missing: 12 samples of the {arm}'s servers, none of the other arm's"
 
 
+@pytest.mark.parametrize(("count", "decision"), [(0, Decision.HOLD), (3, Decision.PROMOTE), (12, Decision.PROMOTE)])
+def test_servers_that_said_nothing(count: int, decision: Decision) -> None:
+    """A level that the policy names and that neither arm ever said is missing evidence; a short run has a few."""
+    policy = {"saturation": {"cpu": {"critical": 0.95}}}
+    found = verdict(
+        watched({Arm.BASELINE: {"cpu": 0.1}, Arm.CANDIDATE: {"cpu": 0.1}}, count), policy=policy, **served(policy)
+    )
+    signal = named(found, "saturation/cpu")
+
+    assert found.verdict is decision
+    assert count or (signal is not None and "neither arm's servers said it at all" in signal.reason)
+
+
+def served(policy: Mapping[str, Any]) -> dict[str, Any]:
+    """A plan whose arms have a server each, and what its policy then requires."""
+    arms = {arm.value: ReleasePlan(name=arm, digest="1" * 64, release={"engine": "vllm"}) for arm in Arm}
+    return {**arms, "required": Policy.model_validate(policy).required(levels=True)}
+
+
+@pytest.mark.parametrize(("baseline", "candidate"), [(0.5, -1.0), (1.5, 0.95), (0.5, 1.5)])
+def test_levels_that_no_server_can_have(baseline: float, candidate: float) -> None:
+    """They are not evidence, whichever arm said them: neither an empty candidate nor a bench that was full already."""
+    seen = watched({Arm.BASELINE: {"cpu": baseline}, Arm.CANDIDATE: {"cpu": candidate}})
+    found = verdict(seen)
+    signal = named(found, "saturation/cpu")
+
+    assert found.verdict is Decision.HOLD
+    assert signal is not None
+    assert signal.reason.startswith("evidence is missing: ")
+
+
 def test_one_engine_for_both_arms() -> None:
     """Its levels are neither arm's: nothing is said of them, unless the policy names one, which then holds."""
     full = tuple(Observation(arm=None, replica=0, at=float(at), values={"cpu": 0.99}) for at in range(20))
     policy = {"saturation": {"cpu": {"critical": 0.95}}}
-    unnamed, named_ = verdict(full), verdict(full, policy=policy, required=("saturation/cpu",))
+    unnamed, named_ = verdict(full), verdict(full, policy=policy, required=("saturation/cpu",), shared_engine=True)
     signal = named(named_, "saturation/cpu")
 
     assert (unnamed.verdict, named_.verdict) == (Decision.PROMOTE, Decision.HOLD)

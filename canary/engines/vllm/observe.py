@@ -10,6 +10,7 @@ from typing import Any
 
 import aiohttp
 
+from canary.bounds import is_observed
 from canary.engines.vllm.server import Server
 from canary.errors import EngineError
 from canary.protocols import Generate, Request
@@ -110,20 +111,19 @@ class Observed:
 
 
 def read_metrics(text: str) -> dict[str, float]:
-    """The plain values of a scrape; what is not there, or is no finite number, is left out.
+    """The plain values of a scrape; what is not there, or cannot be so of any engine, is left out.
 
     Only the few lines that are wanted are parsed: the whole text takes longer
     than a token.
     """
-    found: dict[str, float] = {}
+    said: dict[str, list[float]] = {}
     for name, value in _samples(text):
-        if not math.isfinite(value) or value < 0:
-            continue
-        if name in LEVELS:
-            found[LEVELS[name]] = max(value, found.get(LEVELS[name], 0.0))
-        else:
-            found[SUMS[name]] = value + found.get(SUMS[name], 0.0)
-    return found
+        said.setdefault(_PLAIN[name], []).append(value)
+    return {
+        name: max(values) if name in LEVELS.values() else sum(values)
+        for name, values in said.items()
+        if all(math.isfinite(value) and is_observed(name, value) for value in values)
+    }
 
 
 def _samples(text: str) -> Iterator[tuple[str, float]]:
@@ -131,10 +131,10 @@ def _samples(text: str) -> Iterator[tuple[str, float]]:
         from prometheus_client.parser import text_string_to_metric_families  # noqa: PLC0415 - of the extra `vllm`
     except ModuleNotFoundError:
         return
-    wanted = (line for line in text.splitlines() if line.partition("{")[0].partition(" ")[0] in _WANTED)
+    wanted = (line for line in text.splitlines() if line.partition("{")[0].partition(" ")[0] in _PLAIN)
     for family in text_string_to_metric_families("\n".join(wanted)):
         for sample in family.samples:
             yield sample.name, sample.value
 
 
-_WANTED = LEVELS.keys() | SUMS.keys()
+_PLAIN = LEVELS | SUMS
