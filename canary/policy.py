@@ -76,6 +76,10 @@ class RatioRule(Written):
     )
     tier: Tier = Tier.BLOCKING
 
+    def floor_in(self, margin: float) -> float:
+        """Seconds of the floor, where it is what makes a tested margin wider than `max_ratio`; else 0."""
+        return self.floor_s if margin > self.max_ratio * (1 + 1e-9) else 0.0
+
 
 class SlowRule(Written):
     """A bound on the share of slow requests; failures count as slow."""

@@ -15,7 +15,7 @@ import yaml
 
 from canary.policy import Policy
 from canary.records import MINIMUM_PAIRS, TRAFFIC_STAGE, Signal, Status, Verdict
-from canary.reporters.quantity import direction
+from canary.reporters.quantity import direction, floor_of
 from canary.reporters.ranking import blocking, is_pooled
 from canary.signals.wording import MISSING, SEQUENCES, SHOWN_ONLY
 
@@ -73,6 +73,8 @@ def _offers(verdict: Verdict, policy: Policy) -> Iterator[Offer]:
             bound = _floor((signal.baseline or 0.0) + end)
             if bound > 0:
                 yield Offer(path=path, bound=bound)
+        elif path[-1] == "floor_s" and end < _limit(signal):
+            yield Offer(path=path, bound=_above((end - 1) * (signal.baseline or 0.0)))
         elif (bound := _above(end if signal.effect == "ratio" else direction(signal) * end)) < _limit(signal):
             yield Offer(path=path, bound=bound)
 
@@ -101,6 +103,7 @@ def _limit(signal: Signal) -> float:
 def _path(signal: Signal, policy: Policy, stage: str) -> Path | None:
     """Where the policy file sets the margin of a signal; None where nowhere."""
     bound = "max_ratio" if signal.effect == "ratio" else "max_increase"
+    bound = "floor_s" if floor_of(signal, policy) else bound
     traffic = ("traffic",) if stage == TRAFFIC_STAGE and signal.kind == "errors" else ()
     paths: dict[str, Path] = {
         "quality": ("quality", *_stratum(signal, policy), "max_drop"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from canary.plan import Plan
+from canary.policy import Policy, RatioRule
 from canary.records import Evidence, Scale, Signal, Verdict
 from canary.signals.wording import COUNTED, VALUE, Unit, dollars, seconds
 
@@ -57,11 +58,22 @@ def interval(signal: Signal, unit: Unit) -> str:
     return f"[{', '.join(ends)}]{_suffix(signal, unit)}"
 
 
-def margin(signal: Signal, unit: Unit) -> str:
-    """The margin as a bound on the change: `-10.0 pp`, `+3.0 pp`, `×1.15`."""
+def margin(signal: Signal, unit: Unit, policy: Policy) -> str:
+    """The margin as a bound on the change: `-10.0 pp`, `+3.0 pp`, `×1.15`, `+20 ms` where a floor sets it."""
     if signal.margin is None:
         return ABSENT
+    if floor := floor_of(signal, policy):
+        return f"+{seconds(floor)}"
     return change(signal.margin if signal.effect == "ratio" else direction(signal) * signal.margin, signal, unit)
+
+
+def floor_of(signal: Signal, policy: Policy) -> float:
+    """Seconds by which a latency may rise, where that and no ratio is its margin; else 0."""
+    if signal.kind != "latency" or signal.effect != "ratio" or signal.margin is None:
+        return 0.0
+    _, family, metric = signal.name.split("/")
+    rule: RatioRule | None = getattr(policy.latency, family).rules().get(metric)
+    return rule.floor_in(signal.margin) if rule else 0.0
 
 
 def nothing(signal: Signal) -> float:

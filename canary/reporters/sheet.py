@@ -54,7 +54,7 @@ def tabulate(verdict: Verdict, evidence: Evidence, plan: Plan) -> Sheet:
                 candidate=value(signal.candidate, unit),
                 change=effect(signal, unit),
                 interval=interval(signal, unit),
-                margin=margin(signal, unit),
+                margin=margin(signal, unit, plan.policy),
                 n=f"{signal.n:,}",
                 status=signal.status.label + (" (advisory)" if signal.tier is Tier.ADVISORY else ""),
                 marks=" ".join(mark(notes.setdefault(note, len(notes))) for note in _notes(signal)),

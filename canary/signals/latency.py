@@ -11,7 +11,7 @@ from canary.plan import Plan
 from canary.policy import RatioRule, SlowRule
 from canary.records import Comparison
 from canary.signals.levels import final_levels
-from canary.signals.reading import Reading, as_rate_of_harm, dense, read, seed_of
+from canary.signals.reading import Reading, as_rate_of_harm, dense, read, seed_of, with_floor
 from canary.signals.wording import Unit
 from canary.stats.latency import Sample, choose_blocks, compare_quantile, compare_trimmed_mean, slow_share
 from canary.stats.results import Finding
@@ -82,7 +82,7 @@ def _ratio(
     comparison: Comparison, samples: tuple[Sample, Sample] | None, plan: Plan, rule: RatioRule, metric: str
 ) -> Reading:
     name = f"{comparison.name}/{metric}"
-    return read(
+    reading = read(
         comparison,
         lambda: _test_ratio(comparison, samples, plan, rule, metric),
         name=name,
@@ -93,6 +93,7 @@ def _ratio(
         worse=1,
         margin=rule.max_ratio,
     )
+    return with_floor(reading, rule)
 
 
 def _test_ratio(

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from canary.contrast import Contrast
 from canary.plan import Plan
+from canary.policy import RatioRule
 from canary.records import MINIMUM_PAIRS, Comparison, Status, Tier
 from canary.signals.levels import final_levels
 from canary.signals.wording import Unit
@@ -53,6 +54,8 @@ class Reading:
     n: int
     missing: tuple[str, ...]
     warnings: tuple[str, ...]
+    floor_s: float = 0.0
+    """The margin in seconds of rise, where a floor sets it; 0 where a ratio does."""
     counted: str = "pairs"
     """What `n` counts, in words."""
     per_minute: float | None = None
@@ -108,6 +111,11 @@ def read(  # noqa: PLR0913 - one name per fact a signal declares
         warnings=(*evidence.warnings, *(finding.warnings if finding else ())),
     )
     return reading if isinstance(evidence, Comparison) else _of_streams(reading, evidence)
+
+
+def with_floor(reading: Reading, rule: RatioRule) -> Reading:
+    """The reading of a latency, which knows whether its margin is the policy's floor."""
+    return replace(reading, floor_s=rule.floor_in(reading.margin or 0.0))
 
 
 def _of_streams(reading: Reading, contrast: Contrast) -> Reading:

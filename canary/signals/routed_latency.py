@@ -14,7 +14,7 @@ from canary.plan import Plan
 from canary.policy import RatioRule
 from canary.signals.latency import QUANTILES, SLOW_FACTOR, TRIMS
 from canary.signals.levels import final_levels
-from canary.signals.reading import Reading, read, seed_of
+from canary.signals.reading import Reading, read, seed_of, with_floor
 from canary.signals.routed_means import shown
 from canary.signals.wording import Unit, seconds
 from canary.stats import latency
@@ -56,7 +56,7 @@ def _reading(
     rule: RatioRule,
     charted: tuple[str, ...],
 ) -> Reading:
-    return read(
+    reading = read(
         replace(contrast, warnings=(*contrast.warnings, *charted)),
         lambda: shown(_test(arms, plan, contrast.name, metric, rule), plan),
         name=f"{contrast.name}/{metric}",
@@ -67,6 +67,7 @@ def _reading(
         worse=1,
         margin=rule.max_ratio,
     )
+    return with_floor(reading, rule)
 
 
 def _test(

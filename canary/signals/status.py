@@ -10,7 +10,7 @@ from canary.records import MINIMUM_PAIRS, Signal, Status, Tier
 from canary.signals.need import pairs_needed
 from canary.signals.reading import Proof, Reading
 from canary.signals.runbook import runbook_of
-from canary.signals.wording import MISSING, SHOWN_ONLY, VALUE, Unit, bound_text, e_text, effect_text, p_value
+from canary.signals.wording import MISSING, SHOWN_ONLY, VALUE, Unit, bound_text, e_text, effect_text, p_value, seconds
 from canary.stats.multiplicity import critical_weights, holm, holm_weighted
 from canary.stats.results import Finding
 
@@ -202,4 +202,6 @@ def _interval(reading: Reading, finding: Finding) -> str:
 def _bound(reading: Reading) -> str:
     if reading.kind == "floor":
         return "a mean below the floor is"
+    if reading.floor_s:
+        return f"a rise of {seconds(reading.floor_s)} ({reading.margin:.3g}x the baseline) is"
     return f"{bound_text(reading.effect, reading.unit, reading.worse, reading.margin or 0)} is"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from typing import Any
 
 import pytest
@@ -57,13 +58,17 @@ def adopt(policy: dict[str, Any], lines: dict[str, Any]) -> dict[str, Any]:
     return merged
 
 
+@pytest.mark.parametrize("floor", [{}, {"max_ratio": 1.001, "floor_s": 0.002}], ids=["ratio", "floor"])
 @pytest.mark.parametrize(("drop", "slower"), [(0.02, 1.0), (0.03, 1.1), (0.0, 1.1), (0.015, 1.0)])
 @pytest.mark.parametrize("seed", range(3))
-def test_adopted_lines_settle_their_signals(seed: int, drop: float, slower: float, plan: Plan) -> None:
+def test_adopted_lines_settle_their_signals(
+    seed: int, drop: float, slower: float, floor: dict[str, float], plan: Plan
+) -> None:
     """Every signal that was offered a margin passes under it, or waits for a person."""
     written = {
         "quality": {"max_drop": 0.01, "stratum": {"max_drop": 0.03}},
         "cost": {"per_request": {"max_ratio": 1.05}},
+        "latency": {"ttft": {"tm95": floor}},
     }
     evidence = make_evidence(seed, drop, slower)
     verdict, policy = judge(evidence, plan, written)
@@ -77,6 +82,19 @@ def test_adopted_lines_settle_their_signals(seed: int, drop: float, slower: floa
 
     assert lines
     assert left.isdisjoint(asked)
+
+
+def test_a_latency_within_a_floor_is_told_and_offered_in_seconds(plan: Plan) -> None:
+    """Reason and offer name the rise that the policy tolerates, beside the factor that it is here."""
+    written = {"latency": {"ttft": {"tm95": {"max_ratio": 1.001, "floor_s": 0.002}}}}
+
+    verdict, policy = judge(make_evidence(1, 0.0, 1.0), plan, written)
+    (signal,) = (signal for signal in verdict.signals if signal.name == "latency/ttft/tm95")
+    offered = yaml.safe_load(policy_lines(verdict, policy))
+
+    assert signal.status is Status.INCONCLUSIVE
+    assert re.search(r": a rise of 2\.00 ms \(1\.\d+x the baseline\) is not excluded", signal.reason)
+    assert list(offered["latency"]["ttft"]["tm95"]) == ["floor_s"]
 
 
 def test_missing_evidence_is_offered_nothing(plan: Plan) -> None:

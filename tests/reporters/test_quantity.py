@@ -76,6 +76,7 @@ def test_significant(number: float, text: str) -> None:
         ({"kind": "errors", "margin": 0.03}, ("~", "[-1.2, +1.2] pp", "+3.0 pp")),
         (
             {
+                "name": "latency/ttft/tm95",
                 "kind": "latency",
                 "metric": "tm95",
                 "effect": "ratio",
@@ -87,17 +88,29 @@ def test_significant(number: float, text: str) -> None:
             ("×1.31", "[×1.20, ×1.40]", "×1.15"),
         ),
         (
+            {
+                "name": "latency/ttft/tm95",
+                "kind": "latency",
+                "effect": "ratio",
+                "estimate": 1.31,
+                "low": 1.2,
+                "high": 1.4,
+                "margin": 7.51,
+            },
+            ("×1.31", "[×1.20, ×1.40]", "+20.0 ms"),
+        ),
+        (
             {"kind": "cost", "effect": "ratio", "estimate": 1.0, "low": 0.98, "high": 1234.0, "margin": 1.1},
             ("~", "[×0.98, ×1.23e+03]", "×1.10"),
         ),
     ],
 )
 def test_effects(make_signal: MakeSignal, fields: dict[str, Any], texts: tuple[str, str, str]) -> None:
-    """Change, interval and margin share a unit; `~` is "no change excluded"."""
+    """Change, interval and margin share a unit, but for a latency's floor; `~` is "no change excluded"."""
     signal = make_signal(**fields)
     unit = Unit.SECONDS if signal.kind == "latency" else Unit.SHARE
 
-    assert texts == (effect(signal, unit), interval(signal, unit), margin(signal, unit))
+    assert texts == (effect(signal, unit), interval(signal, unit), margin(signal, unit, Policy()))
 
 
 def test_score_differences_keep_their_sign(make_signal: MakeSignal) -> None:
@@ -147,4 +160,4 @@ def test_margins_of_nothing(make_signal: MakeSignal) -> None:
     floor = make_signal(kind="floor", margin=None)
     drift = make_signal(kind="drift", margin=None)
 
-    assert [margin(floor, Unit.SCORE), margin(floor, Unit.SHARE), margin(drift, Unit.SCORE)] == ["-", "-", "-"]
+    assert [margin(signal, Unit.SCORE, Policy()) for signal in (floor, drift)] == ["-", "-"]
