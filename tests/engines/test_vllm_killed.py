@@ -22,7 +22,8 @@ from canary.records import Arm, Response
 from canary.runners import sample
 from tests.engines.test_vllm import CHECKPOINTS, ROOT, servers, vllm
 from tests.engines.test_vllm_side_by_side import SIGNALS, written
-from tests.runners.test_chaos import command, family, require_gone, run_of, until
+from tests.runners.actors import until
+from tests.runners.test_chaos import command, family, require_gone, run_of
 from tests.test_submit import TOKEN, apart, head_node
 
 __all__ = ["vllm"]  # the fixture, with its skip

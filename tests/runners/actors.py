@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -21,6 +21,7 @@ import pytest
 from canary.pipeline import Pipeline
 from canary.protocols import Answers, Pair, Request
 from canary.records import Arm
+from canary.release import Release
 from canary.runners import fleet
 
 SHIPPED = Path(__file__).resolve().parents[2] / "pipelines" / "checkpoints" / "baseline"
@@ -83,6 +84,22 @@ def recorded(folder: Path, count: int, **fields: Any) -> Pipeline:
     return pipeline(*releases, **fields)
 
 
+def workspace(folder: Path, release: dict[str, Any], *, count: int, **pipeline: Any) -> Path:
+    """A pipeline that asks both arms of one release so many cases."""
+    arms = {arm: {"name": arm} | release for arm in ("baseline", "candidate")}
+    documents: dict[str, Any] = {
+        "suite": {"golden_sets": ["prompts.jsonl"]},
+        "pipeline": {"suite": "suite.yaml", "runner": {"type": "ray", "cpus_per_arm": 0.5}, "concurrency": 2}
+        | arms
+        | pipeline,
+    }
+    for name, document in documents.items():
+        (folder / f"{name}.yaml").write_text(json.dumps(document))
+    cases = ({"id": str(n), "vars": {"prompt": f"add: {n}+1\nsum:"}, "expected": "yes"} for n in range(count))
+    (folder / "prompts.jsonl").write_text("".join(json.dumps(case) + "\n" for case in cases))
+    return folder / "pipeline.yaml"
+
+
 def hosts() -> list[int]:
     """Processes of this test's own arms: its children's children that are hosts."""
     found = []
@@ -107,17 +124,31 @@ def parent(pid: int | str) -> int:
 
 
 @contextmanager
-def watched(asked_of: dict[str, list[int]]) -> Iterator[None]:
-    """Keeps how many requests each replica of each arm was given."""
-    close = fleet.Fleet.close
+def watched() -> Iterator[list[fleet.Fleet]]:
+    """Yields the fleets that are made meanwhile."""
+    made: list[fleet.Fleet] = []
+    real = fleet.Fleet
 
-    async def closing(self: fleet.Fleet) -> None:
-        asked_of["+".join(self.releases)] = [replica.asked for replica in self.replicas]
-        await close(self)
+    def making(releases: Mapping[Arm, Release], replicas: list[fleet.Replica]) -> fleet.Fleet:
+        made.append(real(releases, replicas))
+        return made[-1]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fleet.Fleet, "close", closing)
-        yield
+        patch.setattr(fleet, "Fleet", making)
+        yield made
+
+
+def asked_of(fleets: list[fleet.Fleet]) -> dict[str, list[int]]:
+    """How many requests each replica of each arm was given so far."""
+    return {"+".join(one.releases): [replica.asked for replica in one.replicas] for one in fleets}
+
+
+def until(done: Callable[[], bool], seconds: float = 60.0) -> None:
+    """Waits for it."""
+    end = time.monotonic() + seconds
+    while not done():
+        assert time.monotonic() < end, "it never came true"
+        time.sleep(0.05)
 
 
 def gone(found: Callable[[], list[int]]) -> bool:

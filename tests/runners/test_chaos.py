@@ -25,6 +25,7 @@ import psutil
 import pytest
 
 import canary
+from tests.runners.actors import until, workspace
 
 pytestmark = [
     pytest.mark.slow,
@@ -43,22 +44,6 @@ head.AWAY_S = 4.0
 entry()
 """
 """The command line, with less patience than people need."""
-
-
-def workspace(folder: Path, release: dict[str, Any], *, count: int, **pipeline: Any) -> Path:
-    """A pipeline that asks both arms of one release so many cases."""
-    arms = {arm: {"name": arm} | release for arm in ("baseline", "candidate")}
-    documents: dict[str, Any] = {
-        "suite": {"golden_sets": ["prompts.jsonl"]},
-        "pipeline": {"suite": "suite.yaml", "runner": {"type": "ray", "cpus_per_arm": 0.5}, "concurrency": 2}
-        | arms
-        | pipeline,
-    }
-    for name, document in documents.items():
-        (folder / f"{name}.yaml").write_text(json.dumps(document))
-    cases = ({"id": str(n), "vars": {"prompt": f"add: {n}+1\nsum:"}, "expected": "yes"} for n in range(count))
-    (folder / "prompts.jsonl").write_text("".join(json.dumps(case) + "\n" for case in cases))
-    return folder / "pipeline.yaml"
 
 
 def command(folder: Path, *arguments: object, **environment: str) -> subprocess.Popen[str]:
@@ -84,14 +69,6 @@ def asked(folder: Path) -> Counter[tuple[str, str]]:
     """How often each case of each arm stands in the journal."""
     lines = (run_of(folder) / "responses.jsonl").read_text().splitlines()
     return Counter((row["id"], row["arm"]) for row in map(json.loads, lines))
-
-
-def until(done: Callable[[], bool], seconds: float = 60.0) -> None:
-    """Waits for it."""
-    end = time.monotonic() + seconds
-    while not done():
-        assert time.monotonic() < end, "it never came true"
-        time.sleep(0.05)
 
 
 def written(folder: Path, count: int) -> Callable[[], bool]:

@@ -33,7 +33,6 @@ from tests.runners.actors import (
     pipeline,
     recorded,
     stand_in,
-    watched,
 )
 
 pytestmark = [
@@ -84,20 +83,6 @@ class TestAnswers:
         runner.run(recorded(tmp_path, 1), pairs(2), written)
 
         assert written.outputs["1"] == (None, None)
-
-    def test_work_is_spread_over_replicas(self, tmp_path: Path) -> None:
-        """Two replicas an arm are four processes, and each answers its share; 2 of 202 are the warm-up."""
-        seen = set[int]()
-        written = Written(on_write=lambda count: seen.update(hosts()))
-        asked = recorded(tmp_path, 200, runner={"type": "ray", "replicas": 2, "cpus_per_arm": 0.5})
-        asked_of: dict[str, list[int]] = {}
-        with watched(asked_of):
-            runner.run(asked, pairs(200), written)
-
-        assert written.outputs == {str(n): (f"baseline {n}", f"candidate {n}") for n in range(200)}
-        assert len(seen) == 4
-        assert {arm: sum(counts) for arm, counts in asked_of.items()} == {"baseline": 202, "candidate": 202}
-        assert all(min(counts) > 40 for counts in asked_of.values())  # the quicker one answers more
 
     def test_the_run_is_seen_in_ray(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """Its actors have names, and its pairs, errors and tokens are among the metrics that Prometheus scrapes."""

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
-from collections.abc import Iterator
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,8 +20,10 @@ from canary.records import Arm
 from canary.runners import fleet, local
 from canary.runners import ray as runner
 from tests.runners.actors import (
+    SHIPPED,
     Written,
     ask,
+    asked_of,
     gone,
     hosts,
     kill_hosts,
@@ -28,13 +34,18 @@ from tests.runners.actors import (
     served,
     servers,
     stand_in,
+    until,
     watched,
+    workspace,
 )
 
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::ResourceWarning"),
 ]
+
+
+ROOT = SHIPPED.parents[2]
 
 
 @pytest.mark.usefixtures("cluster")
@@ -57,17 +68,45 @@ class TestDeath:
         assert (len(killed), written.errors) == (2, set())
         assert written.outputs == {str(n): (f"baseline {n}", f"candidate {n}") for n in range(100)}
 
-    def test_a_dead_replica_s_pairs_move_to_the_other(self, tmp_path: Path) -> None:
-        """The other replica answers meanwhile, and the dead one comes back."""
-        asked = recorded(tmp_path, 300, runner={"type": "ray", "replicas": 2, "cpus_per_arm": 0.5})
-        written = Written(on_write=lambda count: os.kill(hosts()[0], signal.SIGKILL) if count == 50 else None)
-        asked_of: dict[str, list[int]] = {}
-        with watched(asked_of):
-            runner.run(asked, pairs(300), written)
+    def test_a_dead_replica_s_pairs_move_to_the_other(self, canary: Callable[..., Any], tmp_path: Path) -> None:
+        """Two replicas an arm share its work evenly until one is killed; the verdict is the right one all the same."""
+        released = {"engine": "transformers", "device": "cpu", "threads": 1, "sampling": {"max_tokens": 24}}
+        models = {"baseline": SHIPPED, "candidate": SHIPPED.with_name("candidate-bad")}
+        arms = {arm: {"name": arm, "model": str(model)} | released for arm, model in models.items()}
+        path = workspace(
+            tmp_path,
+            {},
+            count=0,
+            policy=str(ROOT / "evals" / "quickstart-policy.yaml"),
+            runner={"type": "ray", "replicas": 2, "cpus_per_arm": 0.5},
+            concurrency=4,
+            **arms,
+        )
+        lines = (ROOT / "golden_sets" / "quickstart" / "prompts.jsonl").read_text().splitlines(keepends=True)[::5]
+        (tmp_path / "prompts.jsonl").write_text("".join(lines))
+        shares: list[dict[str, list[int]]] = []
 
-        assert written.errors == set()
-        assert written.outputs == {str(n): (f"baseline {n}", f"candidate {n}") for n in range(300)}
-        assert all(min(counts) > 20 for counts in asked_of.values())
+        def kill() -> None:
+            until(lambda: len(fleets) == 2 and sum(map(sum, asked_of(fleets).values())) >= 120, 300)
+            shares.append(asked_of(fleets))
+            os.kill(hosts()[0], signal.SIGKILL)
+
+        with watched() as fleets:
+            killer = threading.Thread(target=kill)
+            killer.start()
+            ran = canary("run", path, "--runs", tmp_path / "runs", "--no-early-stop", "--json")
+            killer.join()
+
+        (run,) = (tmp_path / "runs").glob("2*")
+        rows = [json.loads(line) for line in (run / "responses.jsonl").read_text().splitlines()]
+        assert ran.status == 1, ran.err
+        assert ran.signal("quality/tool_call/pass")["status"] == "fail"
+        assert Counter((row["id"], row["arm"]) for row in rows) == {
+            (json.loads(line)["id"], arm): 1 for line in lines for arm in Arm
+        }
+        assert [row["error"] for row in rows if row.get("error", {}).get("kind") == "server"] == []
+        assert [max(counts) - min(counts) < 15 for shared in shares for counts in shared.values()] == [True, True]
+        assert all(sum(counts) >= len(lines) for counts in asked_of(fleets).values())
 
     def test_a_replica_of_both_arms(self, checkpoint: Path) -> None:
         """One that dies loses both arms' requests: the pairs are asked again, whole, and it comes back."""
@@ -75,14 +114,14 @@ class TestDeath:
         shared = {"type": "ray", "replicas": 2, "cpus_per_arm": 0.5}
         arms = (release | {"sampling": {"max_tokens": 6}}, release | {"sampling": {"max_tokens": 3}})
         written = Written(on_write=lambda count: os.kill(hosts()[0], signal.SIGKILL) if count == 50 else None)
-        asked_of: dict[str, list[int]] = {}
-        with watched(asked_of):
+        with watched() as fleets:
             runner.run(pipeline(*arms, runner=shared), pairs(300), written)
 
         assert written.errors == {e for e in written.errors if "no end within" in e}
         assert len(written.outputs) == 300
-        assert list(asked_of) == ["baseline+candidate"]
-        assert all(min(counts) > 20 for counts in asked_of.values())
+        ((arms_of, counts),) = asked_of(fleets).items()
+        assert arms_of == "baseline+candidate"
+        assert min(counts) > 20
 
     def test_deadly_prompt(self) -> None:
         """A pair whose arms die twice is an error in both; the others are answered."""
