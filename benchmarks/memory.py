@@ -16,11 +16,13 @@ import asyncio
 import contextlib
 import json
 import multiprocessing
+import platform
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -115,6 +117,12 @@ def peaks(seen: list[tuple[float, float, int]]) -> dict[str, float]:
     return found | {"scored, judged and written": max(mb for _, mb, size in seen if size == most)}
 
 
+def versions(runner: str) -> dict[str, str]:
+    """Of what takes most of the memory."""
+    libraries = ("numpy", "pydantic", "aiohttp", *(("ray",) if runner == "ray" else ()))
+    return {"python": platform.python_version()} | {name: version(name) for name in libraries}
+
+
 def main() -> int:
     """0 where the peak stays below the limit."""
     parser = argparse.ArgumentParser(description="memory of the driver of a large run")
@@ -132,7 +140,7 @@ def main() -> int:
             seen = list(watched(process, folder / "runs"))
     server.kill()
     found = peaks(seen)
-    document = {"cases": asked.cases, "runner": asked.runner, "seconds": seen[-1][0], "mb": found}
+    document = {"versions": versions(asked.runner), **vars(asked), "seconds": seen[-1][0], "mb": found}
     (HERE / "results" / f"memory-{asked.runner}.json").write_text(json.dumps(document, indent=1) + "\n")
     for when, mb in found.items():
         print(f"{mb:6.0f} MB  {when}")

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from canary.bounds import Count, Moment, Money, Readings, Replica, Seconds, Share
+from canary.series import Packed
 
 if TYPE_CHECKING:
     import numpy as np
@@ -152,7 +153,7 @@ class Response:
     error: Failure | None = None
     ttft_s: Seconds | None = None
     """Send to first token."""
-    itl_s: tuple[Seconds, ...] | None = None
+    itl_s: Packed[Seconds] | None = None
     """Gaps between consecutive tokens."""
     tpot_s: Seconds | None = None
     """(total - ttft) / (output_tokens - 1); undefined for one token."""
@@ -162,7 +163,7 @@ class Response:
     cached_tokens: Count | None = None
     cost_usd: Money | None = None
     finish_reason: str | None = None
-    logprobs: tuple[float, ...] | None = None
+    logprobs: Packed[float] | None = None
     started_at: Moment | None = None
     """Seconds since the epoch."""
     scheduled_at: Moment | None = None

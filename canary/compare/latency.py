@@ -18,7 +18,7 @@ from canary.compare.table import SERVER_FAULTS, Table, absences
 from canary.plan import Plan
 from canary.records import POOLED, Arm, Comparison, Response, Scale
 
-Times = tuple[float, ...]
+Times = Sequence[float]
 
 FAILED: Times = (np.inf,)
 """A failed request misses every objective."""
@@ -73,7 +73,7 @@ def read_gaps(response: Response) -> Times | None:
 
 def read_mean_gap(response: Response) -> Times | None:
     """The mean gap between tokens."""
-    return (float(np.mean(response.itl_s)),) if response.itl_s else _tpot(response)
+    return (float(np.mean(np.fromiter(response.itl_s, float))),) if response.itl_s else _tpot(response)
 
 
 def _tpot(response: Response) -> Times | None:

@@ -21,6 +21,7 @@ from canary.errors import EvidenceError
 from canary.protocols import Generate, Request
 from canary.records import Arm, Attempt, ErrorKind, Failure, Guardrail, Response
 from canary.release import ReplayRelease
+from canary.series import Packed
 from canary.validation import RepeatedKeyError, nearest, require_distinct_keys
 
 _STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
@@ -60,7 +61,7 @@ class _Line(TypedDict):
     output: NotRequired[str | None]
     error: NotRequired[_Error | None]
     ttft_s: NotRequired[Seconds | None]
-    itl_s: NotRequired[tuple[Seconds, ...] | None]
+    itl_s: NotRequired[Packed[Seconds] | None]
     tpot_s: NotRequired[Seconds | None]
     total_s: NotRequired[Seconds | None]
     input_tokens: NotRequired[Count | None]
@@ -68,7 +69,7 @@ class _Line(TypedDict):
     cached_tokens: NotRequired[Count | None]
     cost_usd: NotRequired[Money | None]
     finish_reason: NotRequired[str | None]
-    logprobs: NotRequired[tuple[float, ...] | None]
+    logprobs: NotRequired[Packed[float] | None]
     started_at: NotRequired[Moment | None]
     scheduled_at: NotRequired[Moment | None]
     session: NotRequired[str | None]
