@@ -9,9 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from canary.compare.apart import asked_apart, cost_line, is_hourly, reason
-from canary.compare.table import Table, absences, pooled
+from canary.compare.table import Table, absences, lacking, pooled
 from canary.plan import Plan
 from canary.records import POOLED, Arm, Comparison, Response, Scale
+
+_PRICE = "carry no cost: give 'cost_usd', or the release a 'price'"
 
 
 def cost_comparisons(table: Table, plan: Plan) -> Iterator[Comparison]:
@@ -34,16 +36,16 @@ def _comparison(table: Table, costs: dict[Arm, NDArray[np.float64]], plan: Plan)
     hourly = is_hourly(plan)
     comparison = pooled(
         table,
-        used,
         costs,
         kind="cost",
         metric="per_request",
         scale=Scale.UNBOUNDED,
         missing=(
             *absences(table, table.selection(POOLED)),
-            *_unpriced(table),
+            *lacking(table, lambda response: response.cost_usd is None, _PRICE),
             *([reason(cost_line(plan))] if hourly and asked_apart(table, plan) else ()),
         ),
+        used=used,
     )
     starts = table.starts.reshape(-1, table.repeat).min(axis=1)[used]
     return _in_time(comparison, starts) if hourly and np.any(starts >= 0) else comparison
@@ -66,20 +68,4 @@ def _of_traffic(table: Table, costs: dict[Arm, NDArray[np.float64]], name: str) 
     metric = name.removeprefix("cost/")
     nothing = np.zeros(len(table.prompts), dtype=bool)
     why = f"{name} is measured on routed traffic only (canary compare --traffic)"
-    return pooled(table, nothing, costs, kind="cost", metric=metric, scale=Scale.UNBOUNDED, missing=(why,))
-
-
-def _unpriced(table: Table) -> tuple[str, ...]:
-    """A response that answered but carries no cost is missing evidence.
-
-    An errored one may have cost nothing or something; its pair is left out.
-    """
-    sentences = []
-    for arm in Arm:
-        answers = [response for response in table.answers(arm) if response is not None and response.error is None]
-        without = sum(response.cost_usd is None for response in answers)
-        if without:
-            sentences.append(
-                f"{without} of {len(answers)} {arm} responses carry no cost: give 'cost_usd', or the release a 'price'"
-            )
-    return tuple(sentences)
+    return pooled(table, costs, kind="cost", metric=metric, scale=Scale.UNBOUNDED, missing=(why,), used=nothing)

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from canary.compare.table import Table, pooled
+from canary.compare.table import Table, lacking, pooled
 from canary.records import POOLED, Arm, Comparison, Measurement, Response, Scale
 
 
@@ -31,22 +31,13 @@ def _surprise(response: Response | None) -> float:
 def _perplexity(table: Table, surprise: dict[Arm, NDArray[np.float64]]) -> Comparison:
     return pooled(
         table,
-        np.isfinite(surprise[Arm.BASELINE]) & np.isfinite(surprise[Arm.CANDIDATE]),
         surprise,
         kind="drift",
         metric="perplexity",
         scale=Scale.UNBOUNDED,
-        missing=tuple(_unsaid(table)),
+        # an empty answer has none to give, and says so
+        missing=lacking(table, lambda response: response.logprobs is None, "carry no logprobs"),
     )
-
-
-def _unsaid(table: Table) -> Iterator[str]:
-    """Answers without log-probabilities; an empty answer has none to give."""
-    for arm in Arm:
-        answers = [response for response in table.answers(arm) if response is not None and response.error is None]
-        without = sum(response.logprobs is None for response in answers)
-        if without:
-            yield f"{without} of {len(answers)} {arm} responses carry no logprobs"
 
 
 def _measured(measurement: Measurement) -> Comparison:

@@ -59,12 +59,12 @@ def _kinds(table: Table, arm: Arm) -> list[ErrorKind | None]:
 def _comparison(table: Table, signal: str, kinds: dict[Arm, list[ErrorKind | None]]) -> Comparison:
     return pooled(
         table,
-        ~(table.absent(Arm.BASELINE) | table.absent(Arm.CANDIDATE)),
         {arm: _success(table, of_arm, signal) for arm, of_arm in kinds.items()},
         kind="errors",
         metric=signal,
         scale=Scale.PASS_FAIL,
         missing=(*absences(table, table.selection(POOLED)), *_client_errors(kinds)),
+        used=~(table.absent(Arm.BASELINE) | table.absent(Arm.CANDIDATE)),
     )
 
 

@@ -83,7 +83,6 @@ def _comparison(table: Table, name: str, found: dict[Arm, list[Classes]], missin
     arms = {arm: _let_through(table, name, of_arm) for arm, of_arm in found.items()}
     return pooled(
         table,
-        np.isfinite(arms[Arm.BASELINE]) & np.isfinite(arms[Arm.CANDIDATE]),
         arms,
         kind="guardrail",
         metric=name,
@@ -102,14 +101,13 @@ def _added(table: Table) -> Iterator[Comparison]:
     seconds = {arm: table.means(arm, _seconds) for arm in Arm}
     if not any(np.isfinite(values).any() for values in seconds.values()):
         return
-    used = np.isfinite(seconds[Arm.BASELINE]) & np.isfinite(seconds[Arm.CANDIDATE])
     without = {
         arm: sum(answer is not None and answer.guardrail is not None and answer.guardrail.seconds is None
                  for answer in table.answers(arm))
         for arm in Arm
     }  # fmt: skip
     missing = tuple(f"{n} {arm} responses were checked in a time nobody recorded" for arm, n in without.items() if n)
-    compared = pooled(table, used, seconds, kind="latency", metric="guardrail", scale=Scale.UNBOUNDED, missing=missing)
+    compared = pooled(table, seconds, kind="latency", metric="guardrail", scale=Scale.UNBOUNDED, missing=missing)
     yield replace(compared, kind="added")
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from canary.compare.apart import asked_apart, goodput_line, reason
 from canary.compare.latency import came_whole
-from canary.compare.table import SERVER_FAULTS, Table, absences, pooled
+from canary.compare.table import SERVER_FAULTS, Table, absences, lacking, pooled
 from canary.plan import Plan
 from canary.policy import GoodputRule
 from canary.records import POOLED, Arm, Comparison, Response, Scale
@@ -61,20 +61,12 @@ def _comparison(
 ) -> Comparison:
     """One value a case, paired; an answer that lacks it is missing evidence."""
     arms = {arm: table.means(arm, lambda answer: np.nan if answer is None else read(answer)) for arm in Arm}
+    without = lacking(table, lambda answer: not np.isfinite(read(answer)), unsaid)
     return pooled(
         table,
-        np.isfinite(arms[Arm.BASELINE]) & np.isfinite(arms[Arm.CANDIDATE]),
         arms,
         kind=name[0],
         metric=name[1],
         scale=scale,
-        missing=(*absences(table, table.selection(POOLED)), *_lacking(table, read, unsaid)),
+        missing=(*absences(table, table.selection(POOLED)), *without),
     )
-
-
-def _lacking(table: Table, read: Callable[[Response], float], unsaid: str) -> Iterator[str]:
-    for arm in Arm:
-        answers = [answer for answer in table.answers(arm) if answer is not None and answer.error is None]
-        without = sum(not np.isfinite(read(answer)) for answer in answers)
-        if without:
-            yield f"{without} of {len(answers)} {arm} responses {unsaid}"

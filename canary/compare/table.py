@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -166,17 +166,28 @@ def absences(table: Table, chosen: NDArray[np.bool_]) -> tuple[str, ...]:
     return tuple(sentences)
 
 
+def lacking(table: Table, lacks: Callable[[Response], bool], words: str) -> Iterator[str]:
+    """A sentence per arm some of whose answers lack something; an error need not have it."""
+    for arm in Arm:
+        answers = [response for response in table.answers(arm) if response is not None and response.error is None]
+        without = sum(map(lacks, answers))
+        if without:
+            yield f"{without} of {len(answers)} {arm} responses {words}"
+
+
 def pooled(
     table: Table,
-    used: NDArray[np.bool_],
     arms: Mapping[Arm, NDArray[np.float64]],
     *,
     kind: str,
     metric: str,
     scale: Scale,
-    missing: tuple[str, ...],
+    missing: Iterable[str],
+    used: NDArray[np.bool_] | None = None,
 ) -> Comparison:
-    """The used cases of all strata together, one value a case."""
+    """The cases of all strata together, one value a case; unless `used` says which, those that both arms have."""
+    if used is None:
+        used = np.isfinite(arms[Arm.BASELINE]) & np.isfinite(arms[Arm.CANDIDATE])
     return Comparison(
         name=f"{kind}/{metric}",
         kind=kind,
@@ -190,5 +201,5 @@ def pooled(
         weights=(1.0,),
         repeat=table.repeat,
         recorded=table.recorded,
-        missing=missing,
+        missing=tuple(missing),
     )

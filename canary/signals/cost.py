@@ -26,8 +26,6 @@ def cost_signals(comparison: Comparison, plan: Plan) -> Iterator[Reading]:
             alpha=final_levels(plan).promote,
             in_time=comparison.timed,
         ),
-        name=comparison.name,
-        metric=comparison.metric,
         tier=rule.tier,
         effect="ratio",
         unit=Unit.DOLLARS,

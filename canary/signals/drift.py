@@ -22,8 +22,6 @@ def drift_signals(comparison: Comparison, plan: Plan) -> Iterator[Reading]:
     yield read(
         comparison,
         lambda: _moved(measured, alpha) if measured is not None else _perplexity(comparison, plan),
-        name=comparison.name,
-        metric=comparison.metric,
         tier=Tier.ADVISORY,
         effect="ratio" if ratio else "difference",
         unit=Unit.SCORE,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from canary.plan import Plan
-from canary.policy import ErrorRule
+from canary.policy import ErrorRule, GuardrailRule
 from canary.records import Comparison
 from canary.signals.reading import Reading, as_rate_of_harm, compare_shares, read
 from canary.signals.wording import Unit
@@ -14,13 +14,15 @@ from canary.stats.strata import Kind
 
 def error_signals(comparison: Comparison, plan: Plan) -> Iterator[Reading]:
     """The paired difference of error rates; a rise is harm."""
-    rule: ErrorRule = getattr(plan.policy.errors, comparison.metric)
+    yield read_rate(comparison, plan, getattr(plan.policy.errors, comparison.metric))
+
+
+def read_rate(comparison: Comparison, plan: Plan, rule: ErrorRule | GuardrailRule) -> Reading:
+    """The paired difference of the shares that went wrong, given those that did not."""
     kind: Kind = "binary" if comparison.repeat == 1 else "bounded"
-    yield read(
+    return read(
         comparison,
         lambda: as_rate_of_harm(compare_shares(comparison, plan, margin=rule.max_increase, kind=kind)),
-        name=comparison.name,
-        metric=comparison.metric,
         tier=rule.tier,
         effect="difference",
         unit=Unit.SHARE,

@@ -35,8 +35,6 @@ def quality_signals(comparison: Comparison, plan: Plan) -> Iterator[Reading]:
     yield read(
         comparison if trust is None else trust.said_of(comparison, tier),
         lambda: _test(comparison, plan, margin),
-        name=comparison.name,
-        metric=comparison.metric,
         tier=tier,
         effect="difference",
         unit=_unit(comparison),
@@ -62,8 +60,6 @@ def floor_signals(comparison: Comparison, plan: Plan) -> Iterator[Reading]:
             alpha=final_levels(plan).promote,
             kind="unbounded" if comparison.scale is Scale.ORDINAL else _kind(comparison),
         ),
-        name=comparison.name,
-        metric=comparison.metric,
         tier=rule.tier,
         effect="difference",
         unit=_unit(comparison),

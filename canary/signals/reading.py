@@ -71,8 +71,8 @@ def read(  # noqa: PLR0913 - one name per fact a signal declares
     evidence: Comparison | Contrast,
     test: Callable[[], Finding],
     *,
-    name: str,
-    metric: str,
+    name: str = "",
+    metric: str = "",
     tier: Tier,
     effect: str,
     unit: Unit,
@@ -80,7 +80,10 @@ def read(  # noqa: PLR0913 - one name per fact a signal declares
     margin: float,
     sign_off: float | None = None,
 ) -> Reading:
-    """Run one test on pairs or on two streams; a test that is undefined is missing evidence."""
+    """Run one test on pairs or on two streams; a test that is undefined is missing evidence.
+
+    `name` and `metric` are the evidence's own unless several are read from it.
+    """
     finding, missing, n = None, evidence.missing, evidence.n
     if n:
         try:
@@ -95,10 +98,10 @@ def read(  # noqa: PLR0913 - one name per fact a signal declares
         )
         missing = (lacks,)
     reading = Reading(
-        name=name,
+        name=name or evidence.name,
         kind=evidence.kind,
         stratum=evidence.stratum,
-        metric=metric,
+        metric=metric or evidence.metric,
         tier=tier,
         effect=effect,
         unit=unit,
@@ -144,12 +147,17 @@ def compare_shares(comparison: Comparison, plan: Plan, *, margin: float, kind: K
 
 def as_rate_of_harm(finding: Finding) -> Finding:
     """The same finding about the share that failed instead of the share that did not."""
+    return turned(finding, 1)
+
+
+def turned(finding: Finding, whole: int) -> Finding:
+    """The same finding about `whole` less each value: what was better up is then better down."""
     estimate = finding.estimate
     return replace(
         finding,
         estimate=replace(estimate, center=0 - estimate.center, low=0 - estimate.high, high=0 - estimate.low),
-        baseline=1 - finding.baseline,
-        candidate=1 - finding.candidate,
+        baseline=whole - finding.baseline,
+        candidate=whole - finding.candidate,
     )
 
 

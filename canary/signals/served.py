@@ -22,8 +22,6 @@ def served_signals(comparison: Comparison, plan: Plan) -> Iterator[Reading]:
     yield read(
         comparison,
         lambda: compare_shares(comparison, plan, margin=margin, kind="binary" if binary else "bounded"),
-        name=comparison.name,
-        metric=comparison.metric,
         tier=rule.tier,
         effect="difference",
         unit=Unit.SHARE,

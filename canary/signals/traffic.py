@@ -165,8 +165,6 @@ def _cost(contrast: Contrast, plan: Plan) -> Iterator[Watched]:
         reading=read(
             contrast,
             lambda: compare_cost(contrast, rule.max_ratio, plan),
-            name=contrast.name,
-            metric=contrast.metric,
             tier=rule.tier,
             effect="ratio",
             unit=Unit.DOLLARS,
@@ -186,8 +184,6 @@ def _quality(contrast: Contrast, plan: Plan) -> Iterator[Watched]:
     reading = read(
         contrast,
         lambda: _passes(contrast, failed, margin, plan) if counted else compare_quality(contrast, margin, plan),
-        name=contrast.name,
-        metric=contrast.metric,
         tier=tier_of(contrast.stratum, contrast.metric, contrast.n, plan, recorded=True),
         effect="difference",
         unit=Unit.SHARE if counted else Unit.SCORE,
@@ -220,8 +216,6 @@ def _served(contrast: Contrast, plan: Plan) -> Iterator[Watched]:
         reading=read(
             contrast,
             lambda: compare_quality(contrast, margin, plan),
-            name=contrast.name,
-            metric=contrast.metric,
             tier=rule.tier,
             effect="difference",
             unit=Unit.SHARE,
