@@ -160,7 +160,7 @@ def _lacking(verdict: Verdict, plan: Plan) -> Iterator[Line]:
         yield from _heading("what is lacking")
     for signal in open_questions:
         yield from _explained(signal)
-    if lines := policy_lines(verdict, plan.policy):
+    if verdict.verdict is Decision.HOLD and (lines := policy_lines(verdict, plan.policy)):
         yield from _heading("the smallest margins this evidence supports, as lines of the policy file")
         yield from (line(f"  {text}") for text in lines.splitlines())
 

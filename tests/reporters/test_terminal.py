@@ -102,6 +102,21 @@ def test_verdict_is_last_and_alone(
     assert lines[-2] == ""
 
 
+def test_a_rollback_is_offered_no_margin(
+    rollback: Verdict, open_code: Signal, make_verdict: MakeVerdict, make_evidence: MakeEvidence, plan: Plan
+) -> None:
+    """What is lacking is said, but no margin of it would promote what is worse elsewhere."""
+    signals = (*rollback.signals, open_code)
+    held, worse = (
+        render(make_verdict(decision, *signals), make_evidence(), plan)
+        for decision in (Decision.HOLD, Decision.ROLLBACK)
+    )
+
+    assert "what is lacking" in worse
+    assert "the smallest margins" not in worse
+    assert "the smallest margins" in held
+
+
 def test_both_promises_stand(promote: Verdict, make_evidence: MakeEvidence, plan: Plan) -> None:
     """Every report says what its two error rates mean."""
     text = render(promote, make_evidence(), plan)
