@@ -9,6 +9,7 @@ from typing import Any
 from canary.expression import All_, Any_, Expression, Not_, dump_expression, named_signals
 from canary.plan import Plan
 from canary.records import POOLED, Composite, Decision, Looks, Side, Signal, Status, Tier, Verdict
+from canary.signals.wording import MISSING
 
 
 def decide(signals: Sequence[Signal], plan: Plan, record: Mapping[str, Any], looks: Looks | None = None) -> Verdict:
@@ -46,7 +47,7 @@ def _decide(blocking: Sequence[Signal], rollback: Composite, looks: Looks | None
         return Decision.ROLLBACK, _because(failed, "composite 'rollback' fails")
     if not blocking:
         return Decision.HOLD, "no blocking signal was measured, so nothing speaks for the candidate"
-    open_ = failed + [signal for signal in blocking if signal.status is Status.INCONCLUSIVE]
+    open_ = failed + sorted((s for s in blocking if s.status is Status.INCONCLUSIVE), key=_urgent)
     if open_ or rollback.status is not Status.PASS:
         return Decision.HOLD, _because(open_, "composite 'rollback' is inconclusive")
     return Decision.PROMOTE, f"all {len(blocking)} blocking signals are inside their margins"
@@ -60,11 +61,24 @@ def _telling(signal: Signal) -> tuple[bool, float]:
     )
 
 
+def _urgent(signal: Signal) -> int:
+    """What is open: first what the run itself spoils, and settings mend, before what only more cases settle."""
+    return 0 if signal.kind == "load" else 1 if _is_missing(signal) else 2
+
+
+def _is_missing(signal: Signal) -> bool:
+    return signal.reason.startswith(MISSING)
+
+
 def _because(signals: Sequence[Signal], otherwise: str) -> str:
+    """The first in full; of the others how many, and of missing evidence the name."""
     if not signals:
         return otherwise
-    more = f" (and {len(signals) - 1} more)" if len(signals) > 1 else ""
-    return f"{signals[0].name}: {signals[0].reason}{more}"
+    first, *others = signals
+    lacking = [signal.name for signal in others if _is_missing(signal) and not _is_missing(first)]
+    among = f", evidence missing for {lacking[0]}" if lacking else ""
+    more = f" (and {len(others)} more{among})" if others else ""
+    return f"{first.name}: {first.reason}{more}"
 
 
 def _composite(name: str, expression: Expression, blocking: Sequence[Signal]) -> Composite:

@@ -93,6 +93,33 @@ def test_a_failing_signal_outside_the_rollback_composite_holds() -> None:
     assert verdict.reason == "cost/per_request: cost/per_request is fail"
 
 
+def missing(name: str, kind: str) -> Signal:
+    """A signal without evidence."""
+    return replace(make_signal(name, U), kind=kind, reason="evidence is missing: why")
+
+
+def test_a_hold_first_names_what_settings_mend() -> None:
+    """A load that was not offered, then missing evidence, then what only more cases settle."""
+    few, lost, late = (
+        make_signal("quality/a/pass", U),
+        missing("quality/b/pass", "quality"),
+        missing("load/late", "load"),
+    )
+
+    assert decide([few, lost, late], make_plan(), {}).reason == "load/late: evidence is missing: why (and 2 more)"
+    assert decide([few, lost], make_plan(), {}).reason == "quality/b/pass: evidence is missing: why (and 1 more)"
+
+
+def test_what_failed_stands_before_missing_evidence_and_names_it() -> None:
+    """Harm that does not roll back is told first, and does not hide a load that was not offered."""
+    plan = make_plan(composites={"rollback": {"any": ["quality/*"]}})
+    signals = [make_signal("quality/a/pass", P), missing("load/late", "load"), make_signal("cost/per_request", F)]
+
+    reason = decide(signals, plan, {}).reason
+
+    assert reason == "cost/per_request: cost/per_request is fail (and 1 more, evidence missing for load/late)"
+
+
 def test_all_needs_every_member_to_fail() -> None:
     """Two latency signals under `all` roll back together, not alone."""
     rule = {"any": ["quality/*", {"all": ["latency/ttft/tm95", "latency/ttft/slow"]}]}
