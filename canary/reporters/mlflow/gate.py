@@ -90,20 +90,17 @@ def open_arm(gate: Gate, arm: Arm, verdict: Verdict, plan: Plan) -> OpenArm:
 
 def write_arm(gate: Gate, arm: OpenArm, verdict: Verdict) -> None:
     """What the arm was measured to be, on its run and on its model."""
-    from mlflow.entities import DatasetInput, LoggedModelInput
+    from mlflow.entities import LoggedModelInput
 
-    inputs = {"datasets": [DatasetInput(gate.dataset, _context())], "models": [LoggedModelInput(arm.model_id)]}
-    gate.client.log_inputs(arm.run_id, **inputs)
+    _log_inputs(gate, arm.run_id, models=[LoggedModelInput(arm.model_id)])
     _log_metrics(gate, arm.run_id, arm_metrics(verdict, arm.arm), arm.model_id)
     gate.client.set_terminated(arm.run_id, end_time=gate.timestamp or None)
 
 
 def write_gate(gate: Gate, run: Path, verdict: Verdict, evidence: Evidence, plan: Plan) -> None:
     """The verdict itself, its files and its table; last of all, that it is complete."""
-    from mlflow.entities import DatasetInput
-
     client = gate.client
-    client.log_inputs(gate.run_id, datasets=[DatasetInput(gate.dataset, _context())])
+    _log_inputs(gate, gate.run_id)
     _log_metrics(gate, gate.run_id, gate_metrics(verdict))
     client.log_batch(gate.run_id, params=list(_params(verdict, plan)))
     client.log_dict(gate.run_id, case_table(evidence), TABLE)
@@ -114,6 +111,20 @@ def write_gate(gate: Gate, run: Path, verdict: Verdict, evidence: Evidence, plan
     client.log_artifact(gate.run_id, str(run / "verdict.json"), "gate")
     client.set_terminated(gate.run_id, end_time=gate.timestamp or None)
     client.set_tag(gate.run_id, COMPLETE, "true")
+
+
+def _log_inputs(gate: Gate, run_id: str, **more: Any) -> None:
+    """The cases as the run's dataset, and more; where another gate enters the same cases at once, its entry serves."""
+    from mlflow.entities import DatasetInput
+    from mlflow.exceptions import MlflowException
+
+    inputs = {"datasets": [DatasetInput(gate.dataset, _context())], **more}
+    try:
+        gate.client.log_inputs(run_id, **inputs)
+    except MlflowException as error:
+        if error.error_code != "BAD_REQUEST":
+            raise
+        gate.client.log_inputs(run_id, **inputs)
 
 
 def _visible(run: Path) -> Iterator[Path]:
