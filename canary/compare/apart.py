@@ -44,8 +44,12 @@ def disjoint(one: Sequence[float], other: Sequence[float]) -> bool:
 
 def reason(line: str | None) -> str:
     """Why evidence is missing, and the line of the policy with which it would only be shown."""
-    remedy = f"; to promote without, let the policy only show it: '{line}'" if line else ""
-    return f"{WHY}{remedy}"
+    return f"{WHY}{shown_only(line)}"
+
+
+def shown_only(line: str | None) -> str:
+    """The end of a sentence about what is missing: the line of the policy that would let it decide nothing."""
+    return f"; to promote without, let the policy only show it: '{line}'" if line else ""
 
 
 def latency_line(plan: Plan, metric: str) -> str | None:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from canary.compare.apart import asked_apart, cost_line, is_hourly, reason
+from canary.compare.apart import RECORDED, asked_apart, cost_line, is_hourly, reason, recorded_apart, shown_only
 from canary.compare.table import Table, absences, lacking, pooled
 from canary.plan import Plan
-from canary.records import POOLED, Arm, Comparison, Response, Scale
+from canary.records import MINIMUM_PAIRS, POOLED, Arm, Comparison, Response, Scale
+
+ALIKE = 0.01
+"""The price of a second of an arm paid by the hour differs by less between answers: it is rounded, if anything."""
 
 _PRICE = "carry no cost: give 'cost_usd', or the release a 'price'"
 
@@ -33,7 +36,8 @@ def _cost(response: Response | None) -> float:
 
 def _comparison(table: Table, costs: dict[Arm, NDArray[np.float64]], plan: Plan) -> Comparison:
     used = np.isfinite(costs[Arm.BASELINE]) & np.isfinite(costs[Arm.CANDIDATE])
-    hourly = is_hourly(plan)
+    starts = table.starts.reshape(-1, table.repeat).min(axis=1)[used]
+    by_time = is_hourly(plan) or any(_is_by_the_second(table.answers(arm)) for arm in Arm)
     comparison = pooled(
         table,
         costs,
@@ -43,12 +47,47 @@ def _comparison(table: Table, costs: dict[Arm, NDArray[np.float64]], plan: Plan)
         missing=(
             *absences(table, table.selection(POOLED)),
             *lacking(table, lambda response: response.cost_usd is None, _PRICE),
-            *([reason(cost_line(plan))] if hourly and asked_apart(table, plan) else ()),
+            *([reason(cost_line(plan))] if by_time and asked_apart(table, plan) else ()),
+            *(_untimed(starts, plan) if by_time else ()),
         ),
         used=used,
     )
-    starts = table.starts.reshape(-1, table.repeat).min(axis=1)[used]
-    return _in_time(comparison, starts) if hourly and np.any(starts >= 0) else comparison
+    if not by_time:
+        return comparison
+    warnings = (RECORDED,) if recorded_apart(table, plan) else ()
+    return replace(_in_time(comparison, starts), warnings=(*comparison.warnings, *warnings))
+
+
+def _is_by_the_second(answers: Sequence[Response | None]) -> bool:
+    """Whether costs are times, which vary, at one price: nothing else of a recorded answer says what it was paid by."""
+    known = [(r.cost_usd, seconds) for r in answers if r and r.cost_usd and (seconds := spent_s(r))]
+    if len(known) < MINIMUM_PAIRS:
+        return False
+    costs, times = np.array(known).T
+    with np.errstate(over="ignore", invalid="ignore"):  # a price beyond every number is none by the second
+        return _spread(costs / times) < ALIKE < _spread(times)
+
+
+def _spread(values: NDArray[np.float64]) -> float:
+    """The middle nine tenths over the median."""
+    low, middle, high = np.quantile(values, (0.05, 0.5, 0.95))
+    return float((high - low) / middle)
+
+
+def spent_s(response: Response) -> float | None:
+    """Seconds that a request took, every try of it; None where nothing says."""
+    tries = [each.seconds for each in response.attempts]
+    return sum(tries) if tries else response.total_s
+
+
+def _untimed(starts: NDArray[np.float64], plan: Plan) -> tuple[str, ...]:
+    """Costs that are times and are of nobody knows when."""
+    without = int(np.sum(starts < 0))
+    why = (
+        f"costs are times here (each second costs the same), and {without} of {starts.size} pairs carry no "
+        "'started_at': a spell that was slow for one arm would pass for a difference"
+    )
+    return (f"{why}{shown_only(cost_line(plan))}",) if without else ()
 
 
 def _in_time(comparison: Comparison, starts: NDArray[np.float64]) -> Comparison:

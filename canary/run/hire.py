@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
+from canary.compare.cost import spent_s
 from canary.pipeline import Pipeline, RayRunner, gpus_of
 from canary.protocols import Answers
 from canary.records import Arm, Response
@@ -53,5 +54,5 @@ def billed(response: Response | None, rate: float | None) -> Response | None:
     if response is None or rate is None:
         return response
     tries = tuple(replace(each, cost_usd=each.seconds * rate) for each in response.attempts)
-    seconds = sum(each.seconds for each in tries) if tries else response.total_s
+    seconds = spent_s(response)
     return replace(response, attempts=tries, cost_usd=None if seconds is None else seconds * rate)
