@@ -58,7 +58,8 @@ def _run(arguments: argparse.Namespace, out: TextIO, err: TextIO) -> int:
     key = _key(arguments)
     if arguments.resume is not None:
         _require_alone(arguments)
-        finished = resume_run(arguments.resume, arguments.pipeline, err, key, arguments.labels)
+        overrides = Overrides(labels=arguments.labels, policy=arguments.policy)
+        finished = resume_run(arguments.resume, arguments.pipeline, err=err, overrides=overrides, key=key)
     else:
         runs = arguments.runs or Path("runs")
         overrides = Overrides(
@@ -86,11 +87,7 @@ def _key(arguments: argparse.Namespace) -> Any:
 
 def _require_alone(arguments: argparse.Namespace) -> None:
     """Raise UsageError for an option that a resumed run has decided already."""
-    given = [
-        name
-        for name in ("stage", "runs", "policy", "base-ref")
-        if getattr(arguments, name.replace("-", "_")) is not None
-    ]
+    given = [name for name in ("stage", "runs", "base-ref") if getattr(arguments, name.replace("-", "_")) is not None]
     given += ["no-early-stop"] if arguments.no_early_stop else []
     if given:
         raise UsageError(

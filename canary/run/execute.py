@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -75,15 +76,25 @@ def start_run(
     if overrides.base_ref is not None:
         runs = runs.absolute()
         with trusted(pipeline, overrides.base_ref, stage=stage, overrides=overrides) as loaded:
-            return _start(loaded, runs, err, key)
-    return _start(load(pipeline, stage=stage, overrides=overrides), runs, err, key)
-
-
-def _start(loaded: Loaded, runs: Path, err: TextIO, key: Any) -> Finished:
+            run = new_run(runs, loaded.plan, loaded.golden.prompts)
+            print(
+                f"run: {run.path} (--base-ref begins anew: should it be cut off, run the same command again)", file=err
+            )
+            with kept_if_answered(run, err):
+                return _finish(run, loaded, err, key)
+    loaded = load(pipeline, stage=stage, overrides=overrides)
     run = new_run(runs, loaded.plan, loaded.golden.prompts)
-    print(f"run: {run.path} (should it be cut off: canary run --resume {run.path})", file=err)
-    with kept_if_answered(run, err), _resumable(run):
+    again = _again(run, overrides)
+    print(f"run: {run.path} (should it be cut off: canary run --resume {again})", file=err)
+    with kept_if_answered(run, err), _resumable(again):
         return _finish(run, loaded, err, key)
+
+
+def _again(run: RunDirectory, overrides: Overrides) -> str:
+    """What stands behind `canary run --resume` to go on with a run as it began."""
+    named = {"--policy": overrides.policy, "--labels": overrides.labels}
+    options = [word for option, path in named.items() if path is not None for word in (option, str(path))]
+    return shlex.join([str(run.path), *options])
 
 
 def start_loaded(loaded: Loaded, *, runs: Path, err: TextIO) -> Finished:
@@ -93,12 +104,13 @@ def start_loaded(loaded: Loaded, *, runs: Path, err: TextIO) -> Finished:
         return _finish(run, loaded, err)
 
 
-def resume_run(path: Path, pipeline: Path | None, err: TextIO, key: Any = None, labels: Path | None = None) -> Finished:
+def resume_run(path: Path, pipeline: Path | None, *, err: TextIO, overrides: Overrides, key: Any = None) -> Finished:
     """Continue a run that was cut off; nothing that both arms answered is asked again.
 
     Of what its plan.json says only the stage, and whether it may stop early,
-    is believed; all else is resolved anew. Raises EvidenceError when what the
-    run asks, or what decides of it, has changed since.
+    is believed; all else is resolved anew, with the policy and labels of
+    `overrides`. Raises EvidenceError when what the run asks, or what decides of
+    it, has changed since.
     """
     run = RunDirectory(path)
     stored = load_plan(run)
@@ -106,23 +118,23 @@ def resume_run(path: Path, pipeline: Path | None, err: TextIO, key: Any = None, 
     if source is None:
         raise ConfigError(f"{path}: the run does not say which pipeline it came from; give it: canary run P --resume R")
     if stored.base_ref is not None or stored.gate_changes:
-        raise ConfigError(f"{path}: a run judged by a base ref is not resumed; start a new run")
-    overrides = Overrides(early_stop=stored.early_stopping, labels=labels)
-    loaded = load(source, stage=stored.stage, overrides=overrides)
+        command = f"canary run {shlex.quote(str(source))} --base-ref REF"
+        raise ConfigError(f"{path}: a run judged by a base ref is not resumed; start a new run: {command}")
+    loaded = load(source, stage=stored.stage, overrides=replace(overrides, early_stop=stored.early_stopping))
     changes = resume(run, loaded.plan)
     for change in changes:
         print(f"canary: {change}", file=err)
-    with _resumable(run):
+    with _resumable(_again(run, overrides)):
         return _finish(run, replace(loaded, plan=goes_on(stored, loaded.plan, changes)), err, key)
 
 
 @contextmanager
-def _resumable(run: RunDirectory) -> Iterator[None]:
-    """An interrupt that says which run it cut off."""
+def _resumable(again: str) -> Iterator[None]:
+    """An interrupt that says how the run that it cut off goes on."""
     try:
         yield
     except KeyboardInterrupt:
-        raise KeyboardInterrupt(str(run.path)) from None
+        raise KeyboardInterrupt(again) from None
 
 
 def _finish(run: RunDirectory, loaded: Loaded, err: TextIO, key: Any = None) -> Finished:

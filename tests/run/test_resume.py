@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -141,11 +143,33 @@ def test_a_run_by_a_base_ref_is_not_resumed_by_other_rules(repository: Path, gat
     """A pull request that touched nothing of its gate before the crash may do so after it."""
     write(repository / "recorded/v2.jsonl", lines([{"id": f"c{i}", "output": str(i)} for i in range(CASES)]))
     git(repository, "stash", "-q", "--", "pipelines")
-    assert gate("--base-ref", "HEAD")[0] == 0
+    began, _, said = gate("--base-ref", "HEAD")
     (run,) = (repository / "runs").glob("2*")
     cut_off(run, lines=CASES)
 
     status, _, err = gate("--resume", str(run))
 
     assert status == 2
-    assert "a run judged by a base ref is not resumed; start a new run" in err
+    assert began == 0
+    assert "should it be cut off, run the same command again" in said
+    assert "--resume" not in said
+    assert re.search(r"a run judged by a base ref is not resumed; start a new run: canary run \S+ --base-ref REF", err)
+
+
+def test_a_run_under_another_policy_goes_on_under_it(workspace: Workspace) -> None:
+    """The advice that a run begins with names its policy, and is what resumes it; under another it is refused."""
+    policy = workspace.folder / "my policy.yaml"
+    policy.write_text("quality: {max_drop: 0.2}\n")
+    whole = workspace.run("--policy", policy)
+    (run,) = workspace.runs
+    advice = re.search(r"\(should it be cut off: canary (.+)\)", whole.err)
+    cut_off(run, lines=100)
+
+    other = workspace.canary("run", "--resume", run)
+    assert advice
+    resumed = workspace.canary(*shlex.split(advice[1]), "--json")
+
+    assert other.status == 2
+    assert "'policy.quality.max_drop' changed under this run" in other.err
+    assert resumed.status == 0, resumed.err
+    assert resumed.out == whole.out
