@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from contextlib import AbstractAsyncContextManager
-from importlib import import_module
-from typing import TYPE_CHECKING, cast
+from pkgutil import resolve_name
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,8 +30,7 @@ SHARED = {
 
 def open_engine(release: Release, arm: Arm) -> AbstractAsyncContextManager[Generate]:
     """The release, ready to be entered: `async with` it to get its Generate."""
-    module, name = ENGINES[release.engine].split(":")
-    engine = cast("Engine", getattr(import_module(module), name))
+    engine: Engine = resolve_name(ENGINES[release.engine])
     return engine(release, arm)
 
 
@@ -40,8 +39,7 @@ def open_arms(releases: Mapping[Arm, Release]) -> AbstractAsyncContextManager[Ge
     if len(releases) == 1:
         ((arm, release),) = releases.items()
         return open_engine(release, arm)
-    module, name = SHARED[next(iter(releases.values())).engine].split(":")
-    engine = cast("SharedEngine", getattr(import_module(module), name))
+    engine: SharedEngine = resolve_name(SHARED[next(iter(releases.values())).engine])
     return engine(releases)
 
 

@@ -5,9 +5,9 @@ To add one: a file with a `Reporter`, a line here, a test file.
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Iterable
 from pathlib import Path
+from pkgutil import resolve_name
 
 from canary.errors import ConfigError
 from canary.plan import Plan
@@ -37,8 +37,7 @@ def find_reporter(name: str) -> Reporter:
     """The reporter of that name. Raises ConfigError with the valid names."""
     if name not in REPORTERS:
         raise ConfigError(f"'reporters' must name one of {', '.join(sorted(REPORTERS))} (got {name!r})")
-    module, _, function = REPORTERS[name].partition(":")
-    reporter: Reporter = getattr(importlib.import_module(module), function)
+    reporter: Reporter = resolve_name(REPORTERS[name])
     return reporter
 
 
@@ -70,9 +69,8 @@ def publish_all(names: Iterable[str], run: Path, verdict: Verdict, evidence: Evi
     for name in names:
         if name not in PUBLISHERS:
             continue
-        module, _, function = PUBLISHERS[name].partition(":")
         try:
-            publisher: Publisher = getattr(importlib.import_module(module), function)
+            publisher: Publisher = resolve_name(PUBLISHERS[name])
             said += publisher(run, verdict, evidence, plan)
         except Exception as error:  # noqa: BLE001 - a tracker that is down is never worth a verdict
             said.append(f"{name!r} has not got it, the verdict stands: {type(error).__name__}: {show(str(error))}")

@@ -20,6 +20,8 @@ from canary.reporters.sheet import Row, asked_of, interval_name, mark, promises,
 BUDGET = 900_000
 """Bytes: GitHub refuses a step's summary above 1 MiB, all its writers together."""
 
+FULL = "This summary is full; `verdict.json` and the run directory have the rest."
+
 FLIPS = 20
 _TABLE_SHARE = 0.6
 _PROSE = 2000
@@ -35,7 +37,7 @@ def render(verdict: Verdict, evidence: Evidence, plan: Plan) -> str:
     text += "\n".join(within(_table(verdict, evidence, plan), int(BUDGET * _TABLE_SHARE))) + "\n"
     text += "\n".join(within(questions(verdict, plan), BUDGET // 10)) + "\n"
     left = BUDGET - len(text.encode()) - 1000
-    text += "\n".join(within(_flips(verdict, evidence), left)) + "\n"
+    text += "\n".join(within(flips(verdict, evidence, FLIPS, _OUTPUT), left)) + "\n"
     return text + " ".join(promises(verdict)) + "\n"
 
 
@@ -44,7 +46,7 @@ def within(blocks: Iterable[str], budget: int) -> Iterator[str]:
     for block in blocks:
         budget -= len(block.encode()) + 1
         if budget < 0:
-            yield "\nThis summary is full; `verdict.json` and the run directory have the rest."
+            yield f"\n{FULL}"
             return
         yield block
 
@@ -121,18 +123,19 @@ def _question(signal: Signal) -> Iterator[str]:
         yield f"  - runbook: {code(signal.runbook, _PROSE)}"
 
 
-def _flips(verdict: Verdict, evidence: Evidence) -> Iterator[str]:
-    flips = find_flips(verdict, evidence)
-    if not flips.lost:
+def flips(verdict: Verdict, evidence: Evidence, most: int, limit: int) -> Iterator[str]:
+    """The first flipped cases, folded away, texts of at most `limit` characters; then how many more there are."""
+    found = find_flips(verdict, evidence)
+    if not found.lost:
         return
-    yield f"**Flipped cases: {len(flips.lost):,} lost, {flips.won:,} won**\n"
-    yield from map(details, flips.lost[:FLIPS])
-    if len(flips.lost) > FLIPS:
-        yield f"And {len(flips.lost) - FLIPS:,} more in the run directory.\n"
+    yield f"**Flipped cases: {len(found.lost):,} lost, {found.won:,} won**\n"
+    yield from (_details(flip, limit) for flip in found.lost[:most])
+    if len(found.lost) > most:
+        yield f"And {len(found.lost) - most:,} more in the run directory.\n"
 
 
-def details(flip: Flip, limit: int = _OUTPUT) -> str:
-    """One flipped case, folded away; holds no empty line, at which its HTML would end."""
+def _details(flip: Flip, limit: int) -> str:
+    """Holds no empty line, at which its HTML would end."""
     repeat = f", repeat {flip.repeat}" if flip.repeat else ""
     name = f"<code>{html(flip.prompt.id)}</code> in <code>{html(flip.prompt.stratum)}</code>{repeat}"
     shown = "\n".join(f"{html(label):<9}  {html(text, limit)}" for label, text in facts(flip))

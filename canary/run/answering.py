@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import importlib
 import itertools
 import random
 from collections.abc import Iterator, Sequence
 from functools import partial
+from pkgutil import resolve_name
 
 from canary.evidence import read_records
 from canary.journal import Journal, Key
@@ -38,8 +38,7 @@ def answer_open(journal: Journal, loaded: Loaded, scoring: Scoring, note: Note, 
     if not open_:
         discard(journal)
         return
-    module, _, name = RUNNERS[loaded.pipeline.runner.type].partition(":")
-    runner: Runner = getattr(importlib.import_module(module), name)
+    runner: Runner = resolve_name(RUNNERS[loaded.pipeline.runner.type])
     if loaded.plan.sequential:
         pairs = _open(visiting_order(loaded.golden.prompts, loaded.plan.seed), _gaps(loaded), loaded, journal.completed)
         screen.say(IN_TURN)

@@ -14,8 +14,7 @@ from dataclasses import dataclass
 from canary.plan import Plan
 from canary.records import Arm, Evidence, Signal, Verdict
 from canary.reporters.escape import cell, code
-from canary.reporters.flips import find_flips
-from canary.reporters.markdown import SIGNS, alert, details, questions, within
+from canary.reporters.markdown import SIGNS, alert, flips, questions, within
 from canary.reporters.quantity import direction, nothing
 from canary.reporters.sheet import Row, interval_name, promises, tabulate
 from canary.signals.wording import dollars, seconds
@@ -56,7 +55,7 @@ def render(verdict: Verdict, evidence: Evidence, plan: Plan, frame: Frame) -> st
     text += "\n".join(within(questions(verdict, plan), BUDGET // 5)) + "\n"
     tail = "\n".join(_tail(verdict, evidence, frame)) + "\n"
     left = BUDGET - len(text.encode()) - len(tail.encode()) - 500
-    return text + "\n".join(within(_flips(verdict, evidence), left)) + "\n" + tail
+    return text + "\n".join(within(flips(verdict, evidence, FLIPS, _OUTPUT), left)) + "\n" + tail
 
 
 def without_verdict(reason: str, frame: Frame | None) -> str:
@@ -95,16 +94,6 @@ def _is_better(signal: Signal) -> bool:
     if direction(signal) < 0:
         return signal.low is not None and signal.low > nothing(signal)
     return signal.high is not None and signal.high < nothing(signal)
-
-
-def _flips(verdict: Verdict, evidence: Evidence) -> Iterator[str]:
-    flips = find_flips(verdict, evidence)
-    if not flips.lost:
-        return
-    yield f"**Flipped cases: {len(flips.lost):,} lost, {flips.won:,} won**\n"
-    yield from (details(flip, _OUTPUT) for flip in flips.lost[:FLIPS])
-    if len(flips.lost) > FLIPS:
-        yield f"And {len(flips.lost) - FLIPS:,} more in the run directory.\n"
 
 
 def _tail(verdict: Verdict, evidence: Evidence, frame: Frame) -> Iterator[str]:

@@ -17,6 +17,7 @@ from canary.reporters.github.annotate import find_remarks, in_repository, issue
 from canary.reporters.github.comment import Frame, marker, render
 from canary.reporters.github.event import Event, in_actions, read_event
 from canary.reporters.github.post import Refusal, post
+from canary.reporters.markdown import FULL
 from canary.reporters.markdown import render as summarise
 from canary.reporters.ranking import lost_strata
 
@@ -113,6 +114,6 @@ def _cut(text: str, budget: int) -> bytes:
     data = text.encode()
     if len(data) <= budget:
         return data
-    note = b"\n\nThis summary is full; `verdict.json` and the run directory have the rest.\n"
+    note = f"\n\n{FULL}\n".encode()
     end = data.rfind(b"\n\n", 0, max(0, budget - len(note)))
     return data[:end] + note if end > 0 else b""
