@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from canary.destination import Tracking
-from canary.errors import ConfigError
 from canary.evaluate import evaluate
-from canary.evidence import RunDirectory, check_files, load_run, read_seal, stored_digests
+from canary.evidence import stored_digests
 from canary.reporters.mlflow import publish
+from canary.run.verify import load_whole
 
 
 def log_run(path: Path, *, uri: str | None, experiment: str | None) -> Iterator[str]:
@@ -18,11 +18,7 @@ def log_run(path: Path, *, uri: str | None, experiment: str | None) -> Iterator[
     Raises EvidenceError where the run is not what its seal says, TrackingError
     where the server does not take it.
     """
-    read_seal(RunDirectory(path))
-    problems = check_files(path)
-    if problems:
-        raise ConfigError([f"{path}: {problem}" for problem in problems])
-    plan, evidence = load_run(path)
+    plan, evidence = load_whole(path)
     tracking = Tracking(
         tracking_uri=plan.mlflow.tracking_uri if uri is None else uri, experiment=experiment or plan.mlflow.experiment
     )

@@ -9,13 +9,14 @@ from canary import manifest
 from canary.disk import write_whole
 from canary.document import display
 from canary.errors import ConfigError, EvidenceError
-from canary.evidence import RunDirectory, check_files, load_run, read_seal
+from canary.evidence import RunDirectory
 from canary.reporters import FILES
 from canary.reporters.document import read
 from canary.reporters.html import render
 from canary.reporters.html.index import RunEntry, ScoreLine, draw_line, render_index
 from canary.reporters.html.versus import Told, render_versus
 from canary.run.history import Past, by_question, read_history
+from canary.run.verify import load_whole
 from canary.stats.control import MINIMUM, chart
 
 INDEX = "index.html"
@@ -50,11 +51,7 @@ def write_index(folder: Path, out: Path | None) -> tuple[Path, tuple[str, ...]]:
 
 def _told(path: Path) -> Told:
     """A sealed run with the verdict it was sealed with."""
-    read_seal(RunDirectory(path))
-    problems = check_files(path)
-    if problems:
-        raise EvidenceError([f"{display(path)}: {problem}" for problem in problems])
-    plan, evidence = load_run(path)
+    plan, evidence = load_whole(path)
     verdict = RunDirectory(path).verdict
     try:
         return Told(name=path.resolve().name, verdict=read(verdict.read_bytes()), evidence=evidence, plan=plan)

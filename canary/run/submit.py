@@ -153,19 +153,8 @@ def _job(pipeline: Path, stage: str, fail_on: str) -> dict[str, Any]:
 
 def _entrypoint(pipeline: Path, stage: str, fail_on: str) -> str:
     """Runs, then sends home whatever there is; the exit status is the run's."""
-    run = [
-        "python",
-        "-m",
-        "canary",
-        "run",
-        str(pipeline),
-        "--runs",
-        REMOTE_RUNS,
-        "--stage",
-        stage,
-        "--fail-on",
-        fail_on,
-    ]
+    run = ["python", "-m", "canary", "run", str(pipeline), "--runs", REMOTE_RUNS, "--stage", stage]
+    run += ["--fail-on", fail_on]
     send = ["python", "-m", "canary.run.parcel", REMOTE_RUNS]
     return f"mkdir -p {REMOTE_RUNS}; {shlex.join(run)}; status=$?; {shlex.join(send)}; exit $status"
 

@@ -7,8 +7,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from canary import ledger, signature
-from canary.evidence import SIGNATURE, RunDirectory, check_files, check_neighbours, removed_neighbours
+from canary.document import display
+from canary.errors import EvidenceError
+from canary.evidence import (
+    SIGNATURE,
+    RunDirectory,
+    check_files,
+    check_neighbours,
+    load_run,
+    read_seal,
+    removed_neighbours,
+)
 from canary.manifest import digest
+from canary.plan import Plan
+from canary.records import Evidence
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +56,15 @@ def verify_run(path: Path, *, public_key: Path | None = None) -> Verified:
         around=(*check_neighbours(path), *_remembered(path, seal)),
         gone=tuple(removed_neighbours(path)),
     )
+
+
+def load_whole(path: Path) -> tuple[Plan, Evidence]:
+    """A finished run; EvidenceError where any of its files, not the evidence alone, is not what its seal says."""
+    read_seal(RunDirectory(path))
+    problems = check_files(path)
+    if problems:
+        raise EvidenceError([f"{display(path)}: {problem}" for problem in problems])
+    return load_run(path)
 
 
 def _signed(path: Path, seal: str, key: object) -> Iterator[str]:

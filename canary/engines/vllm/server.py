@@ -98,22 +98,29 @@ async def serving(release: VllmRelease, who: str) -> AsyncIterator[Server]:
 
 async def _brought_up(release: VllmRelease, who: str, log: Path) -> tuple[Process, str, float]:
     """Twice, should somebody take the port between our look and the server's."""
-    for attempt in (1, 2):
-        port = _free_port()
-        began = asyncio.get_running_loop().time()
-        process = await _started(release, port, log)
-        origin = f"http://{HOST}:{port}"
+    try:
         try:
-            await _healthy(process, origin, release, log)
-        except BaseException as error:
-            await _ended(process)
-            if attempt == 1 and isinstance(error, EngineError) and _TAKEN.search(_tail(log)):
-                continue
-            if isinstance(error, EngineError):
-                raise EngineError(f"{who}: {error}") from None
-            raise
-        return process, origin, asyncio.get_running_loop().time() - began
-    raise EngineError(f"{who} found no port to listen on")  # pragma: no cover - `continue` goes once
+            return await _tried(release, log)
+        except EngineError:
+            if not _TAKEN.search(_tail(log)):
+                raise
+            return await _tried(release, log)
+    except EngineError as error:
+        raise EngineError(f"{who}: {error}") from None
+
+
+async def _tried(release: VllmRelease, log: Path) -> tuple[Process, str, float]:
+    """A server that is up, where, and how long that took; none is left behind where it does not come up."""
+    port = _free_port()
+    began = asyncio.get_running_loop().time()
+    process = await _started(release, port, log)
+    origin = f"http://{HOST}:{port}"
+    try:
+        await _healthy(process, origin, release, log)
+    except BaseException:
+        await _ended(process)
+        raise
+    return process, origin, asyncio.get_running_loop().time() - began
 
 
 async def _started(release: VllmRelease, port: int, log: Path) -> Process:
