@@ -16,7 +16,6 @@ from canary.destination import Registry, Tracking
 from canary.gate_change import GateChange
 from canary.judging import JudgePlan
 from canary.offered import LoadPlan
-from canary.pipeline import Pipeline as Pipeline  # noqa: PLC0414 - its old address
 from canary.pipeline import Suite
 from canary.policy import GuardrailRules, Policy, SaturationRules
 

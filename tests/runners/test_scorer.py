@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from canary.models import open_embedder
-from canary.plan import Pipeline
+from canary.pipeline import Pipeline
 from canary.runners import scorer
 from canary.runners.scorer import embedding
 
