@@ -37,7 +37,12 @@ def add_pipeline_option(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "pipeline", type=Path, nargs="?", help="pipeline file (default: pipelines/recorded.yaml, which needs no GPU)"
     )
-    command.add_argument("--stage", choices=("build", *COMPARED), help="default: staging")
+    command.add_argument(
+        "--stage",
+        choices=("build", *COMPARED),
+        help="build: the candidate alone, by the form of its answers; staging: both, on the golden set; shadow: both, "
+        "on what production was asked (default: staging)",
+    )
 
 
 def add_labels_option(command: argparse.ArgumentParser) -> None:
@@ -56,7 +61,7 @@ def add_output_options(command: argparse.ArgumentParser, *, run_directory: bool 
         "--fail-on",
         choices=("rollback", "hold", "never"),
         default="hold",
-        help="which verdicts fail the process (default: hold, that is both)",
+        help="the mildest verdict that is a failure to the shell; never: exit with 0 whatever it is (default: hold)",
     )
 
 

@@ -16,10 +16,15 @@ if TYPE_CHECKING:
 def add(commands: Commands) -> None:
     """The command and its options."""
     command = add_command(
-        commands, "plan", "check a pipeline and what it can detect, before a token is spent", "canary plan p.yaml"
+        commands,
+        "plan",
+        "check a pipeline and what it can detect, before a token is spent",
+        "canary plan pipelines/quickstart-good.yaml",
     )
     add_pipeline_option(command)
-    command.add_argument("--allow-underpowered", action="store_true", help="do not refuse a plan that cannot pass")
+    command.add_argument(
+        "--allow-underpowered", action="store_true", help="exit with 0 also where no candidate could pass"
+    )
     command.add_argument("--no-early-stop", action="store_true", help="for a run that asks every case")
     command.add_argument("--calibration", type=Path, help="a noise file in place of the pipeline's own")
     command.add_argument(

@@ -25,9 +25,19 @@ if TYPE_CHECKING:
 
 def add(commands: Commands) -> None:
     """The command and its options."""
-    command = add_command(commands, "run", "drive both releases of a pipeline and judge them", "canary run p.yaml")
+    command = add_command(
+        commands,
+        "run",
+        "drive both releases of a pipeline and judge them",
+        "canary run pipelines/quickstart-good.yaml\n  canary run --resume runs/R",
+    )
     add_pipeline_option(command)
-    command.add_argument("--resume", type=Path, metavar="RUN", help="continue a run that was cut off")
+    command.add_argument(
+        "--resume",
+        type=Path,
+        metavar="RUN",
+        help="go on with a run that was cut off; what both arms answered is not asked again",
+    )
     command.add_argument(
         "--no-early-stop",
         action="store_true",

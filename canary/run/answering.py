@@ -19,7 +19,7 @@ from canary.release import LiveRelease
 from canary.run.hire import billing
 from canary.run.load import Loaded
 from canary.run.lookout import Lookout
-from canary.run.progress import Screen
+from canary.run.progress import SOON_S, Screen
 from canary.run.render import render
 from canary.run.resolve import IN_TURN
 from canary.run.scoring import Scoring
@@ -49,7 +49,8 @@ def answer_open(journal: Journal, loaded: Loaded, scoring: Scoring, note: Note, 
     live = _live(loaded)
     if live:
         screen.say(f"starting {' and '.join(live)}")
-    with screen.track("pairs", total, done=len(journal.completed), soon_s=0) as track:
+    soon_s = 0 if live else SOON_S  # files are read sooner than anybody reads how far
+    with screen.track("pairs", total, done=len(journal.completed), soon_s=soon_s) as track:
         lookout = _lookout(journal, loaded, scoring, screen)
         tally = Tally(track, comes_up=bool(live))
         write = _writer(journal, loaded.pipeline, tally, lookout)

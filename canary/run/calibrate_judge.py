@@ -22,6 +22,7 @@ from canary.run.judged import judges_of
 from canary.run.labels import read_labels, require_metrics
 from canary.run.questioning import Asked, ask_about
 from canary.run.weights import pinned_suite
+from canary.signals.wording import dollars
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -180,5 +181,5 @@ def _remarks(judge: JudgeCalibration) -> Iterator[str]:
     if judge.abstained:
         yield f"  {judge.abstained} labelled answers got no verdict that counts"
     if judge.tokens is not None:
-        cost = "" if judge.cost_usd is None else f", ${judge.cost_usd:.6f}"
+        cost = "" if judge.cost_usd is None else f", {dollars(judge.cost_usd)}"
         yield f"  a judgement takes {judge.tokens:.0f} tokens{cost}"

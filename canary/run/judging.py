@@ -14,6 +14,7 @@ from canary.records import Arm, Response
 from canary.run.judge import CHARACTERS_A_TOKEN, tokens_of
 from canary.run.judged import judged_cases
 from canary.run.load import Loaded
+from canary.signals.wording import dollars
 
 
 def judging_lines(loaded: Loaded, answer_tokens: int) -> Iterator[str]:
@@ -33,7 +34,7 @@ def judging_lines(loaded: Loaded, answer_tokens: int) -> Iterator[str]:
     cases = len(judged_cases(loaded.suite, loaded.golden, loaded.plan.seed))
     yield (
         f"judge {judge.release.name!r}: at most {sum(votes):,} questions about {cases:,} cases, about {reads:,} input "
-        f"tokens, at most {writes:,} output tokens{'' if price is None else f', at most ${usd:.2f}'}"
+        f"tokens, at most {writes:,} output tokens{'' if price is None else f', at most {dollars(usd)}'}"
     )
     yield from _over_budget(judge, reads + writes, usd)
 

@@ -15,6 +15,7 @@ from canary.run.judging import judging_lines
 from canary.run.load import Loaded
 from canary.run.offer import load_lines
 from canary.run.resolve import calibration_command
+from canary.signals.wording import dollars
 
 UNKNOWN_ANSWER = 256
 """Tokens of a recorded answer that nobody counted."""
@@ -43,7 +44,7 @@ def _requests(loaded: Loaded, asked: int, usage: Usage | None) -> Iterator[str]:
         kind = "at the baseline's length" if measured else "at most"
         price = release.token_price
         hired = _hired(loaded.pipeline, arm, asked, usage)
-        money = hired if price is None else f", {kind} ${asked * price.of(reads, writes):.2f}"
+        money = hired if price is None else f", {kind} {dollars(asked * price.of(reads, writes))}"
         yield (
             f"{arm}: {asked} requests, about {asked * reads:,} input tokens, "
             f"{kind} {asked * writes:,} output tokens{money}"
@@ -57,7 +58,7 @@ def _hired(pipeline: Pipeline, arm: Arm, asked: int, usage: Usage | None) -> str
         return ""
     if usage is None or usage.total_s is None:
         return ", money unknown until timed"
-    return f", about ${asked * usage.total_s * rate:.2f} at the calibration's pace"
+    return f", about {dollars(asked * usage.total_s * rate)} at the calibration's pace"
 
 
 def _places(loaded: Loaded) -> Iterator[str]:

@@ -18,6 +18,7 @@ from canary.evidence import load_run
 from canary.pipeline import Judge, Pipeline
 from canary.records import Arm, Attempt, ErrorKind, Failure, Response
 from canary.run.hire import billed, billing, rate_of
+from canary.signals.wording import dollars
 
 Canary = Callable[..., Any]
 ROOT = Path(__file__).resolve().parents[2]
@@ -166,4 +167,17 @@ def test_a_run_is_billed_and_compared_in_time(canary: Canary, hired: Path) -> No
     in_order = np.diff([starts[float(cost)] for cost in costs.baseline]) > 0
     assert np.mean(in_order) > 0.8  # of a pair the earlier arm's start counts
     assert before.count("money unknown until timed") == 2
-    assert after.count(f"about ${60 * usage['total_s']:.2f} at the calibration's pace") == 2
+    assert after.count(f"about {dollars(60 * usage['total_s'])} at the calibration's pace") == 2
+
+
+def test_a_plan_shows_a_small_sum(tmp_path: Path, canary: Canary) -> None:
+    """Three digits, however little it is: nothing that costs something is said to cost $0.00."""
+    price = "{input_per_million: 0.02, output_per_million: 0.08}"
+    live = f"{{name: a, engine: openai, model: m, sampling: {{max_tokens: 8}}, price: {price}}}"
+    (tmp_path / "prompts.jsonl").write_text('{"id": "a", "vars": {"prompt": "say 1"}, "expected": "1"}\n')
+    (tmp_path / "suite.yaml").write_text("golden_sets: [prompts.jsonl]\n")
+    (tmp_path / "p.yaml").write_text(f"suite: suite.yaml\nbaseline: {live}\ncandidate: {live}\n")
+
+    planned = canary("plan", tmp_path / "p.yaml", "--allow-underpowered")
+
+    assert planned.out.count("at most 8 output tokens, at most $7.20e-07\n") == 2
