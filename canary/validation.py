@@ -258,6 +258,10 @@ def _sentence(path: Path, said: str) -> str:
     return said if said.startswith("'") or not path else f"'{dotted(path)}' {said}"
 
 
+PAST_THE_LINE = " at line 2 column 0"
+"""Where the parser of JSON finds a line of JSONL at fault that ends too early: behind its line break."""
+
+
 class RepeatedKeyError(ValueError):
     """A key stands twice in one JSON object, where parsers keep the last and say nothing."""
 

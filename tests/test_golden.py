@@ -213,6 +213,12 @@ def test_reports_every_mistake_of_a_file_with_its_line() -> None:
     ]
 
 
+@pytest.mark.parametrize("torn", [b'{"id": "a", "expe', b'{"id": "a", "vars":', b'{"id": "a"'])
+def test_a_line_that_is_cut_off_in_the_middle_of_the_file(torn: bytes) -> None:
+    """It is named as that, not as what its line break does to a parser."""
+    assert problems(write([torn, {"id": "b"}])) == ["f.jsonl:1: is cut off: the line ends in the middle of a case"]
+
+
 def test_one_mistake_on_many_lines_is_said_once() -> None:
     """A file in another format does not flood the terminal."""
     assert problems(write([{"prompt": "x"}] * 1000)) == [

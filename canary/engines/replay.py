@@ -22,7 +22,7 @@ from canary.protocols import Generate, Request
 from canary.records import Arm, Attempt, ErrorKind, Failure, Guardrail, Response
 from canary.release import ReplayRelease
 from canary.series import Packed
-from canary.validation import RepeatedKeyError, nearest, require_distinct_keys
+from canary.validation import PAST_THE_LINE, RepeatedKeyError, nearest, require_distinct_keys
 
 _STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 _BOM = b"\xef\xbb\xbf"
@@ -280,6 +280,8 @@ def _unreadable(text: bytes, cause: str) -> str:
     cause = cause.replace(" at line 1 column ", " at column ")
     if torn and cause.startswith("EOF"):
         return f"the last line is torn: {cause}; its writer was cut off"
+    if cause.endswith(PAST_THE_LINE):
+        return "is cut off: the line ends in the middle of a response"
     return f"must be a JSON object: {cause}"
 
 

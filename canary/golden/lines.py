@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from canary.case import Case
 from canary.located import printable
-from canary.validation import RepeatedKeyError, problems, require_distinct_keys
+from canary.validation import PAST_THE_LINE, RepeatedKeyError, problems, require_distinct_keys
 
 _ENCODE = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False, check_circular=False).encode
 
@@ -120,4 +120,6 @@ def _plain(text: str, data: bytes) -> str:
         return text.replace("must be a mapping", "must be one JSON object, {…}")
     if not data.endswith(b"\n") and "EOF" in text:
         return "is cut off: the file ends in the middle of a case"
+    if PAST_THE_LINE in text:
+        return "is cut off: the line ends in the middle of a case"
     return re.sub(r"^Invalid JSON: (.*) at line \d+ column (\d+).*$", r"is not valid JSON: \1 (column \2)", text)

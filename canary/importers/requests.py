@@ -129,8 +129,16 @@ def _line(data: bytes, where: str) -> Any:
     except UnicodeDecodeError as error:
         raise ConfigError(f"{where}: is not UTF-8 text (byte 0x{data[error.start]:02x})") from None
     except (ValueError, RecursionError) as error:
-        cut = "is cut off: the file ends in the middle of a request" if not data.endswith(b"\n") else ""
-        raise ConfigError(f"{where}: {cut or f'is not valid JSON: {error}'}") from None
+        raise ConfigError(f"{where}: {_wrong(error, data)}") from None
+
+
+def _wrong(error: ValueError | RecursionError, data: bytes) -> str:
+    """What is wrong with a line that is no JSON."""
+    if not data.endswith(b"\n"):
+        return "is cut off: the file ends in the middle of a request"
+    if isinstance(error, json.JSONDecodeError) and error.pos >= len(error.doc.rstrip("\r\n")):
+        return "is cut off: the line ends in the middle of a request"
+    return f"is not valid JSON: {error}"
 
 
 def _stratum(line: Mapping[str, Any], by: str | None) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import itertools
 import json
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -142,11 +143,13 @@ def _time(value: Any) -> tuple[str, float]:
     number = _number(value)
     if number is not None and abs(number) <= LATEST_S:
         return "in seconds", number
+    must = f"'timestamp' must be seconds up to {LATEST_S:.0e}, or a date and time of ISO 8601"
+    if number is not None and math.isfinite(number):  # rounded, so that lines share one message
+        raise ValueError(f"{must} (got {number:.1e}): is it in milliseconds?")
     try:
         at = datetime.fromisoformat(value)
     except (TypeError, ValueError):
-        must = f"seconds up to {LATEST_S:.0e}, or a date and time of ISO 8601"
-        raise ValueError(f"'timestamp' must be {must} (got {shown(value)})") from None
+        raise ValueError(f"{must} (got {shown(value)})") from None
     if at.tzinfo is None:
         return "without a time zone", at.replace(tzinfo=UTC).timestamp()
     return "with a time zone", at.timestamp()

@@ -246,6 +246,13 @@ class TestRefuse:
 
         assert problem.startswith("1: must be a JSON object: ")
 
+    @pytest.mark.parametrize("torn", [b'{"id": "b", "out', b'{"id": "b', b'{"id": "b"', b'{"id":'])
+    def test_line_torn_in_the_middle(self, tmp_path: Path, torn: bytes) -> None:
+        """A line that was cut off is named as that, not as what its line break does to a parser."""
+        path = write(tmp_path, torn + b'\n{"id": "c", "output": "x"}\n')
+
+        assert problems(path) == ["1: is cut off: the line ends in the middle of a response"]
+
     @pytest.mark.parametrize("tail", [b'{"id": "b", "out', b'{"id": "b', b'{"id": "b"', b'{"id": "\xc3'])
     def test_torn_last_line(self, tmp_path: Path, tail: bytes) -> None:
         """A last line that was cut off is refused as torn."""

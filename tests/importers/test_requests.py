@@ -317,6 +317,8 @@ def test_what_cannot_be_asked_again_is_listed(log: Log, line: Any, message: str)
     ("content", "message"),
     [
         ('{"messages": [{"role": "user", "content": "hi"}]}\n{"messages": [{"ro', "log.jsonl:2: is cut off"),
+        ('{"messages": [{"ro\n', "log.jsonl:1: is cut off: the line ends in the middle of a request"),
+        ('{"messages": [\r\n', "log.jsonl:1: is cut off: the line ends in the middle of a request"),
         ('{"messages": }\n', "log.jsonl:1: is not valid JSON"),
         ("[" * 100_000 + "\n", "log.jsonl:1: is not valid JSON"),
         ('["a"]\n', "log.jsonl:1: must be one JSON object"),

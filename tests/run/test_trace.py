@@ -62,7 +62,9 @@ def test_a_longer_trace_is_read_no_further_than_needed(tmp_path: Path) -> None:
 ROW = {"timestamp": 1, "input_tokens": 2, "output_tokens": 3}
 BAD_ROWS = {
     "timestamp: seconds up to 1e+11, or a date and time of ISO 8601 (got 'noon')": {"timestamp": "noon"},
-    "timestamp: seconds up to 1e+11, or a date and time of ISO 8601 (got 1700000000000)": {"timestamp": 1700000000000},
+    "timestamp: seconds up to 1e+11, or a date and time of ISO 8601 (got 1.7e+12): is it in milliseconds?": {
+        "timestamp": 1700000000000
+    },
     "timestamp: seconds up to 1e+11, or a date and time of ISO 8601 (got .nan)": {"timestamp": float("nan")},
     "timestamp: seconds up to 1e+11, or a date and time of ISO 8601 (got true)": {"timestamp": True},
     "timestamp: without a time zone like those above it (got 5)": {"timestamp": 5},
@@ -76,6 +78,18 @@ BAD_ROWS = {
     "output_tokens: a whole number of tokens ≥ 0 (got a list)": {"output_tokens": [1]},
     "output_tokens: a whole number of tokens ≥ 0 (got 1e+300)": {"output_tokens": 1e300},
 }
+
+
+def test_a_trace_in_milliseconds_is_one_mistake(tmp_path: Path) -> None:
+    """Every line of it is wrong in the same way, which is said once."""
+    lines = [json.dumps(ROW | {"timestamp": 1_780_000_000_000 + 300 * number}) for number in range(90)]
+    path = written(tmp_path, "t.jsonl", "\n".join(lines))
+
+    with pytest.raises(ConfigError) as refused:
+        read_trace(path, 90)
+
+    assert len(refused.value.problems) == 1
+    assert str(refused.value).endswith("(got 1.8e+12): is it in milliseconds? (also on lines 2-90)")
 
 
 @pytest.mark.parametrize(("said", "changed"), BAD_ROWS.items(), ids=list(BAD_ROWS))
