@@ -17,7 +17,8 @@ def decide(signals: Sequence[Signal], plan: Plan, record: Mapping[str, Any], loo
     blocking = [signal for signal in signals if signal.tier is Tier.BLOCKING]
     composites = tuple(_composite(name, rule, blocking) for name, rule in sorted(plan.policy.composites.items()))
     rollback = next(composite for composite in composites if composite.name == "rollback")
-    decision, reason = _decide(blocking, rollback, looks)
+    nobody = _named_by_nobody(plan.policy.composites["rollback"], blocking)
+    decision, reason = _decide(blocking, rollback, looks, nobody)
     return Verdict(
         verdict=decision,
         reason=reason,
@@ -40,7 +41,9 @@ def _stopped(looks: Looks | None) -> tuple[str, ...]:
     return (f"{after}: intervals are of these, and not corrected for stopping where the difference was large",)
 
 
-def _decide(blocking: Sequence[Signal], rollback: Composite, looks: Looks | None) -> tuple[Decision, str]:
+def _decide(
+    blocking: Sequence[Signal], rollback: Composite, looks: Looks | None, nobody: str
+) -> tuple[Decision, str]:
     stopper = None if looks is None else looks.signal
     failed = sorted((s for s in blocking if s.status is Status.FAIL), key=lambda s: (s.name != stopper, _telling(s)))
     if rollback.status is Status.FAIL:
@@ -49,7 +52,8 @@ def _decide(blocking: Sequence[Signal], rollback: Composite, looks: Looks | None
         return Decision.HOLD, "no blocking signal was measured, so nothing speaks for the candidate"
     open_ = failed + sorted((s for s in blocking if s.status is Status.INCONCLUSIVE), key=_urgent)
     if open_ or rollback.status is not Status.PASS:
-        return Decision.HOLD, _because(open_, "composite 'rollback' is inconclusive")
+        why = f"; the policy's composite 'rollback' does not fail with it{nobody}" if failed else ""
+        return Decision.HOLD, _because(open_, f"composite 'rollback' is inconclusive{nobody}") + why
     return Decision.PROMOTE, f"all {len(blocking)} blocking signals are inside their margins"
 
 
@@ -79,6 +83,13 @@ def _because(signals: Sequence[Signal], otherwise: str) -> str:
     among = f", evidence missing for {lacking[0]}" if lacking else ""
     more = f" (and {len(others)} more{among})" if others else ""
     return f"{first.name}: {first.reason}{more}"
+
+
+def _named_by_nobody(expression: Expression, blocking: Sequence[Signal]) -> str:
+    """The names and globs of a composite that no signal goes by, as the end of a sentence."""
+    names = [signal.name for signal in blocking]
+    nobody = [glob for glob in named_signals(expression) if not any(fnmatchcase(name, glob) for name in names)]
+    return f": no blocking signal is called {' or '.join(map(repr, nobody))}" if nobody else ""
 
 
 def _composite(name: str, expression: Expression, blocking: Sequence[Signal]) -> Composite:

@@ -90,7 +90,20 @@ def test_a_failing_signal_outside_the_rollback_composite_holds() -> None:
     verdict = decide(signals, plan, {})
 
     assert verdict.verdict is Decision.HOLD
-    assert verdict.reason == "cost/per_request: cost/per_request is fail"
+    said = "cost/per_request: cost/per_request is fail; the policy's composite 'rollback' does not fail with it"
+    assert verdict.reason == said
+
+
+def test_a_typo_in_the_rollback_composite_is_named() -> None:
+    """Harm that a misspelt glob was to roll back holds, and the reason says which glob nobody goes by."""
+    plan = make_plan(composites={"rollback": {"any": ["qualty/*"]}})
+
+    harm = decide([make_signal("quality/all/pass", F)], plan, {})
+    none = decide([make_signal("quality/all/pass", P)], plan, {})
+
+    assert (harm.verdict, none.verdict) == (Decision.HOLD, Decision.HOLD)
+    assert harm.reason.endswith("does not fail with it: no blocking signal is called 'qualty/*'")
+    assert none.reason == "composite 'rollback' is inconclusive: no blocking signal is called 'qualty/*'"
 
 
 def missing(name: str, kind: str) -> Signal:
