@@ -41,9 +41,7 @@ def _stopped(looks: Looks | None) -> tuple[str, ...]:
     return (f"{after}: intervals are of these, and not corrected for stopping where the difference was large",)
 
 
-def _decide(
-    blocking: Sequence[Signal], rollback: Composite, looks: Looks | None, nobody: str
-) -> tuple[Decision, str]:
+def _decide(blocking: Sequence[Signal], rollback: Composite, looks: Looks | None, nobody: str) -> tuple[Decision, str]:
     stopper = None if looks is None else looks.signal
     failed = sorted((s for s in blocking if s.status is Status.FAIL), key=lambda s: (s.name != stopper, _telling(s)))
     if rollback.status is Status.FAIL:

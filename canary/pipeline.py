@@ -13,7 +13,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, mod
 from canary.destination import Registry, Tracking
 from canary.offered import Load
 from canary.records import Arm
-from canary.release import HourlyPrice, Judging, LiveRelease, Release, ResponsesPath, completed
+from canary.release import HourlyPrice, Judging, LiveRelease, Release, ResponsesPath, VllmRelease, completed
 from canary.sharing import Sequential, Share, differing, obstacle
 from canary.written import Written
 
@@ -96,6 +96,13 @@ class LocalRunner(Written):
     sequential: Sequential = False
 
 
+def _in_whole_gpus(gpus: float) -> float:
+    """As Ray shares them out: a part of one, or several whole ones."""
+    if gpus > 1 and not gpus.is_integer():
+        raise ValueError(f"must be at most 1, or a whole number (got {gpus:g})")
+    return gpus
+
+
 class RayRunner(Written):
     """One actor per arm in a Ray program."""
 
@@ -103,7 +110,9 @@ class RayRunner(Written):
     share: Share = None
     sequential: Sequential = False
     address: str | None = Field(None, description="null starts Ray on this machine")
-    gpus_per_arm: Annotated[float, Field(ge=0)] = Field(0.0, description="of each replica")
+    gpus_per_arm: Annotated[float, Field(ge=0), AfterValidator(_in_whole_gpus)] = Field(
+        0.0, description="of each replica"
+    )
     cpus_per_arm: Annotated[float, Field(gt=0)] = Field(1.0, description="of each replica")
     replicas: Annotated[int, Field(ge=1, le=256)] = Field(1, description="engines per arm that share its requests")
     placement: Literal["pack", "spread"] = Field("pack", description="together on one node where they fit, or apart")
@@ -183,6 +192,19 @@ class Pipeline(Written):
                 raise ValueError(
                     f"'{arm}.price.per_gpu_hour' needs GPUs to count: give 'runner: {{type: ray, gpus_per_arm: 1}}' "
                     f"(got {self.runner.type!r} without any), or say 'per_replica_hour' for all that one replica has"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _has_gpus_to_share(self) -> Pipeline:
+        """A server that splits a model over more GPUs than its replica is given would end at its start."""
+        gpus = gpus_of(self.runner)
+        for arm, release in self.releases.items():
+            wanted = release.tensor_parallel if isinstance(release, VllmRelease) else 1
+            if 0 < gpus < wanted and wanted > 1:
+                raise ValueError(
+                    f"'{arm}.tensor_parallel' must be at most the GPUs of a replica, 'runner.gpus_per_arm: {gpus:g}' "
+                    f"(got {wanted}): give each replica as many"
                 )
         return self
 

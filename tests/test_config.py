@@ -463,6 +463,43 @@ def test_a_prompt_file_is_read_in(here: Path) -> None:
     assert loaded.candidate.prompt == (Turn(role="system", content="Q: {{question}}\nÀ:\n"),)
 
 
+def on_gpus(folder: Path, gpus: str, parallel: int) -> Path:
+    """A pipeline whose replicas have so many GPUs, and whose servers share a model over so many."""
+    path = pipeline(folder, f"{{name: b, engine: vllm, model: org/small, tensor_parallel: {parallel}}}")
+    path.write_text(path.read_text() + f"runner: {{type: ray, gpus_per_arm: {gpus}}}\n")
+    return path
+
+
+@pytest.mark.parametrize(("gpus", "parallel"), [("0", 2), ("0.5", 1), ("1", 1), ("2.0", 2), ("4", 2)])
+def test_gpus_that_can_be_used(here: Path, gpus: str, parallel: int) -> None:
+    """A part of one or several whole ones; a CPU build shares a model without any."""
+    runner = load_pipeline(on_gpus(here, gpus, parallel)).runner
+
+    assert isinstance(runner, RayRunner)
+    assert runner.gpus_per_arm == float(gpus)
+
+
+@pytest.mark.parametrize(
+    ("gpus", "parallel", "mistake"),
+    [
+        ("1.5", 1, "p.yaml:5: 'runner.gpus_per_arm' must be at most 1, or a whole number (got 1.5)"),
+        (
+            "1",
+            2,
+            "p.yaml:3: 'baseline.tensor_parallel' must be at most the GPUs of a replica, 'runner.gpus_per_arm: 1'",
+        ),
+        ("0.5", 2, "'runner.gpus_per_arm: 0.5' (got 2): give each replica as many"),
+    ],
+)
+def test_gpus_that_no_server_could_use(here: Path, gpus: str, parallel: int, mistake: str) -> None:
+    """What Ray refuses to hand out, and what a server would end over, is found before either is started."""
+    with pytest.raises(ConfigError) as refused:
+        load_pipeline(on_gpus(here, gpus, parallel))
+
+    assert len(refused.value.problems) == 1
+    assert mistake in refused.value.problems[0]
+
+
 def test_a_runner_may_be_written_by_its_name(here: Path) -> None:
     """`runner: ray` is `runner: {type: ray}`."""
     release = "{name: b, engine: replay, responses: r.jsonl}"

@@ -76,6 +76,14 @@ def _brought_here(
     return here, origins
 
 
+def _require_checkpoint(release: TransformersRelease | VllmRelease, folder: Path) -> None:
+    """Raise ConfigError for a folder that no engine could load; vLLM also takes layouts without a config.json."""
+    empty = folder.is_dir() and not any(folder.iterdir())
+    if empty or (isinstance(release, TransformersRelease) and not (folder / CHECKPOINT).is_file()):
+        got = "an empty folder" if empty else "a folder without one" if folder.is_dir() else "no folder"
+        raise ConfigError(f"'model' must be a checkpoint, a folder with a {CHECKPOINT} ({folder} is {got})")
+
+
 def _at_commit(release: TransformersRelease | VllmRelease, origins: dict[str, Origin]) -> Pinned:
     """The release with a hub's revision replaced by its commit."""
     model, revision = release.model, release.revision
@@ -83,6 +91,8 @@ def _at_commit(release: TransformersRelease | VllmRelease, origins: dict[str, Or
         if revision is not None:
             raise ConfigError(f"'revision' must be left out: only a hub's model has revisions, not {model}")
         folder = str(Path(model).resolve()) if Path(model).exists() else model  # an engine may work in another folder
+        if Path(folder).exists():
+            _require_checkpoint(release, Path(folder))
         return Pinned(release=release.model_copy(update={"model": folder}), origins=origins)
     commit = commit_of(model, revision)
     origin = Origin(written=model if revision is None else f"{model}@{revision}", pinned=f"{model}@{commit}")

@@ -42,6 +42,41 @@ def pin(written: TransformersRelease | VllmRelease) -> Pinned:
     return pinned(written, "candidate", None)
 
 
+def folder_release(engine: str, folder: Path) -> TransformersRelease | VllmRelease:
+    """A release of a folder's weights."""
+    kind = TransformersRelease if engine == "transformers" else VllmRelease
+    return kind.model_validate({"engine": engine, "name": "v8", "model": str(folder)})
+
+
+@pytest.mark.parametrize(
+    ("engine", "holds", "got"),
+    [
+        ("transformers", (), "an empty folder"),
+        ("vllm", (), "an empty folder"),
+        ("transformers", ("model.safetensors",), "a folder without one"),
+    ],
+)
+def test_a_folder_that_is_no_checkpoint_is_refused(
+    tmp_path: Path, engine: str, holds: tuple[str, ...], got: str
+) -> None:
+    """Before an engine spends minutes on it."""
+    for name in holds:
+        (tmp_path / name).write_text("{}")
+    with pytest.raises(ConfigError) as refused:
+        pin(folder_release(engine, tmp_path))
+
+    must = "'model' must be a checkpoint, a folder with a config.json"
+    assert str(refused.value) == f"candidate 'v8': {must} ({tmp_path} is {got})"
+
+
+@pytest.mark.parametrize(("engine", "holds"), [("transformers", "config.json"), ("vllm", "params.json")])
+def test_a_folder_that_may_be_a_checkpoint_is_the_engine_s_to_judge(tmp_path: Path, engine: str, holds: str) -> None:
+    """Other layouts than that of transformers are loaded by vLLM."""
+    (tmp_path / holds).write_text("{}")
+
+    assert pin(folder_release(engine, tmp_path)).warnings == ()
+
+
 def digest(found: Pinned) -> str:
     """The digest of what was pinned."""
     assert isinstance(found.release, TransformersRelease | VllmRelease)
