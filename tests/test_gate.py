@@ -130,7 +130,8 @@ def test_what_failed_stands_before_missing_evidence_and_names_it() -> None:
 
     reason = decide(signals, plan, {}).reason
 
-    assert reason == "cost/per_request: cost/per_request is fail (and 1 more, evidence missing for load/late)"
+    harm = "cost/per_request: cost/per_request is fail (and 1 more, evidence missing for load/late)"
+    assert reason == f"{harm}; the policy's composite 'rollback' does not fail with it"
 
 
 def test_all_needs_every_member_to_fail() -> None:
