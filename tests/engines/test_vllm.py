@@ -60,6 +60,18 @@ def release(python: str | None = None, **fields: Any) -> VllmRelease:
     return VllmRelease.model_validate(written | fields)
 
 
+HERE = TransformersRelease.model_validate(
+    {"engine": "transformers", "name": "here", "model": str(CHECKPOINTS / "baseline"), "device": "cpu",
+     "dtype": "float32", "sampling": {"max_tokens": 8}}
+)  # fmt: skip
+"""The same checkpoint in this process."""
+
+
+def words(answered: Sequence[Response]) -> list[list[str]]:
+    """What was said; engines differ in the blanks around it."""
+    return [one.output.split() for one in answered]
+
+
 def answers(asked: VllmRelease | TransformersRelease, texts: Sequence[str]) -> list[Response]:
     """All at once, at temperature 0."""
 
@@ -140,14 +152,9 @@ def test_a_port_that_somebody_took(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 @pytest.mark.slow
 def test_says_what_the_checkpoint_says_in_this_process(vllm: str) -> None:
     """At temperature 0 the server answers as transformers does, is timed, and leaves no process."""
-    same = TransformersRelease.model_validate(
-        {"engine": "transformers", "name": "here", "model": str(CHECKPOINTS / "baseline"), "device": "cpu",
-         "dtype": "float32", "sampling": {"max_tokens": 8}}
-    )  # fmt: skip
-
     there = answers(release(vllm), TEXTS)
 
-    assert [one.output.split() for one in there] == [one.output.split() for one in answers(same, TEXTS)]
+    assert words(there) == words(answers(HERE, TEXTS))
     assert all(one.ttft_s and one.total_s and one.input_tokens for one in there)
     assert servers() == []
 

@@ -10,7 +10,7 @@ import pytest
 from canary.engines.vllm.arguments import arguments
 from canary.errors import ConfigError, EngineError
 from tests.engines.adapters import adapter
-from tests.engines.test_vllm import CHECKPOINTS, TEXTS, answers, release, servers, vllm
+from tests.engines.test_vllm import CHECKPOINTS, HERE, TEXTS, answers, release, servers, vllm, words
 
 __all__ = ["vllm"]  # the fixture, with its skip
 
@@ -62,11 +62,11 @@ def test_what_is_no_adapter(tmp_path: Path, config: str | None, said: str) -> No
 def test_an_adapter_changes_the_answers(vllm: str, tmp_path: Path) -> None:
     """One of zeros says what the base says; another one, of a rank that vLLM has no room for by itself, does not."""
     none, some = adapter(tmp_path / "none", BASE, scale=0), adapter(tmp_path / "some", BASE, scale=1, rank=24)
-    bare = [one.output for one in answers(release(vllm), TEXTS)]
+    bare = words(answers(HERE, TEXTS))
 
-    assert [one.output for one in answers(release(vllm, lora=str(none)), TEXTS)] == bare
+    assert words(answers(release(vllm, lora=str(none)), TEXTS)) == bare
     adapted = answers(release(vllm, lora=str(some)), TEXTS)
-    assert [one.output for one in adapted] != bare
+    assert words(adapted) != bare
     assert [one.error for one in adapted if one.error and one.error.kind != "truncated"] == []
     assert servers(str(tmp_path)) == []
 
