@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -294,3 +295,13 @@ class TestOpen:
 def ask(id_: str, repeat: int) -> Request:
     """A request of the baseline."""
     return Request(id=id_, arm=Arm.BASELINE, repeat=repeat, messages=None, text="", seed=0)
+
+
+def test_every_key_of_a_line_is_documented(tmp_path: Path) -> None:
+    """The table of docs/engines.md names the keys that a line may have, all of them and no other."""
+    page = (Path(__file__).resolve().parents[2] / "docs" / "engines.md").read_text(encoding="utf-8")
+    section = page.partition("\n## Recorded outputs")[2].partition("\n## ")[0]
+    keys = {key for row in re.findall(r"^\| (`.*?) \|", section, re.MULTILINE) for key in re.findall(r"`(\w+)`", row)}
+    (problem,) = problems(write(tmp_path, {"id": "a", "output": "x", "zzz": 1}))
+
+    assert keys == set(problem.partition("(valid: ")[2].removesuffix(")").split(", "))
