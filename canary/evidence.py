@@ -115,7 +115,7 @@ def run_id(plan: Plan, now: datetime) -> str:
 
 def new_run(runs: Path, plan: Plan, prompts: Iterable[Prompt], now: datetime | None = None) -> RunDirectory:
     """A new directory under `runs`, named by time and plan."""
-    runs.mkdir(parents=True, exist_ok=True)
+    _make_folder(runs)
     name = run_id(plan, now or datetime.now(UTC))
     path, count = runs / name, 1
     while not _made(path):
@@ -129,7 +129,7 @@ def create_run(path: Path, plan: Plan, prompts: Iterable[Prompt]) -> RunDirector
 
     Raises EvidenceError where something is there already.
     """
-    path.mkdir(parents=True, exist_ok=True)
+    _make_folder(path)
     if any(path.iterdir()):
         raise EvidenceError(
             f"{path} is not empty; choose another directory, or continue it with canary run --resume {path}"
@@ -139,6 +139,13 @@ def create_run(path: Path, plan: Plan, prompts: Iterable[Prompt]) -> RunDirector
     write_records(run.responses, ())
     run.write_plan(plan)  # last: it says that the rest is there
     return run
+
+
+def _make_folder(path: Path) -> None:
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        raise EvidenceError(f"{path} must be a folder, there already or not (got a file, or a place in one)") from None
 
 
 def _made(path: Path) -> bool:

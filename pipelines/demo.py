@@ -8,6 +8,8 @@ Exit status 0 when both verdicts are the right ones.
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -38,6 +40,10 @@ def main() -> int:
         verdict = json.loads((run / "verdict.json").read_text(encoding="utf-8"))
         lines += [f"{name + ':':<16} {verdict['verdict']}: {verdict['reason']}", *lost(verdict)]
     print("\n== both verdicts\n", *lines, "\nwhat to try next", sep="\n")
+    if shutil.which("canary") is None:
+        print(
+            f"  {'. ' + os.path.relpath(sys.prefix) + '/bin/activate':<62}  put canary on the PATH of this shell, first"
+        )
     for words, use in NEXT.items():
         print(f"  {words.format(run=run):<62}  {use}")
     return 0 if went_right else 1

@@ -53,6 +53,34 @@ def test_a_record_says_what_its_cases_are(canary: Canary) -> None:
     assert (source["name"], source["licence"], source["sensitivity"]) == ("quickstart", "Apache-2.0", "public")
 
 
+def test_one_file_given_twice_is_warned_of(canary: Canary) -> None:
+    """Nothing tells such arms apart, and the verdict is about no candidate."""
+    twice = canary("compare", RECORDED[0], RECORDED[0], "--golden", "golden_sets/quickstart")
+    once = canary("compare", *RECORDED, "--golden", "golden_sets/quickstart")
+
+    assert "warning: both arms have the very same answers" in twice.out
+    assert "very same answers" not in once.out
+
+
+def test_answers_to_no_case_are_told_with_their_file(canary: Canary) -> None:
+    """An id that the golden set lacks is looked for in the file that holds it."""
+    Path("c.jsonl").write_text('{"id": "nobody", "output": ""}\n')
+    compared = canary("compare", RECORDED[0], "c.jsonl", "--golden", "golden_sets/quickstart")
+
+    assert compared.status == Exit.USAGE
+    assert compared.err == "canary: c.jsonl: every 'id' must be a case of the golden set (got 'nobody')\n"
+
+
+@pytest.mark.parametrize("out", ["taken", "taken/run"])
+def test_a_file_where_a_folder_should_be_is_named(canary: Canary, out: str) -> None:
+    """With what was expected there."""
+    Path("taken").write_text("")
+    compared = canary("compare", *RECORDED, "--golden", "golden_sets/quickstart", "--out", out)
+
+    assert compared.status == Exit.USAGE
+    assert compared.err.startswith(f"canary: {out} must be a folder, there already or not (got a file")
+
+
 def test_a_kept_comparison_prints_the_digest_of_its_record(canary: Canary) -> None:
     """What `compare --out` and `replay --out` write is sealed like a run, and they say so."""
     compared = canary("compare", *RECORDED, "--golden", "golden_sets/quickstart", "--out", "kept")

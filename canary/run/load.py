@@ -177,7 +177,7 @@ def resolve_release(side: Pinned, arm: Arm, every: GoldenSet, drawn: GoldenSet, 
     if isinstance(release, LiveRelease):
         return live_release(release, side.origins)
     responses = read_responses(Path(release.responses), arm)
-    require_known(responses, every)
+    require_known(responses, every, {arm: display(release.responses)})
     _require_asked(responses, arm, suite)
     asked = {prompt.id for prompt in drawn.prompts}
     judged = tuple(response for response in responses if response.id in asked)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TextIO
 
@@ -59,11 +59,12 @@ def compare_files(
     same baseline, cases and assertions. Raises UsageError with every problem found.
     """
     rules = Policy() if policy is None else load_policy(policy)
-    responses = (*read_responses(baseline, Arm.BASELINE), *read_responses(candidate, Arm.CANDIDATE))
+    before, after = read_responses(baseline, Arm.BASELINE), read_responses(candidate, Arm.CANDIDATE)
+    responses = (*before, *after)
     asked = _suite(suite, golden, responses)
     cases = load_golden_sets([Path(path) for path in asked.golden_sets], asked) if suite or golden else None
     cases = cases or cases_of(responses)
-    require_known(responses, cases)
+    require_known(responses, cases, {Arm.BASELINE: display(baseline), Arm.CANDIDATE: display(candidate)})
     carried = any(response.scores for response in responses)
     known = None if suite is None else judge_file_of(asked, suite)
     judges = {} if carried else with_agreement(judges_of(asked, cases, cases, stage="compare", seed=0), known)
@@ -75,7 +76,8 @@ def compare_files(
         policy=rules,
         suite=asked,
         golden=cases,
-    ).model_copy(update={"judges": judges})
+    )
+    plan = plan.model_copy(update={"judges": judges, "warnings": (*plan.warnings, *_same(before, after))})
     if calibration is not None:
         plan = with_noise(plan, load_calibration(calibration), display(calibration))
     learned = {} if carried else learned_thresholds(plan, cases.prompts)
@@ -86,6 +88,13 @@ def compare_files(
     evidence = Evidence(prompts=cases.prompts, responses=responses, scores=scores, telemetry=drift)
     verdict = evaluate(evidence, plan)
     return Judged(verdict=verdict, evidence=evidence, plan=plan, judgements=judgements if judgements.known else None)
+
+
+def _same(baseline: Sequence[Response], candidate: Sequence[Response]) -> tuple[str, ...]:
+    """A warning where nothing at all tells the arms apart, as when one file was given twice."""
+    if tuple(baseline) != tuple(replace(response, arm=Arm.BASELINE) for response in candidate):
+        return ()
+    return ("both arms have the very same answers, to the last time recorded: was one file given twice?",)
 
 
 def _scored(
@@ -136,12 +145,14 @@ def cases_of(responses: Sequence[Response]) -> GoldenSet:
     return GoldenSet(prompts=prompts, strata={"default": 1.0}, warnings=(warning,), sources=())
 
 
-def require_known(responses: Sequence[Response], golden: GoldenSet) -> None:
-    """Raise EvidenceError for responses that answer no case of the golden set."""
+def require_known(responses: Sequence[Response], golden: GoldenSet, files: Mapping[Arm, str] = {}) -> None:
+    """Raise EvidenceError for responses that answer no case of the golden set; `files` say where they stand."""
     known = {prompt.id for prompt in golden.prompts}
     for arm in Arm:
         strays = sorted({r.id for r in responses if r.arm is arm and r.id not in known})
         if strays:
             shown = ", ".join(repr(stray) for stray in strays[:5])
             more = f" and {len(strays) - 5} more" if len(strays) > 5 else ""
-            raise EvidenceError(f"{arm}: every 'id' must be a case of the golden set (got {shown}{more})")
+            raise EvidenceError(
+                f"{files.get(arm, arm)}: every 'id' must be a case of the golden set (got {shown}{more})"
+            )
