@@ -127,6 +127,29 @@ def resampled(plan: Plan, evidence: Evidence) -> list[Decision]:
     return decisions
 
 
+@pytest.mark.parametrize(
+    ("metrics", "unknown"),
+    [
+        ("{exakt: {min_score: 0.1}}", ["exakt"]),
+        ("{exact: {min_score: 0.1}, pass: {min_score: 0.1}}", []),
+        ("{exakt: {tier: advisory}}", []),
+    ],
+)
+def test_a_metric_that_nothing_gives_is_lacking(
+    canary: Canary, tmp_path: Path, metrics: str, unknown: list[str]
+) -> None:
+    """A misspelt name would hold every run that it may decide; the plan says which names there are."""
+    path = write_pipeline(tmp_path, 0)
+    (tmp_path / "policy.yaml").write_text(f"quality: {{metrics: {metrics}}}\n")
+    path.write_text(path.read_text().replace(f"{ROOT}/evals/quickstart-policy.yaml", "policy.yaml"))
+
+    ran = canary("plan", path)
+
+    assert re.findall(r"the policy lets metric '(\w+)' decide, but no assertion gives it", ran.out) == unknown
+    assert ("(metrics: pass, exact" in ran.out) is bool(unknown)
+    assert ran.status == (2 if unknown else 0)
+
+
 def test_a_critical_stratum_without_cases_is_lacking(canary: Canary, tmp_path: Path) -> None:
     """A misspelt name would hold every run; the plan says so before a token is spent."""
     path = write_pipeline(tmp_path, 0)

@@ -9,6 +9,8 @@ from typing import Any
 
 import yaml
 
+from canary.assertions import load_plugins
+from canary.assertions.binding import bind
 from canary.calibration import Calibration
 from canary.compare.apart import WHY, undecidable
 from canary.compare.errors import ALWAYS
@@ -21,9 +23,9 @@ from canary.order import checkpoints
 from canary.pipeline import RayRunner
 from canary.plan import Plan
 from canary.records import MINIMUM_PAIRS, PASS, POOLED, Decision, Tier
-from canary.release import VllmRelease
+from canary.release import LiveRelease, VllmRelease
 from canary.run.foresight import Foresight, Outlook
-from canary.run.load import Overrides, load
+from canary.run.load import Loaded, Overrides, load
 from canary.run.offer import overload
 from canary.run.spending import spending
 from canary.signals.judged import trust
@@ -71,6 +73,7 @@ def foresee(
         source=_source(noise),
         lacking=(
             *(_lacking(loaded.plan, outlooks) or _underpowered(outlooks, promote)),
+            *_unknown_metrics(loaded),
             *overload(loaded, usage),
         ),
         spending=(*_stopping(loaded.plan, strata), *spending(loaded, rate)),
@@ -181,6 +184,23 @@ def _unknown_strata(plan: Plan) -> list[str]:
         f"the policy calls stratum {name!r} critical, but no case belongs to it (strata: {', '.join(names)})"
         for name in plan.policy.quality.critical.strata
         if name not in names
+    ]
+
+
+def _unknown_metrics(loaded: Loaded) -> list[str]:
+    """Metrics that the policy lets decide and no assertion gives: the run would hold for want of them.
+
+    Recorded answers may bring scores of their own.
+    """
+    if loaded.plan.stage == "build" or not all(isinstance(r, LiveRelease) for r in loaded.pipeline.releases.values()):
+        return []
+    plugins = load_plugins(loaded.suite.plugins)
+    bound = bind(loaded.golden.prompts, loaded.suite.assertions, plugins, loaded.plan.stage)
+    known = {PASS: None} | {metric: None for each in bound.values() for metric in each.metrics}
+    return [
+        f"the policy lets metric {name!r} decide, but no assertion gives it (metrics: {', '.join(known)})"
+        for name in loaded.plan.policy.quality.metrics
+        if name not in known and is_blocking(name, loaded.plan.policy)
     ]
 
 
