@@ -7,6 +7,7 @@ import gzip
 import hashlib
 import io
 import json
+import logging
 import os
 import re
 import shutil
@@ -288,25 +289,30 @@ def test_a_job_that_never_had_a_log(canary: Canary, scripted: Scripted) -> None:
 
 @pytest.mark.parametrize("patience_s", [60.0, 0.2])
 def test_a_cluster_that_is_just_starting_is_waited_for(
-    canary: Canary, scripted: Scripted, workspace: Path, monkeypatch: pytest.MonkeyPatch, patience_s: float
+    canary: Canary,
+    scripted: Scripted,
+    workspace: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    patience_s: float,
 ) -> None:
-    """Nobody to run the job yet: asked again, said once; at last an error of one full stop."""
+    """Nobody to run the job yet: asked again, said once; at last an error of one full stop. Ray's own log is silent."""
+    monkeypatch.setattr(logging.getLogger("ray"), "propagate", True)
+    caplog.set_level(logging.INFO, "ray")
     monkeypatch.setattr("canary.run.submit.AGAIN_S", 0.01)
     monkeypatch.setattr("canary.run.submit.STARTING_S", patience_s)
     never = patience_s < 1
     nobody = (500, "No available agent to submit job, please try again later.")
     started = [] if never else [(200, {"job_id": "j", "submission_id": "j"})]
+    address = scripted({"POST /api/jobs/": [nobody, nobody, *started]})
 
-    ran = canary(
-        "submit",
-        "pipelines/p.yaml",
-        "--no-wait",
-        "--address",
-        scripted({"POST /api/jobs/": [nobody, nobody, *started]}),
-    )
+    ran = canary("submit", "pipelines/p.yaml", "--no-wait", "--address", address)
 
     assert (ran.status, ran.out) == ((4, "") if never else (0, "j\n"))
+    assert ran.err.splitlines()[0] == f"sending {workspace} to {address}"
     assert ran.err.count("still starting") == 1
+    assert [record.getMessage() for record in caplog.records] == []
+    assert logging.root.manager.disable == logging.NOTSET
     assert not never or ran.err.endswith("please try again later\n")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import shlex
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -68,7 +69,20 @@ def submit(path: Path, *, address: str, stage: str, fail_on: str, err: TextIO) -
         raise ConfigError(f"{display(path)}: 'runner' must be 'ray' to use a cluster (got {pipeline.runner.type!r})")
     resolve(pipeline, path, stage=stage)
     with _cluster(address) as client:
-        return _patiently(lambda: str(client.submit_job(**_job(inside, stage, fail_on))), err)
+        print(f"sending {Path.cwd()} to {address}", file=err, flush=True)
+        with _without_ray_s_log():
+            return _patiently(lambda: str(client.submit_job(**_job(inside, stage, fail_on))), err)
+
+
+@contextmanager
+def _without_ray_s_log() -> Iterator[None]:
+    """Nothing of what Ray logs of each thing it packs or leaves out; errors are raised all the same."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.disable(before)
 
 
 def follow(job: str, *, address: str, err: TextIO) -> None:
