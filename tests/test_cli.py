@@ -40,7 +40,7 @@ def test_a_run_prints_the_digest_of_its_record(canary: Canary) -> None:
     ran = canary("run")
 
     (run,) = Path("runs").iterdir()
-    assert ran.err.splitlines()[-1] == record(run)
+    assert ran.err.splitlines()[-2:] == [f"report: {run / 'report.html'}", record(run)]
 
 
 def test_a_record_says_what_its_cases_are(canary: Canary) -> None:

@@ -134,5 +134,7 @@ def report(judged: Judged, arguments: argparse.Namespace, out: TextIO, err: Text
 
 
 def print_record(path: Path, sha256: str, err: TextIO) -> None:
-    """Where the record is, and what proves later that it is still the same."""
+    """Where the page for people is, where the record, and what proves later that it is still the same."""
+    if (page := path / "report.html").is_file():
+        print(f"report: {page}", file=err)
     print(f"run: {path} (sha256 {sha256})", file=err)

@@ -7,7 +7,7 @@ from operator import attrgetter
 
 from canary.offered import Lengths, described, lengths
 from canary.plan import Plan
-from canary.records import Arm, Evidence, Looks, Signal, Tier, Verdict
+from canary.records import Arm, Evidence, Looks, Signal, Status, Tier, Verdict
 from canary.reporters.quantity import effect, interval, margin, units_of, value
 from canary.reporters.ranking import ranked
 from canary.signals.wording import MISSING, percent, significant
@@ -64,8 +64,9 @@ def tabulate(verdict: Verdict, evidence: Evidence, plan: Plan) -> Sheet:
 
 
 def _notes(signal: Signal) -> tuple[str, ...]:
-    """Its warnings, and why nothing was measured where no other part of a report says so."""
-    is_unsaid = signal.tier is Tier.ADVISORY and signal.reason.startswith(MISSING)
+    """Its warnings, and why it was not measured, or failed without a margin, where nothing else says so."""
+    is_found = signal.status is Status.FAIL and signal.margin is None
+    is_unsaid = signal.tier is Tier.ADVISORY and (is_found or signal.reason.startswith(MISSING))
     return (*signal.warnings, signal.reason) if is_unsaid else signal.warnings
 
 

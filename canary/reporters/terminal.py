@@ -12,6 +12,7 @@ from canary.reporters.escape import show
 from canary.reporters.flips import Flip, facts, find_flips
 from canary.reporters.layout import Column, Line, Span, line, plain, prose, styled, table
 from canary.reporters.margins import policy_lines
+from canary.reporters.quantity import SAME
 from canary.reporters.ranking import blocking, lost_strata
 from canary.reporters.sheet import Row, Sheet, asked_of, interval_name, mark, promises, saving, starts, tabulate
 
@@ -127,8 +128,11 @@ def _style(row: Row, style: str) -> str:
 
 
 def _notes(verdict: Verdict, sheet: Sheet) -> Iterator[Line]:
-    if sheet.notes or verdict.warnings:
+    is_same = any(row.change == SAME for row in sheet.rows)
+    if is_same or sheet.notes or verdict.warnings:
         yield line()
+    if is_same:
+        yield prose(Span(f"{SAME} a change that cannot be told from none", "dim"))
     for number, note in enumerate(sheet.notes):
         yield prose(f"{mark(number)} {show(note, _PROSE)}", indent=2)
     for warning in verdict.warnings:

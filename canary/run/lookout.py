@@ -94,7 +94,8 @@ class Lookout:
         """The pooled difference so far with an interval that holds at every look; it decides nothing."""
         lead, alpha = self._watch.pooled(), self._loaded.plan.policy.alpha.rollback
         if not lead.size or not np.any(lead):
-            return "no difference so far"
+            return "no difference in quality so far"
         found = mean_sequence(lead, alpha=alpha, t_opt=max(1, len(self._loaded.golden.prompts) / 2))
         low, high = (points(max(-1.0, min(1.0, end))) for end in (found.low, found.high))
-        return f"{points(found.center)} points so far ({low} to {high} with {1 - alpha:.0%} confidence at every look)"
+        every = f"{low} to {high} with {1 - alpha:.0%} confidence at every look"
+        return f"quality {points(found.center)} points so far ({every})"

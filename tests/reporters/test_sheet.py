@@ -10,9 +10,9 @@ import pytest
 
 from canary.offered import LoadPlan, lengths
 from canary.plan import Plan
-from canary.records import Arm, Decision, Evidence, Looks, Observation, Response, Signal, Verdict
+from canary.records import Arm, Decision, Evidence, Looks, Observation, Response, Signal, Status, Tier, Verdict
 from canary.reporters import html, markdown, terminal
-from canary.reporters.sheet import asked_of, interval_name, saving, starts
+from canary.reporters.sheet import asked_of, interval_name, saving, starts, tabulate
 
 MakeVerdict = Callable[..., Verdict]
 
@@ -87,3 +87,16 @@ def test_what_was_asked(plan: Plan) -> None:
         f"{told}, trace 30/50/50/40.0",
     )
     assert asked_of(Evidence(prompts=(), responses=(unknown,), scores=()), plan) == ()
+
+
+def test_a_distance_that_failed_says_what_it_is(
+    make_signal: Callable[..., Signal], make_verdict: MakeVerdict, make_evidence: Callable[..., Evidence], plan: Plan
+) -> None:
+    """Nothing else in its row does: it has no margin and no interval. A row that has them speaks for itself."""
+    found = {"status": Status.FAIL, "tier": Tier.ADVISORY}
+    drift = make_signal(name="drift/embedding", kind="drift", margin=None, reason="they moved", **found)
+    slower = make_signal(name="latency/total/tm95", kind="latency", effect="ratio", reason="1.2x", **found)
+    sheet = tabulate(make_verdict(Decision.PROMOTE, drift, slower), make_evidence(), plan)
+
+    assert sheet.notes == ("they moved",)
+    assert [row.marks for row in sheet.rows] == ["¹", ""]
