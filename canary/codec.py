@@ -322,7 +322,7 @@ def _line(kind: type[Record], line: bytes) -> Record:
 
 def _odd_line(kind: type[Record], line: bytes) -> Record:
     """Reads a line with lone surrogates, which pydantic's parser refuses."""
-    document = json.loads(line, parse_constant=_refuse)
+    document = json.loads(line, parse_constant=refuse_constant)
     record: Record = _adapters(strict=False)[kind].validate_python([document])[0]
     if encode(record) != line:
         raise ValueError(f"the line is not as a {kind.__name__.lower()} is written")
@@ -334,7 +334,8 @@ def _hides_nan(kind: type[Record], text: bytes) -> bool:
     return kind is Prompt and (b"NaN" in text or b"Infinity" in text)
 
 
-def _refuse(constant: str) -> NoReturn:
+def refuse_constant(constant: str) -> NoReturn:
+    """Raise ValueError for NaN and the infinities, as `json.loads(parse_constant=...)` calls it."""
     raise ValueError(f"a number must be finite (got {constant})")
 
 

@@ -13,7 +13,7 @@ the log once more, so that the alias ends where the last change put it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from canary.errors import PromotionError
@@ -70,7 +70,8 @@ def claim(entry: Entry, wanted: Transition) -> Transition:
     """Write a change into the log; PromotionError naming the winner where another one came first."""
     log = entry.name + SUFFIX
     register_name(entry.client, log, NOTICE)
-    tags = {f"gate.{key}": text_for_mlflow(value, 4000) for key, value in _written(wanted).items()}
+    written = {key: str(value) for key, value in asdict(wanted).items() if key != "number"}
+    tags = {f"gate.{key}": text_for_mlflow(value, 4000) for key, value in written.items()}
     source = f"{entry.scheme}:/{entry.name}/{wanted.after}"
     number = int(create_version(entry.client, log, source, tags).version)
     counted = read_transitions(entry.client, entry.name)
@@ -115,19 +116,6 @@ def _lost(name: str, wanted: Transition, counted: tuple[Transition, ...]) -> str
         f"{name}: another {winner.what} came first: {winner.who} made version {winner.after} champion at {winner.at}; "
         "nothing was moved, and the candidate was tested against another champion"
     )
-
-
-def _written(wanted: Transition) -> dict[str, str]:
-    return {
-        "based_on": str(wanted.based_on),
-        "what": wanted.what,
-        "before": wanted.before,
-        "after": wanted.after,
-        "who": wanted.who,
-        "at": wanted.at,
-        "why": wanted.why,
-        "record": wanted.record,
-    }
 
 
 def _parsed(version: Any) -> Transition | None:

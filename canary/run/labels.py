@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from canary.codec import some
+from canary.codec import refuse_constant, some
 from canary.document import display, unreadable
 from canary.errors import EvidenceError
 from canary.golden.lines import Faults
@@ -155,7 +155,7 @@ def _of_jsonl(text: str) -> Iterator[tuple[int, Any]]:
 
 def _parsed(line: str) -> Any:
     try:
-        row = json.loads(line, parse_constant=_refuse)
+        row = json.loads(line, parse_constant=refuse_constant)
         require_distinct_keys(line.encode(), row)
     except RecursionError:
         return ValueError("is nested too deeply")
@@ -164,10 +164,6 @@ def _parsed(line: str) -> Any:
     except ValueError as error:
         return error
     return row
-
-
-def _refuse(constant: str) -> Any:
-    raise ValueError(f"a number must be finite (got {constant})")
 
 
 def _of_csv(text: str) -> Iterator[tuple[int, Any]]:

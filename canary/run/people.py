@@ -13,7 +13,7 @@ from canary.errors import ConfigError, TrackingError
 from canary.evidence import RunDirectory, load_run
 from canary.manifest import digest
 from canary.records import Response
-from canary.reporters.mlflow import find_gate, trace_id
+from canary.reporters.mlflow import find_gate, trace_id, traces_of
 from canary.tracking import connected
 
 WORDS = {"yes": True, "no": False, "true": True, "false": False, "pass": True, "fail": False, "1": True, "0": False}
@@ -43,24 +43,11 @@ def import_labels(run: Path, out: Path, *, uri: str | None, experiment: str | No
         if gate is None:
             raise TrackingError(f"{run} is not in MLflow at {tracker.shown}: publish it first with canary log {run}")
         experiment_id, run_id = gate
-        said = _assessments(tracker.client, experiment_id, run_id)
+        traces = traces_of(tracker.client, experiment_id, run_id)
+        said = {trace.info.trace_id: list(trace.info.assessments or ()) for trace in traces}
     labels = _labels(evidence.responses, run_id, said)
     write_whole(out, (json.dumps(row).encode() + b"\n" for row in labels.rows))
     return labels
-
-
-def _assessments(client: Any, experiment_id: str, run_id: str) -> dict[str, list[Any]]:
-    """What was said of each trace of a gate, by the trace's id."""
-    found: dict[str, list[Any]] = {}
-    token = None
-    while True:
-        page = client.search_traces(
-            locations=[experiment_id], run_id=run_id, include_spans=False, max_results=500, page_token=token
-        )
-        found |= {trace.info.trace_id: list(trace.info.assessments or ()) for trace in page}
-        token = page.token
-        if not token:
-            return found
 
 
 def _labels(responses: Iterable[Response], run_id: str, said: dict[str, list[Any]]) -> Labels:

@@ -13,7 +13,7 @@ import numpy as np
 
 from canary.stats.cluster import Clustered, Fit, effective_clusters, fit_mean, gather
 from canary.stats.results import Estimate, Finding, Test
-from canary.stats.vector import Floats, Ints, as_labels, as_pairs, require_alpha
+from canary.stats.vector import Floats, Ints, as_labels, as_pairs, exp_or_inf, require_alpha
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -144,8 +144,8 @@ def _finding(
     return Finding(
         estimate=Estimate(
             center=ratio,
-            low=_exp(cheap.bound(alpha)),
-            high=_exp(dear.bound(1 - alpha)),
+            low=exp_or_inf(cheap.bound(alpha)),
+            high=exp_or_inf(dear.bound(1 - alpha)),
             confidence=1 - 2 * alpha,
             n=units,
             method=how,
@@ -158,8 +158,3 @@ def _finding(
         margin=max_ratio,
         method=f"ratio of means: {how} (harm and margin)",
     )
-
-
-def _exp(value: float) -> float:
-    """The exponential of `value`, infinite where a float cannot hold it."""
-    return float(np.exp(value)) if value < 700 else np.inf

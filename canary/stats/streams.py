@@ -18,7 +18,7 @@ from scipy import special
 
 from canary.stats.cluster import Fit
 from canary.stats.results import Estimate, Finding, Test
-from canary.stats.vector import Floats, require_alpha, require_margin, tally
+from canary.stats.vector import Floats, exp_or_inf, require_alpha, require_margin, tally
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -107,8 +107,8 @@ def compare_streams_ratio(baseline: Units, candidate: Units, *, max_ratio: float
     return Finding(
         estimate=Estimate(
             center=cand / base,
-            low=_exp(cheap.bound(alpha)),
-            high=_exp(dear.bound(1 - alpha)),
+            low=exp_or_inf(cheap.bound(alpha)),
+            high=exp_or_inf(dear.bound(1 - alpha)),
             confidence=1 - 2 * alpha,
             n=n,
             method=how,
@@ -195,11 +195,6 @@ def _welch(mean: float, variances: tuple[float, float], dfs: tuple[float, float]
         return Fit(mean=mean, error=0.0, df=1.0)
     df = total**2 / sum(variance**2 / df for variance, df in zip(variances, dfs, strict=True))
     return Fit(mean=mean, error=float(np.sqrt(total)), df=max(df, 1.0))
-
-
-def _exp(value: float) -> float:
-    """The exponential of `value`, infinite where a float cannot hold it."""
-    return float(np.exp(value)) if value < 700 else np.inf
 
 
 def split_mismatch(candidate: ArrayLike, total: ArrayLike, share: ArrayLike) -> Test:

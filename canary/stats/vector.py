@@ -49,6 +49,11 @@ def tally(codes: Ints, values: Floats, size: int = 0) -> Floats:
     return np.asarray(np.bincount(codes, weights=values, minlength=size), dtype=np.float64)
 
 
+def exp_or_inf(value: float) -> float:
+    """The exponential of `value`, infinite where a float cannot hold it."""
+    return float(np.exp(value)) if value < 700 else np.inf
+
+
 def require_alpha(alpha: float) -> None:
     """Raise ValueError unless 0 < alpha < 0.5, as a one-sided level must be."""
     if not 0 < alpha < 0.5:

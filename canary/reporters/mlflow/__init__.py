@@ -17,10 +17,10 @@ from canary.manifest import digest, read
 from canary.plan import Plan
 from canary.records import Arm, Evidence, Verdict
 from canary.reporters.mlflow.gate import Gate, find_gate, open_arm, open_gate, write_arm, write_gate
-from canary.reporters.mlflow.traces import trace_id, write_traces
+from canary.reporters.mlflow.traces import trace_id, traces_of, write_traces
 from canary.tracking import connected
 
-__all__ = ["find_gate", "publish", "trace_id"]
+__all__ = ["find_gate", "publish", "trace_id", "traces_of"]
 
 
 def publish(run: Path, verdict: Verdict, evidence: Evidence, plan: Plan) -> Iterator[str]:

@@ -6,13 +6,15 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from canary.plan import Plan
 from canary.records import Arm, Evidence, Side, Verdict
 from canary.reporters.mlflow.names import arm_metrics, gate_metrics, milliseconds
 from canary.reporters.mlflow.table import case_table
 from canary.tracking import DIGEST, experiment_of, logged_model, text_for_mlflow
+
+T = TypeVar("T")
 
 RECORD = "gate.record_sha256"
 COMPLETE = "gate.complete"
@@ -189,7 +191,7 @@ def _log_metrics(gate: Gate, run_id: str, values: Mapping[str, float], model_id:
         Metric(key, value, stamp, 0, model_id=model_id, run_id=run_id, **(on if model_id else {}))
         for key, value in values.items()
     ]
-    for part in _parts(metrics, MOST):
+    for part in parts(metrics, MOST):
         gate.client.log_batch(run_id, metrics=part)
 
 
@@ -207,6 +209,7 @@ def _params(verdict: Verdict, plan: Plan) -> Iterable[Any]:
     return [Param(key, text_for_mlflow(value, 5000)) for key, value in values.items()]
 
 
-def _parts(items: Sequence[Any], most: int) -> Iterator[Sequence[Any]]:
+def parts(items: Sequence[T], most: int) -> Iterator[Sequence[T]]:
+    """The items in their order, so many at a time."""
     for start in range(0, len(items), most):
         yield items[start : start + most]

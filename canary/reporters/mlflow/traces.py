@@ -15,7 +15,7 @@ from typing import Any
 
 from canary.plan import Plan
 from canary.records import Evidence, Prompt, Response, Score
-from canary.reporters.mlflow.gate import Gate, OpenArm
+from canary.reporters.mlflow.gate import Gate, OpenArm, parts
 from canary.reporters.mlflow.names import by_answer, feedback_value
 from canary.reporters.mlflow.table import question
 from canary.tracking import text_for_mlflow
@@ -36,9 +36,10 @@ def write_traces(client: Any, gate: Gate, arm: OpenArm, evidence: Evidence, plan
     cases = {prompt.id: prompt for prompt in evidence.prompts}
     answers = [response for response in evidence.responses if response.arm is arm.arm]
     grades, judged = by_answer(evidence.scores), frozenset(plan.judges)
-    there = _there(client, gate, arm)
+    stored = traces_of(client, gate.experiment_id, arm.run_id)
+    there = {trace.info.trace_id for trace in stored if STORED in trace.info.tags}
     missing = [answer for answer in answers if trace_id(gate.run_id, answer) not in there]
-    for part in _parts(missing):
+    for part in parts(missing, MOST_LINKS):
         infos = [
             _info(gate, arm, cases[r.id], r, _assessments(gate, cases[r.id], r, grades.get(_key(r), ()), judged))
             for r in part
@@ -46,7 +47,7 @@ def write_traces(client: Any, gate: Gate, arm: OpenArm, evidence: Evidence, plan
         with ThreadPoolExecutor(AT_ONCE) as pool:
             list(pool.map(traces.start_trace, infos))
         traces.log_spans(gate.experiment_id, [_span(gate, cases[r.id], r) for r in part])
-    for part in _parts(answers):
+    for part in parts(answers, MOST_LINKS):
         client.link_traces_to_run([trace_id(gate.run_id, r) for r in part], gate.run_id)
 
 
@@ -67,27 +68,17 @@ def _key(response: Response) -> Any:
     return response.id, response.arm, response.repeat
 
 
-def _there(client: Any, gate: Gate, arm: OpenArm) -> frozenset[str]:
-    """The ids of an arm's traces that are stored with their spans."""
-    found: set[str] = set()
+def traces_of(client: Any, experiment_id: str, run_id: str) -> Iterator[Any]:
+    """Every trace of a run, without its spans."""
     token: str | None = None
     while True:
         page = client.search_traces(
-            locations=[gate.experiment_id],
-            run_id=arm.run_id,
-            include_spans=False,
-            max_results=500,
-            page_token=token,
+            locations=[experiment_id], run_id=run_id, include_spans=False, max_results=500, page_token=token
         )
-        found |= {trace.info.trace_id for trace in page if STORED in trace.info.tags}
+        yield from page
         token = page.token
         if not token:
-            return frozenset(found)
-
-
-def _parts(answers: Sequence[Response]) -> Iterator[Sequence[Response]]:
-    for start in range(0, len(answers), MOST_LINKS):
-        yield answers[start : start + MOST_LINKS]
+            return
 
 
 def _info(gate: Gate, arm: OpenArm, prompt: Prompt, response: Response, assessments: list[Any]) -> Any:
