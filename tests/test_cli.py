@@ -53,6 +53,27 @@ def test_a_record_says_what_its_cases_are(canary: Canary) -> None:
     assert (source["name"], source["licence"], source["sensitivity"]) == ("quickstart", "Apache-2.0", "public")
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ("compare b c --goldn g", "canary compare: error: unrecognized arguments: --goldn g; did you mean '--golden'?"),
+        ("calibrate noise p --agan=x", "canary calibrate noise: error: unrecognized arguments: --agan=x; did you mean"),
+        ("run a b", "canary run: error: unrecognized arguments: b\n"),
+        ("--verzion run", "canary: error: unrecognized arguments: --verzion; did you mean '--version'?"),
+    ],
+)
+def test_an_unknown_option_is_refused_by_the_command_it_was_given(
+    capfd: pytest.CaptureFixture[str], arguments: str, said: str
+) -> None:
+    """With the usage of that command, and the option that looks most like it."""
+    status = cli.main(arguments.split(), sys.stdout, sys.stderr)
+
+    err = capfd.readouterr().err
+    assert status == Exit.USAGE
+    assert said in err
+    assert err.startswith(f"usage: {said.partition(':')[0]} [-h]")
+
+
 def test_one_file_given_twice_is_warned_of(canary: Canary) -> None:
     """Nothing tells such arms apart, and the verdict is about no candidate."""
     twice = canary("compare", RECORDED[0], RECORDED[0], "--golden", "golden_sets/quickstart")

@@ -6,6 +6,7 @@ Nothing heavy is imported before a command needs it.
 from __future__ import annotations
 
 import argparse
+import difflib
 import errno
 import importlib
 import os
@@ -13,7 +14,7 @@ import select
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import TextIO
+from typing import Any, TextIO
 
 from canary.cli.status import Exit
 from canary.errors import CanaryError, UsageError
@@ -140,8 +141,21 @@ def _explain(error: BaseException, err: TextIO) -> None:
     _say(err, trace, f"canary: the gate broke ({type(error).__name__}); nothing was decided")
 
 
+class _Parser(argparse.ArgumentParser):
+    """A parser whose commands themselves refuse what they do not know, with their own usage."""
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> tuple[Any, list[str]]:
+        """All of the arguments, or an error: argparse would have the whole program say it."""
+        found, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            near = difflib.get_close_matches(unknown[0].partition("=")[0], self._option_string_actions, n=1)
+            meant = f"; did you mean {near[0]!r}?" if near else ""
+            self.error(f"unrecognized arguments: {' '.join(unknown)}{meant}")
+        return found, unknown
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="canary",
         description="May this candidate replace the baseline? A release gate for LLM services.",
         epilog=EPILOG,

@@ -105,7 +105,7 @@ def check_arguments(release: VllmRelease, *, away: bool = False) -> str:
             raise ConfigError(f"release '{release.name}': 'python' {problem}") from None
         return _unchecked(release, f"{release.python} is not here ({error.strerror})")
     if asked.returncode == _NO_VLLM:
-        return _unchecked(release, "vLLM is not here")
+        return _unchecked(release, f"vLLM is not {f'in {release.python}' if release.python else 'here'}")
     said = [line for line in asked.stderr.splitlines() if ": error: " in line]
     if asked.returncode == 2 and said:
         complaint = said[-1].partition(": error: ")[2]
