@@ -183,9 +183,10 @@ def test_arguments_for_an_interpreter_without_vllm(tmp_path: Path) -> None:
     """The plan says that arguments go unchecked; the cluster may have it."""
     venv.create(tmp_path / "bare", with_pip=False)
 
-    said = check_arguments(release(str(tmp_path / "bare" / "bin" / "python")))
+    bare = str(tmp_path / "bare" / "bin" / "python")
+    said = check_arguments(release(bare))
     assert said == (
-        "release 'v2': vLLM is not here: 'engine_args' are not checked; the run needs it where the arm is placed"
+        f"release 'v2': vLLM is not in {bare}: 'engine_args' are not checked; the run needs it where the arm is placed"
     )
 
 
