@@ -14,7 +14,7 @@ from canary.destination import Registry, Tracking
 from canary.offered import Load
 from canary.records import Arm
 from canary.release import HourlyPrice, Judging, LiveRelease, Release, ResponsesPath, VllmRelease, completed
-from canary.sharing import Sequential, Share, differing, obstacle
+from canary.sharing import Sequential, Share, differing, is_hourly, obstacle
 from canary.written import Written
 
 SuitePath = Annotated[str, Field(min_length=1), completed("suite")]
@@ -252,8 +252,7 @@ class Pipeline(Written):
         recorded = [arm for arm, release in self.releases.items() if not isinstance(release, LiveRelease)]
         if self.load is not None and recorded:
             raise ValueError(f"'load' must be left out: nothing is sent to a recorded release ({', '.join(recorded)})")
-        prices = {arm: getattr(release, "price", None) for arm, release in self.releases.items()}
-        hourly = [arm for arm, price in prices.items() if isinstance(price, HourlyPrice)]
+        hourly = [arm for arm, release in self.releases.items() if is_hourly(release)]
         if self.load is not None and hourly:
             same = "at a given rate a request's share of the hours is the same for any release"
             raise ValueError(f"leave out one of 'load' and the hourly 'price' ({', '.join(hourly)}): {same}")
