@@ -6,7 +6,7 @@ is markup, a link, a mention or HTML.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from canary.gate_change import gate_sentence
 from canary.plan import Plan
@@ -14,7 +14,7 @@ from canary.records import Decision, Evidence, Signal, Status, Verdict
 from canary.reporters.escape import cell, code, html
 from canary.reporters.flips import Flip, facts, find_flips
 from canary.reporters.margins import policy_lines
-from canary.reporters.ranking import blocking, lost_strata
+from canary.reporters.ranking import alike, blocking, lost_strata
 from canary.reporters.sheet import Row, asked_of, interval_name, mark, promises, saving, starts, tabulate
 
 BUDGET = 900_000
@@ -108,7 +108,7 @@ def questions(verdict: Verdict, plan: Plan) -> Iterator[str]:
         signals = blocking(verdict, status)
         if signals:
             yield f"**{title}**\n"
-        yield from (text for signal in signals for text in _question(signal))
+        yield from (text for group in alike(signals) for text in _question(group))
         yield ""
     lines = policy_lines(verdict, plan.policy) if verdict.verdict is Decision.HOLD else ""
     if lines:
@@ -117,10 +117,10 @@ def questions(verdict: Verdict, plan: Plan) -> Iterator[str]:
         yield ""
 
 
-def _question(signal: Signal) -> Iterator[str]:
-    yield f"- {code(signal.name)}: {code(signal.reason, _PROSE)}"
-    if signal.runbook:
-        yield f"  - runbook: {code(signal.runbook, _PROSE)}"
+def _question(group: Sequence[Signal]) -> Iterator[str]:
+    yield f"- {', '.join(code(signal.name) for signal in group)}: {code(group[0].reason, _PROSE)}"
+    if group[0].runbook:
+        yield f"  - runbook: {code(group[0].runbook, _PROSE)}"
 
 
 def flips(verdict: Verdict, evidence: Evidence, most: int, limit: int) -> Iterator[str]:

@@ -20,6 +20,14 @@ def blocking(verdict: Verdict, status: Status) -> tuple[Signal, ...]:
     return tuple(s for s in verdict.signals if s.tier is Tier.BLOCKING and s.status is status)
 
 
+def alike(signals: Iterable[Signal]) -> tuple[tuple[Signal, ...], ...]:
+    """Signals of one reason and runbook together, where the first of them stood: one cause is told once."""
+    found: dict[tuple[str, str | None], list[Signal]] = {}
+    for signal in signals:
+        found.setdefault((signal.reason, signal.runbook), []).append(signal)
+    return tuple(map(tuple, found.values()))
+
+
 def lost_strata(verdict: Verdict) -> tuple[Signal, ...]:
     """One signal per stratum whose quality fails, the deepest drop first."""
     worst: dict[str, Signal] = {}

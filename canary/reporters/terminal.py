@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, TextIO
 
 from canary.plan import Plan
@@ -13,7 +13,7 @@ from canary.reporters.flips import Flip, facts, find_flips
 from canary.reporters.layout import Column, Line, Span, line, plain, prose, styled, table
 from canary.reporters.margins import policy_lines
 from canary.reporters.quantity import SAME
-from canary.reporters.ranking import blocking, lost_strata
+from canary.reporters.ranking import alike, blocking, lost_strata
 from canary.reporters.sheet import Row, Sheet, asked_of, interval_name, mark, promises, saving, starts, tabulate
 
 if TYPE_CHECKING:
@@ -143,8 +143,8 @@ def _losses(verdict: Verdict, sheet: Sheet) -> Iterator[Line]:
     failing = blocking(verdict, Status.FAIL)
     if failing:
         yield from _heading("what failed")
-    for signal in failing:
-        yield from _explained(signal)
+    for group in alike(failing):
+        yield from _explained(group)
     rows = {row.signal.name: row for row in sheet.rows}
     for signal in lost_strata(verdict):
         row = rows[signal.name]
@@ -152,18 +152,19 @@ def _losses(verdict: Verdict, sheet: Sheet) -> Iterator[Line]:
         yield prose(Span("lost stratum", "bold red"), f": {show(str(signal.stratum), _NAME)}{arms}", indent=2)
 
 
-def _explained(signal: Signal) -> Iterator[Line]:
-    yield prose(f"  {show(signal.name, _NAME)}: {show(signal.reason, _PROSE)}", indent=4)
-    if signal.runbook:
-        yield prose(f"    runbook: {show(signal.runbook, _PROSE)}", indent=6)
+def _explained(group: Sequence[Signal]) -> Iterator[Line]:
+    names = ", ".join(show(signal.name, _NAME) for signal in group)
+    yield prose(f"  {names}: {show(group[0].reason, _PROSE)}", indent=4)
+    if group[0].runbook:
+        yield prose(f"    runbook: {show(group[0].runbook, _PROSE)}", indent=6)
 
 
 def _lacking(verdict: Verdict, plan: Plan) -> Iterator[Line]:
     open_questions = blocking(verdict, Status.INCONCLUSIVE)
     if open_questions:
         yield from _heading("what is lacking")
-    for signal in open_questions:
-        yield from _explained(signal)
+    for group in alike(open_questions):
+        yield from _explained(group)
     if verdict.verdict is Decision.HOLD and (lines := policy_lines(verdict, plan.policy)):
         yield from _heading("the smallest margins this evidence supports, as lines of the policy file")
         yield from (line(f"  {text}") for text in lines.splitlines())

@@ -6,8 +6,10 @@ from collections.abc import Callable
 
 import pytest
 
-from canary.records import Decision, Signal, Status, Tier, Verdict
-from canary.reporters.ranking import blocking, lost_strata, ranked
+from canary.plan import Plan
+from canary.records import Decision, Evidence, Signal, Status, Tier, Verdict
+from canary.reporters import markdown, terminal
+from canary.reporters.ranking import alike, blocking, lost_strata, ranked
 
 MakeSignal = Callable[..., Signal]
 MakeVerdict = Callable[..., Verdict]
@@ -65,3 +67,22 @@ def test_blocking(make_verdict: MakeVerdict, make_signal: MakeSignal, failing: C
     )
 
     assert [signal.stratum for signal in blocking(verdict, Status.FAIL)] == ["a"]
+
+
+def test_one_cause_is_told_once(make_signal: MakeSignal) -> None:
+    """Signals of one reason stand together, where the first stood; another runbook is another thing to do."""
+    reasons = {"a": ("cut", None), "b": ("few", None), "c": ("cut", None), "d": ("cut", "https://r.example")}
+    signals = [make_signal(name=name, reason=why, runbook=runbook) for name, (why, runbook) in reasons.items()]
+
+    assert [[signal.name for signal in group] for group in alike(signals)] == [["a", "c"], ["b"], ["d"]]
+
+
+def test_reports_tell_one_cause_once(
+    make_verdict: MakeVerdict, make_signal: MakeSignal, make_evidence: Callable[..., Evidence], plan: Plan
+) -> None:
+    """Every signal that lacks it is named in one line, on the terminal and in the summary."""
+    signals = [make_signal(name=name, status=Status.INCONCLUSIVE, reason="it was cut") for name in ("e/a", "e/b")]
+    verdict = make_verdict(Decision.HOLD, *signals)
+
+    assert "\n  e/a, e/b: it was cut\n" in terminal.render(verdict, make_evidence(), plan)
+    assert "\n- `e/a`, `e/b`: `it was cut`\n" in markdown.render(verdict, make_evidence(), plan)
