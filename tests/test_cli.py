@@ -74,6 +74,24 @@ def test_an_unknown_option_is_refused_by_the_command_it_was_given(
     assert err.startswith(f"usage: {said.partition(':')[0]} [-h]")
 
 
+@pytest.mark.parametrize("command", ["plan", "run"])
+def test_what_recorded_answers_cannot_be_graded_by_is_found_first(canary: Canary, command: str) -> None:
+    """A template that no case can fill stops the plan, and the run before it has a folder; own grades need none."""
+    suite = Path("evals/recorded.yaml")
+    suite.write_text(suite.read_text() + 'assert: [{type: equals, value: "{{expectd}}", metric: typo}]\n')
+    refused = canary(command)
+    answers = Path("pipelines/recorded/candidate.jsonl")
+    lines = [json.loads(line) | {"scores": {"typo": True}} for line in answers.read_text().splitlines()]
+    answers.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    graded = canary(command)
+
+    said = "the value of 'typo' cannot be filled in from the case: 'expectd' is undefined (also in 749 other cases)"
+    assert refused.status == Exit.USAGE
+    assert refused.err.endswith(f"{said}\n")
+    assert refused.err.count("\n") == 1
+    assert "'expectd'" not in graded.err
+
+
 def test_one_file_given_twice_is_warned_of(canary: Canary) -> None:
     """Nothing tells such arms apart, and the verdict is about no candidate."""
     twice = canary("compare", RECORDED[0], RECORDED[0], "--golden", "golden_sets/quickstart")

@@ -20,7 +20,7 @@ from canary.pipeline import Pipeline, Suite
 from canary.plan import Plan, ReleasePlan
 from canary.policy import Policy
 from canary.records import Arm, Evidence, Response
-from canary.release import LiveRelease
+from canary.release import LiveRelease, Release, ReplayRelease
 from canary.run.arrivals import arrivals
 from canary.run.calibrate_judge import judge_file_of, with_agreement
 from canary.run.judged import judges_of, partial_judge
@@ -79,7 +79,8 @@ def gather(
 ) -> Loaded:
     """What `load` does with a pipeline that has been read; `path` is where it stands."""
     loaded = resolve(pipeline, path, stage=stage)
-    if isinstance(pipeline.candidate, LiveRelease):  # what cannot be graded must not be paid for
+    if pipeline.is_live or not any(map(_may_bring_scores, pipeline.releases.values())):
+        # what cannot be graded must not be paid for, nor waited for
         bind(loaded.golden.prompts, loaded.suite.assertions, load_plugins(loaded.suite.plugins), stage)
     if early_stop and stage != "build" and not unstoppable(loaded):
         loaded = replace(loaded, plan=loaded.plan.model_copy(update={"early_stopping": True}))
@@ -90,6 +91,14 @@ def gather(
         loaded = replace(loaded, plan=with_noise(loaded.plan, load_calibration(where), display(where)))
     learned_thresholds(loaded.plan, loaded.golden.prompts)
     return loaded
+
+
+def _may_bring_scores(release: Release) -> bool:
+    """Whether recorded answers have grades of their own, which need no assertion: the key stands in their file."""
+    if not isinstance(release, ReplayRelease):
+        return False
+    with Path(release.responses).open("rb") as file:
+        return any(b'"scores"' in line for line in file)
 
 
 def unstoppable(loaded: Loaded) -> str:
