@@ -25,16 +25,17 @@ time.sleep(600)
 
 OWNER = """
 import subprocess, sys, time
-keeper = subprocess.Popen([sys.executable, "-m", "canary.engines.vllm.keeper", sys.executable, "-c", sys.argv[1]],
+folder, server = sys.argv[1:]
+keeper = subprocess.Popen([sys.executable, "-m", "canary.engines.vllm.keeper", folder, sys.executable, "-c", server],
                           stdin=subprocess.PIPE, start_new_session=True)
 time.sleep(600)
 """
 
 
-def keeper(*command: str) -> subprocess.Popen[bytes]:
+def keeper(*command: str, folder: Path = Path("/nonexistent")) -> subprocess.Popen[bytes]:
     """A keeper whose input this test holds."""
     return subprocess.Popen(
-        [sys.executable, "-m", "canary.engines.vllm.keeper", *command],
+        [sys.executable, "-m", "canary.engines.vllm.keeper", str(folder), *command],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -68,21 +69,25 @@ def started(kept: subprocess.Popen[bytes]) -> list[int]:
 
 
 @pytest.mark.parametrize("manner", ["", "stubborn"])
-def test_closing_the_input_ends_everything(manner: str) -> None:
-    """A server that will not hear is killed, and the worker that left its session too."""
-    kept = keeper(sys.executable, "-c", SERVER, manner)
+def test_closing_the_input_ends_everything(tmp_path: Path, manner: str) -> None:
+    """A server that will not hear is killed, and the worker that left its session too; the folder is the owner's."""
+    kept = keeper(sys.executable, "-c", SERVER, manner, folder=tmp_path)
     pids = started(kept)
     assert len(pids) == 2
 
     kept.communicate()
 
     assert until(lambda: all(map(is_gone, pids)))
+    assert tmp_path.is_dir()
 
 
-def test_a_killed_owner_leaves_nothing() -> None:
-    """`kill -9` of the owner closes the pipe: the keeper needs no other word."""
+def test_a_killed_owner_leaves_nothing(tmp_path: Path) -> None:
+    """`kill -9` of the owner closes the pipe: the keeper needs no other word, and removes the owner's folder."""
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "log").write_text("it said")
     owner = subprocess.Popen(
-        [sys.executable, "-c", OWNER, SERVER],
+        [sys.executable, "-c", OWNER, str(folder), SERVER],
         stdout=subprocess.PIPE,
         env=os.environ | {"PYTHONPATH": str(ROOT)},
     )
@@ -92,6 +97,7 @@ def test_a_killed_owner_leaves_nothing() -> None:
     owner.wait()
 
     assert until(lambda: all(map(is_gone, pids)))
+    assert until(lambda: not folder.exists())
     assert owner.stdout is not None
     owner.stdout.close()
 

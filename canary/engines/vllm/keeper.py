@@ -1,11 +1,12 @@
 """Runs a command that must not outlive its owner, nor leave anything behind.
 
-    python -m canary.engines.vllm.keeper COMMAND...
+    python -m canary.engines.vllm.keeper FOLDER COMMAND...
 
 The owner holds the other end of standard input. When it closes, because the
 owner is done or was killed in any way, or when the command ends by itself,
 everything that the command started is ended. Orphans are adopted (Linux), so
-a process that left the command's group is found too.
+a process that left the command's group is found too. The owner's folder is
+removed only where the owner is dead: a living one reads the log in it.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from __future__ import annotations
 import ctypes
 import os
 import select
+import shutil
 import signal
 import subprocess
 import sys
@@ -27,8 +29,9 @@ _SUBREAPER, _DEATH_SIGNAL = 36, 1
 """PR_SET_CHILD_SUBREAPER and PR_SET_PDEATHSIG of prctl(2)."""
 
 
-def main(command: Sequence[str]) -> int:
-    """Keep one command; its exit status."""
+def main(folder: str, command: Sequence[str]) -> int:
+    """Keep one command, whose owner has a folder for it; its exit status."""
+    owner = os.getppid()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)  # only the owner ends us, by closing our input
     _control(_SUBREAPER, 1)
@@ -47,6 +50,8 @@ def main(command: Sequence[str]) -> int:
             pass
     finally:
         _end(server)
+        if os.getppid() != owner:
+            shutil.rmtree(folder, ignore_errors=True)
     return server.returncode
 
 
@@ -113,4 +118,4 @@ def _reap() -> bool:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main(sys.argv[1], sys.argv[2:]))

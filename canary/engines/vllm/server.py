@@ -125,7 +125,7 @@ async def _tried(release: VllmRelease, log: Path) -> tuple[Process, str, float]:
 
 async def _started(release: VllmRelease, port: int, log: Path) -> Process:
     server = [interpreter(release), "-m", MODULE, *arguments(release), "--host", HOST, "--port", str(port)]
-    keeper = [sys.executable, "-m", "canary.engines.vllm.keeper", *server]
+    keeper = [sys.executable, "-m", "canary.engines.vllm.keeper", str(log.parent), *server]
     with log.open("wb") as out:
         return await asyncio.create_subprocess_exec(
             *keeper,
