@@ -17,18 +17,22 @@ import sys
 import tarfile
 import tempfile
 import threading
+import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from canary.errors import EvidenceError
 from canary.evidence import check_files
 from canary.run.parcel import pack, unpack
 from canary.run.submit import Returned
+from tests.runners import actors
+from tests.runners.test_chaos import asked, command, endpoint
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
 
@@ -164,6 +168,47 @@ def test_a_run_may_be_fetched_later_and_once(canary: Canary, workspace: Path, he
 
 
 @pytest.mark.slow
+def test_a_job_whose_driver_is_killed_leaves_what_was_answered(
+    canary: Canary, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, head: str
+) -> None:
+    """No orphan on the cluster; the run comes back with the line that goes on with it, and asks nothing twice."""
+    monkeypatch.chdir(tmp_path)
+    with endpoint() as server:
+        asks = {"engine": "openai", "model": "m", "base_url": server.url, "api_key": "sk-x"}
+        policy = str(ROOT / "evals" / "quickstart-policy.yaml")  # the server is quicker after the kill
+        pipeline = actors.workspace(tmp_path, asks, count=300, policy=policy).rename("killed.yaml")
+        server.at[120] = kill_driver
+        there = canary("submit", pipeline, "--address", head)
+        (run,) = re.findall(r"^run: (\S+) \(it was cut off: canary run --resume \1\)$", there.err, re.MULTILINE)
+        kept = asked(tmp_path)
+        actors.until(lambda: "ALIVE" not in states(head))
+        server.at, server.pause_s = {}, 0.0
+        resumed = command(tmp_path, "--resume", run, "--json")
+        out, said = resumed.communicate(timeout=300)
+
+    assert there.status == 4
+    assert "ended without a verdict (exit 137)" in there.err
+    assert 80 <= len(kept) <= 122
+    assert (resumed.returncode, json.loads(out)["verdict"]) == (0, "promote"), said
+    assert asked(tmp_path) == {(str(n), arm): 1 for n in range(300) for arm in ("baseline", "candidate")}
+
+
+def kill_driver() -> None:
+    """Ends the process of the submitted run as the kernel does where memory is short."""
+    for process in psutil.process_iter(["cmdline"]):
+        told = process.info["cmdline"] or []
+        if told[:1] != ["/bin/sh"] and "killed.yaml" in told and "canary-runs" in told:
+            process.kill()
+
+
+def states(head: str) -> set[str]:
+    """The states of all actors that were ever on a cluster."""
+    with urllib.request.urlopen(f"{head}/api/v0/actors", timeout=10) as answer:
+        rows = json.load(answer)["data"]["result"]["result"]
+    return {row["state"] for row in rows}
+
+
+@pytest.mark.slow
 def test_a_job_that_breaks_says_so(canary: Canary, workspace: Path, head: str) -> None:
     """A run that cannot come up on the cluster ends as it would here, with its reason shown, then and later."""
     pipeline = workspace / "pipelines" / "p.yaml"
@@ -272,7 +317,8 @@ def test_what_a_job_without_a_verdict_said_last_is_shown(canary: Canary, scripte
 
     assert ran.status == 4
     run, first, *lines = ran.err.splitlines()
-    assert run == f"run: {tmp_path / 'runs' / 'r'}"
+    kept = tmp_path / "runs" / "r"
+    assert run == f"run: {kept} (it was cut off: canary run --resume {kept})"
     assert first == "canary: job j ended without a verdict (exit 4); it said last:"
     assert lines == [*(f"  {number}" for number in range(17, 30)), "  " + "y" * 400, "  \\x1b[31mMissingExtra"]
 

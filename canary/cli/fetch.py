@@ -47,7 +47,8 @@ def bring_back(job: str, arguments: argparse.Namespace, out: TextIO, err: TextIO
 
     returned = fetch(job, address=arguments.address, runs=arguments.runs)
     if returned.run is not None:
-        print(f"run: {returned.run}", file=err)
+        advice = "" if returned.judged else f" (it was cut off: canary run --resume {returned.run})"
+        print(f"run: {returned.run}{advice}", file=err)
     if returned.judged is not None:
         return report(returned.judged, arguments, out, err)
     why = returned.message if followed else returned.log or returned.message

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from canary.cli import main
-from canary.pipeline import Stages
+from canary.pipeline import RayRunner, Stages
+from canary.runners.ray import cluster
 
 Workspace = Callable[..., Path]
 CASES = 120
@@ -75,6 +76,22 @@ def test_a_run_decides_without_a_reference(
     again = run("replay", str(kept), "--json")
     files = run("compare", "v1.jsonl", "v2.jsonl", "--suite", "suite.yaml", "--json")
     assert (again[0], files[0]) == (status, status)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::ResourceWarning")
+def test_arms_in_processes_of_their_own_decide_the_same(workspace: Workspace) -> None:
+    """Under Ray the record of the verdict is the same to the byte."""
+    pytest.importorskip("ray")
+    runner = RayRunner(type="ray")
+    with cluster(runner):
+        for candidate in (unchanged, drifted):
+            here = run("run", str(workspace(candidate)), "--stage", "shadow", "--json")
+            path = workspace(candidate, runner=runner.model_dump())
+            there = run("run", str(path), "--stage", "shadow", "--json")
+
+            assert there[:2] == here[:2], there[2]
+            assert json.loads(there[1])["verdict"] == ("promote" if candidate is unchanged else "rollback")
 
 
 def test_the_stage_has_a_number_of_cases_of_its_own(workspace: Workspace) -> None:
