@@ -28,11 +28,12 @@ import psutil
 import pytest
 
 from canary.errors import EvidenceError
-from canary.evidence import check_files
+from canary.evidence import RunDirectory, check_files, seal
 from canary.run.parcel import pack, unpack
 from canary.run.submit import Returned
 from tests.runners import actors
 from tests.runners.test_chaos import asked, command, endpoint
+from tests.test_run import Workspace
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
 
@@ -321,6 +322,26 @@ def test_what_a_job_without_a_verdict_said_last_is_shown(canary: Canary, scripte
     assert run == f"run: {kept} (it was cut off: canary run --resume {kept})"
     assert first == "canary: job j ended without a verdict (exit 4); it said last:"
     assert lines == [*(f"  {number}" for number in range(17, 30)), "  " + "y" * 400, "  \\x1b[31mMissingExtra"]
+
+
+@pytest.mark.parametrize(("said", "shown"), [('{"verdict": "rollback"}', "'rollback'"), ("{", "None"), ("[]", "None")])
+def test_a_verdict_that_its_evidence_does_not_give(
+    canary: Canary, scripted: Scripted, tmp_path: Path, said: str, shown: str
+) -> None:
+    """What came back is judged here: a cluster that says something else of it is an error, not a verdict."""
+    workspace = Workspace(tmp_path, canary)
+    assert workspace.run().status == 0
+    (run,) = workspace.runs
+    (run / "verdict.json").write_text(said)
+    (run / "manifest.json").unlink()
+    seal(RunDirectory(run))
+    logs = {"GET /api/jobs/j/logs": [(200, {"logs": "\n".join(pack(run))})]}
+    address = scripted(ended(driver_exit_code=1) | logs)
+
+    ran = canary("fetch", "j", "--address", address, "--runs", tmp_path / "back")
+
+    assert ran.status == 2
+    assert f"/back/{run.name}: verdict.json says {shown}, its evidence says 'promote'\n" in ran.err
 
 
 def test_a_job_that_never_had_a_log(canary: Canary, scripted: Scripted) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -19,6 +18,7 @@ from canary.plan import Plan, ReleasePlan
 from canary.records import Decision, Evidence, Verdict
 from canary.registry import CHAMPION, Entry, Transition
 from canary.release import LiveRelease, Release
+from canary.run.again import disagrees
 from canary.run.resolve import EXECUTION, live_release
 from canary.run.verify import verify_run
 
@@ -49,10 +49,7 @@ def read_tested(path: Path) -> Tested:
     problems = [f"the record does not verify: {path}: {problem}" for problem in found.problems]
     digests = stored_digests(path)
     verdict = evaluate(evidence, plan, digests)
-    written = json.loads(RunDirectory(path).verdict.read_bytes())
-    if written.get("verdict") != verdict.verdict.value:
-        told = f"verdict.json says {written.get('verdict')!r}, its evidence says {verdict.verdict.value!r}"
-        problems.append(f"the record does not verify: {path}: {told}")
+    problems += [f"the record does not verify: {problem}" for problem in disagrees(path, verdict)]
     problems += untested(plan.candidate, digests["candidate_responses"])
     if problems:
         raise PromotionError([*problems, "nothing was moved"])

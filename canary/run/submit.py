@@ -19,7 +19,7 @@ from canary.document import display
 from canary.errors import ConfigError, EngineError, EvidenceError, MissingExtra
 from canary.located import printable
 from canary.pipeline import RayRunner
-from canary.run.again import judge_again
+from canary.run.again import disagrees, judge_again
 from canary.run.load import resolve
 from canary.run.parcel import is_parcel, unpack
 from canary.run.recorded import Judged
@@ -104,10 +104,17 @@ def fetch(job: str, *, address: str, runs: Path) -> Returned:
         lines = client.get_job_logs(job).splitlines()
         run = unpack(lines, runs)
     status = info.driver_exit_code if info.driver_exit_code is not None else 4
-    judged = judge_again(run) if run is not None and (run / "manifest.json").is_file() else None
+    judged = _judged(run) if run is not None and (run / "manifest.json").is_file() else None
     log = _last(lines)
     message = () if log else _last((info.message or "").splitlines())
     return Returned(job=job, run=run, judged=judged, status=status, log=log, message=message)
+
+
+def _judged(run: Path) -> Judged:
+    judged = judge_again(run)
+    if problems := list(disagrees(run, judged.verdict)):
+        raise EvidenceError(problems)
+    return judged
 
 
 def _last(lines: list[str]) -> tuple[str, ...]:
