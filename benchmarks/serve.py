@@ -123,6 +123,7 @@ async def rounds(asked: argparse.Namespace, folder: Path) -> dict[str, list[dict
     data.write_text("".join(json.dumps({"prompt": text}) + "\n" for text in texts[: asked.prompts]))
     told: dict[str, list[dict[str, float]]] = {name: [] for name in CLIENTS}
     async with serving(release, Arm.BASELINE) as server:
+        os.environ["OPENAI_API_KEY"] = server.key  # which both clients read
         await asyncio.to_thread(play, commands(server.origin, requested_model(release), data, asked), told, asked)
     return told
 

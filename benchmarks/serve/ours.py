@@ -9,6 +9,7 @@ the request, the answer's clock and its line in the journal.
 from __future__ import annotations
 
 import json
+import os
 import sys
 import tempfile
 import time
@@ -33,6 +34,7 @@ def pipeline_of(url: str, model: str, tokens: int, concurrency: int) -> Pipeline
         "api": "completions",
         "sampling": {"temperature": 0, "max_tokens": tokens},
         "extra_body": {"min_tokens": tokens},
+        "api_key": os.environ.get("OPENAI_API_KEY"),
     }
     written = {"suite": "none", "baseline": release, "candidate": release, "concurrency": concurrency, "warmup": 0}
     return Pipeline.model_validate(written)

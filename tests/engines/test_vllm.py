@@ -13,12 +13,16 @@ import shutil
 import socket
 import subprocess
 import sys
+import threading
 import time
 import venv
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 
 from canary.engines import open_engine
@@ -147,6 +151,61 @@ def test_a_port_that_somebody_took(tmp_path: Path, monkeypatch: pytest.MonkeyPat
                 answers(release(spoken["python"]), ["a"])
 
     assert servers() == []
+
+
+@contextmanager
+def somebody_else(status: int) -> Iterator[int]:
+    """A healthy server on a port, which lets in whoever comes, or nobody (401)."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200 if self.path == "/health" else status)
+            self.send_header("content-length", "0")
+            self.end_headers()
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the library's name
+            pass
+
+    with ThreadingHTTPServer((server.HOST, 0), Handler) as taken:
+        threading.Thread(target=taken.serve_forever, daemon=True).start()
+        yield taken.server_port
+        taken.shutdown()
+
+
+@pytest.mark.parametrize("status", [200, 401])
+def test_another_server_on_the_port_is_not_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, status: int) -> None:
+    """The other arm's, say, which is healthy: it lets in somebody without the key, or not us with it."""
+    free = server._free_port
+    with somebody_else(status) as port:
+        ports = [port]
+        monkeypatch.setattr(server, "_free_port", lambda: ports.pop() if ports else free())
+        assert [one.output for one in answers(release(stand_in(tmp_path)["python"]), ["a"])] == ["yes"]
+
+        monkeypatch.setattr(server, "_free_port", lambda: port)
+        with pytest.raises(EngineError, match=rf"candidate 'v2': another server answers at http://127\.0\.0\.1:{port}"):
+            answers(release(stand_in(tmp_path)["python"]), ["a"])
+
+    assert servers() == []
+
+
+@pytest.mark.slow
+def test_a_real_server_lets_in_its_own_run_alone(vllm: str) -> None:
+    """Sockets of vLLM may share a port, so that a second server there would answer every other request."""
+
+    async def scenario() -> list[int]:
+        async with server.serving(release(vllm), "candidate 'v2'") as up, aiohttp.ClientSession() as client:
+            keys: tuple[dict[str, str], ...] = (
+                {},
+                {"Authorization": "Bearer other"},
+                {"Authorization": f"Bearer {up.key}"},
+            )
+            found = []
+            for headers in keys:
+                async with client.get(f"{up.origin}/v1/models", headers=headers) as said:
+                    found.append(said.status)
+            return found
+
+    assert asyncio.run(scenario()) == [401, 401, 200]
 
 
 @pytest.mark.slow

@@ -110,7 +110,7 @@ def test_observe(status: int, kept: set[str]) -> None:
         async with TestServer(application) as place, ClientSession() as client:
             keeper: Any = None  # it is asked only about faults
             origin = str(place.make_url("")).rstrip("/")
-            server = Server(who="v1", origin=origin, started_s=12.5, keeper=keeper, log=Path())
+            server = Server(who="v1", origin=origin, started_s=12.5, key="", keeper=keeper, log=Path())
             observed = Observed(generate=nothing, server=server, client=client)
             assert isinstance(observed, Observable)
             observed.machine._then = SimpleNamespace(**dict.fromkeys(cpu_times()._fields, -9.0), _fields=())

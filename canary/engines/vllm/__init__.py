@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 
 import aiohttp
+from pydantic import SecretStr
 
 from canary.engines import by_arm, openai
 from canary.engines.vllm.arguments import requested_model
@@ -48,6 +49,7 @@ def _remote(release: VllmRelease, server: Server) -> OpenAIRelease:
         engine="openai",
         model=requested_model(release),
         base_url=f"{server.origin}/v1",
+        api_key=SecretStr(server.key),
         price=release.token_price,
         **travels,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+import secrets
 import socket
 import subprocess
 import sys
@@ -53,6 +54,8 @@ class Server:
     """Like `http://127.0.0.1:40123`."""
     started_s: float
     """Seconds from its start to its first sign of health."""
+    key: str = field(repr=False)
+    """Opens this server and no other, so that no request is ever answered by somebody else on its port."""
     keeper: Process = field(repr=False)
     log: Path
 
@@ -89,41 +92,46 @@ async def serving(release: VllmRelease, who: str) -> AsyncIterator[Server]:
     """
     with tempfile.TemporaryDirectory(prefix="canary-vllm-") as folder:
         log = Path(folder) / "log"
-        process, origin, started_s = await _brought_up(release, who, log)
+        key = secrets.token_hex(16)
+        process, origin, started_s = await _brought_up(release, who, log, key)
         try:
-            yield Server(who=who, origin=origin, started_s=started_s, keeper=process, log=log)
+            yield Server(who=who, origin=origin, started_s=started_s, key=key, keeper=process, log=log)
         finally:
             await _ended(process)
 
 
-async def _brought_up(release: VllmRelease, who: str, log: Path) -> tuple[Process, str, float]:
+class _TakenError(EngineError):
+    """Somebody else answers where the server was to."""
+
+
+async def _brought_up(release: VllmRelease, who: str, log: Path, key: str) -> tuple[Process, str, float]:
     """Twice, should somebody take the port between our look and the server's."""
     try:
         try:
-            return await _tried(release, log)
-        except EngineError:
-            if not _TAKEN.search(_tail(log)):
+            return await _tried(release, log, key)
+        except EngineError as error:
+            if not (isinstance(error, _TakenError) or _TAKEN.search(_tail(log))):
                 raise
-            return await _tried(release, log)
+            return await _tried(release, log, key)
     except EngineError as error:
         raise EngineError(f"{who}: {error}") from None
 
 
-async def _tried(release: VllmRelease, log: Path) -> tuple[Process, str, float]:
+async def _tried(release: VllmRelease, log: Path, key: str) -> tuple[Process, str, float]:
     """A server that is up, where, and how long that took; none is left behind where it does not come up."""
     port = _free_port()
     began = asyncio.get_running_loop().time()
-    process = await _started(release, port, log)
+    process = await _started(release, port, log, key)
     origin = f"http://{HOST}:{port}"
     try:
-        await _healthy(process, origin, release, log)
+        await _healthy(process, origin, release, log, key)
     except BaseException:
         await _ended(process)
         raise
     return process, origin, asyncio.get_running_loop().time() - began
 
 
-async def _started(release: VllmRelease, port: int, log: Path) -> Process:
+async def _started(release: VllmRelease, port: int, log: Path, key: str) -> Process:
     server = [interpreter(release), "-m", MODULE, *arguments(release), "--host", HOST, "--port", str(port)]
     keeper = [sys.executable, "-m", "canary.engines.vllm.keeper", str(log.parent), *server]
     with log.open("wb") as out:
@@ -132,7 +140,11 @@ async def _started(release: VllmRelease, port: int, log: Path) -> Process:
             stdin=subprocess.PIPE,
             stdout=out,
             stderr=out,
-            env=os.environ | _importable() | {"VLLM_RPC_BASE_PATH": str(log.parent)} | release.env,
+            env=os.environ
+            | _importable()
+            | {"VLLM_RPC_BASE_PATH": str(log.parent)}
+            | release.env
+            | {"VLLM_API_KEY": key},
             start_new_session=True,
         )
 
@@ -144,10 +156,11 @@ def _importable() -> dict[str, str]:
     return {"PYTHONPATH": here if known is None else f"{here}{os.pathsep}{known}"}
 
 
-async def _healthy(process: Process, origin: str, release: VllmRelease, log: Path) -> None:
+async def _healthy(process: Process, origin: str, release: VllmRelease, log: Path, key: str) -> None:
     """Returns once the server answers; raises EngineError when it ends or takes too long."""
     deadline = asyncio.get_running_loop().time() + release.start_timeout_s
-    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=_POLL_TIMEOUT_S)) as client:
+    anew = aiohttp.TCPConnector(force_close=True)  # vLLM shares its port: each connection may reach another server
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=_POLL_TIMEOUT_S), connector=anew) as client:
         while asyncio.get_running_loop().time() < deadline:
             if process.returncode is not None:
                 raise EngineError(
@@ -155,13 +168,23 @@ async def _healthy(process: Process, origin: str, release: VllmRelease, log: Pat
                 )
             with suppress(aiohttp.ClientError, TimeoutError):
                 async with client.get(f"{origin}/health") as said:
-                    if said.ok:
-                        return
+                    is_up = said.ok
+                if is_up:
+                    await _require_own(client, origin, key)
+                    return
             await asyncio.sleep(_POLL_S)
     raise EngineError(
         f"the vLLM server was not up within 'start_timeout_s' of {release.start_timeout_s:g} s; "
         f"it said last:\n{_tail(log)}"
     )
+
+
+async def _require_own(client: aiohttp.ClientSession, origin: str, key: str) -> None:
+    """Raise _TakenError for a server that lets in whoever comes, or not us: it is somebody else's."""
+    for headers, wanted in (({}, 401), ({"Authorization": f"Bearer {key}"}, 200)):
+        async with client.get(f"{origin}/v1/models", headers=headers) as said:
+            if said.status != wanted:
+                raise _TakenError(f"another server answers at {origin}, whose port was free just before")
 
 
 async def _ended(process: Process) -> None:

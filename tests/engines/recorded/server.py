@@ -1,4 +1,4 @@
-"""Speaks as a vLLM server does: health, completions, and a real server's metrics with its own counts.
+"""Speaks as a vLLM server does: health, completions for who has its key, and a real server's metrics with its counts.
 
 A prompt that says "poison" ends it, one that says "stun" kills its engine only.
 """
@@ -24,13 +24,17 @@ class Handler(BaseHTTPRequestHandler):
     lock = threading.Lock()
 
     def do_GET(self) -> None:
-        """Health, or metrics."""
+        """Health, metrics, or whether the key fits."""
+        if not self._is_let_in():
+            return
         said = METRICS.replace(f"{COUNTED}4.0", f"{COUNTED}{float(self.tokens)}") if self.path == "/metrics" else ""
         self._send(said.encode(), "text/plain", 503 if self.is_dead else 200)
 
     def do_POST(self) -> None:
         """A completion, streamed."""
         asked = self.rfile.read(int(self.headers["content-length"]))
+        if not self._is_let_in():
+            return
         if b"poison" in asked:
             print("RuntimeError: it was poisoned", file=sys.stderr, flush=True)
             os._exit(3)
@@ -46,6 +50,14 @@ class Handler(BaseHTTPRequestHandler):
         )
         lines = [f"data: {json.dumps(document)}\n\n" for document in documents]
         self._send("".join([*lines, "data: [DONE]\n\n"]).encode(), "text/event-stream")
+
+    def _is_let_in(self) -> bool:
+        """As vLLM has it: all may ask how it is."""
+        fits = self.headers["authorization"] == f"Bearer {os.environ.get('VLLM_API_KEY')}"
+        if fits or not self.path.startswith("/v1"):
+            return True
+        self._send(b'{"error": "Unauthorized"}', "application/json", 401)
+        return False
 
     def _send(self, body: bytes, kind: str, status: int = 200) -> None:
         self.send_response(status)
