@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
@@ -10,8 +12,8 @@ from canary.errors import EngineError
 
 AWAY_S = 30.0
 """How long a head node may be away, such as one that is brought up again."""
-RECONNECT_S = 180
-"""How long Ray itself tries: well over `AWAY_S`, so that there is time to end in order."""
+RECONNECT_S = 86_400
+"""How long Ray itself tries before it ends this process: longer than anybody here waits for it."""
 _EVERY_S = 2.0
 _ANSWER_S = 5.0
 
@@ -29,9 +31,23 @@ async def watched(host: str, port: int, advice: str) -> AsyncIterator[None]:
     except TimeoutError:
         if not patience.expired():
             raise
-        raise EngineError(
-            f"the cluster's head node is lost: nothing has answered at {host}:{port} for {AWAY_S:g} s; {advice}"
-        ) from None
+        raise EngineError(f"{_lost(host, port)}; {advice}") from None
+
+
+def require(host: str, port: int) -> None:
+    """Returns at once where something listens there; raises EngineError once nothing has for `AWAY_S`."""
+    until = time.monotonic() + AWAY_S
+    while True:
+        with suppress(OSError):
+            socket.create_connection((host, port), _ANSWER_S).close()
+            return
+        if time.monotonic() > until:
+            raise EngineError(_lost(host, port))
+        time.sleep(min(_EVERY_S, AWAY_S))
+
+
+def _lost(host: str, port: int) -> str:
+    return f"the cluster's head node is lost: nothing has answered at {host}:{port} for {AWAY_S:g} s"
 
 
 async def _watch(host: str, port: int, patience: asyncio.Timeout) -> None:

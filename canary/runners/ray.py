@@ -47,7 +47,7 @@ def run(
         _placed(runner, pipeline) as group,
         metered(pipeline, write) as counting,
     ):
-        drive(partial(hosted, runner, group), pipeline, pairs, counting, note, watched(*_head(runner), KEPT))
+        drive(partial(hosted, runner, group), pipeline, pairs, counting, note, watched(*head_of(runner), KEPT))
 
 
 def job_metadata(pipeline: Pipeline) -> dict[str, str]:
@@ -114,7 +114,7 @@ def _split(address: str) -> tuple[str, int]:
     return host.strip("[]"), int(port) if port.isdecimal() else 0
 
 
-def _head(runner: RayRunner) -> tuple[str, int]:
+def head_of(runner: RayRunner) -> tuple[str, int]:
     """Where the cluster that we are connected to is led from."""
     import ray
 
@@ -150,7 +150,7 @@ def _placed(runner: RayRunner, pipeline: Pipeline) -> Iterator[Any]:
         yield group
     finally:
         with suppress(OSError, RayError):  # Ray removes what a driver leaves
-            socket.create_connection(_head(runner), REACHED_S).close()  # a call to a dead head takes a minute
+            socket.create_connection(head_of(runner), REACHED_S).close()  # a call to a dead head takes a minute
             remove_placement_group(group)
 
 

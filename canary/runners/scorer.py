@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
+from canary.errors import EngineError
 from canary.models import open_embedder
 from canary.models.sentence_transformers import MiniLM
 from canary.pipeline import Pipeline, RayRunner
 from canary.protocols import Embedder
-from canary.runners.ray import cluster, job_metadata
+from canary.runners.head import require
+from canary.runners.ray import REACHED_S, cluster, head_of, job_metadata
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+_EVERY_S = 2.0
 PLACED_S = 60.0
 """How long a GPU may take to be free."""
 
@@ -24,15 +28,15 @@ PLACED_S = 60.0
 def embedding(pipeline: Pipeline, say: Callable[[str], None]) -> Iterator[Callable[[], Embedder]]:
     """Yields what opens the embedder: of an actor where the runner has `scorer_gpus`, else of this process.
 
-    Vectors are kept here either way. An actor that finds no room, or dies, is
-    said, and its texts are embedded here.
+    Vectors are kept here either way. An actor that finds no room, or dies, or
+    whose cluster is lost, is said, and its texts are embedded here.
     """
     runner = pipeline.runner
     if not isinstance(runner, RayRunner) or not runner.scorer_gpus:
         yield open_embedder
         return
     with cluster(runner, job_metadata(pipeline)):
-        scorer = Scorer(runner.scorer_gpus, say)
+        scorer = Scorer(runner.scorer_gpus, head_of(runner), say)
         try:
             yield lambda: MiniLM(encode=scorer)
         finally:
@@ -42,8 +46,8 @@ def embedding(pipeline: Pipeline, say: Callable[[str], None]) -> Iterator[Callab
 class Scorer:
     """Texts to vectors, wherever that can be done."""
 
-    def __init__(self, gpus: float, say: Callable[[str], None]) -> None:
-        self._gpus, self._say = gpus, say
+    def __init__(self, gpus: float, head: tuple[str, int], say: Callable[[str], None]) -> None:
+        self._gpus, self._head, self._say = gpus, head, say
         self._actor: Any = None
         self._here: MiniLM | None = None
 
@@ -53,14 +57,23 @@ class Scorer:
 
         if self._here is None:
             try:
-                self._actor = self._actor or self._placed()
-                vectors: NDArray[np.float32] = ray.get(self._actor.encode.remote(texts))
-            except ray.exceptions.RayError as error:
-                self._say(f"canary: answers are embedded here: the scorer {_reason(error)}")
+                return self._encoded(texts)
+            except (ray.exceptions.RayError, EngineError) as error:
+                self._say(f"canary: answers are embedded here: {_reason(error)}")
                 self._here = MiniLM()
-            else:
-                return vectors
         return self._here.encode(texts)
+
+    def _encoded(self, texts: list[str]) -> NDArray[np.float32]:
+        """Of the actor; raises EngineError where it is waited for and the head node is lost."""
+        import ray
+
+        require(*self._head)
+        self._actor = self._actor or self._placed()
+        asked = self._actor.encode.remote(texts)
+        while not ray.wait([asked], timeout=_EVERY_S)[0]:
+            require(*self._head)
+        vectors: NDArray[np.float32] = ray.get(asked)
+        return vectors
 
     def _placed(self) -> Any:
         """An actor that has its room."""
@@ -75,7 +88,8 @@ class Scorer:
         import ray
 
         if self._actor is not None:
-            with suppress(ray.exceptions.RayError):
+            with suppress(OSError, ray.exceptions.RayError):  # Ray ends what a driver leaves
+                socket.create_connection(self._head, REACHED_S).close()  # a call to a dead head takes a minute
                 ray.kill(self._actor)
 
 
@@ -94,6 +108,8 @@ class Encoder:
 
 
 def _reason(error: Exception) -> str:
+    if isinstance(error, EngineError):
+        return str(error)
     if isinstance(error, TimeoutError):
-        return f"found no GPU that is free within {PLACED_S:g} s"
-    return f"failed: {str(error).strip().rpartition(chr(10))[2]}"
+        return f"the scorer found no GPU that is free within {PLACED_S:g} s"
+    return f"the scorer failed: {str(error).strip().rpartition(chr(10))[2]}"

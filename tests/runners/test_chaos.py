@@ -14,7 +14,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -156,13 +156,14 @@ def free_port() -> int:
 
 
 @contextmanager
-def head(**environment: str) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+def head(*options: str, **environment: str) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
     """A head node in processes of its own, and its port."""
     folder = Path(tempfile.mkdtemp(prefix="ray-"))  # pytest's are too long for sockets in them
     port = free_port()
     told = [
         "start", "--head", "--block", "--num-cpus=2", "--disable-usage-stats", f"--port={port}",
         "--include-dashboard=false", "--object-store-memory=100000000", f"--temp-dir={folder}",
+        *options,
     ]  # fmt: skip
     known = os.environ | {"RAY_AUTH_MODE": "disabled", "RAY_DISABLE_MEMORY_MONITOR": "1"} | environment
     with (folder / "out").open("wb") as out:
@@ -204,6 +205,38 @@ def test_a_head_node_that_goes_away_stops_the_run(tmp_path: Path) -> None:
     assert resumed.returncode == 0, also
     assert json.loads(out)["verdict"] == "promote"
     assert asked(tmp_path) == {(str(n), arm): 1 for n in range(300) for arm in ("baseline", "candidate")}
+
+
+def test_a_head_node_that_goes_away_while_answers_are_embedded(tmp_path: Path) -> None:
+    """All answers are there, so that the run ends with its verdict: they are embedded here, and Ray ends nothing."""
+    pytest.importorskip("ray")
+    with head("--num-gpus=1") as (node, port):
+        rows = [{"id": f"c{n}", "vars": {"prompt": f"{n}?"}, "expected": f"{n} red houses"} for n in range(150)]
+        answers = [{"id": row["id"], "output": f"{row['expected']}!"} for row in rows]
+        for name, lines in (("prompts", rows), ("v1", answers)):
+            (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+        (tmp_path / "suite.yaml").write_text(
+            'golden_sets: [prompts.jsonl]\nassert: [{type: similar, value: "{{expected}}", threshold: 0.7}]\n'
+        )
+        (tmp_path / "p.yaml").write_text(
+            "suite: suite.yaml\nrunner: {type: ray, cpus_per_arm: 0.25, scorer_gpus: 0.5}\n"
+            "baseline: {name: v1, engine: replay, responses: v1.jsonl}\n"
+            "candidate: {name: v2, engine: replay, responses: v1.jsonl}\n"
+        )
+        environment = {"RAY_ADDRESS": f"127.0.0.1:{port}", "XDG_CACHE_HOME": str(tmp_path / "cache")}
+        driver = command(tmp_path, tmp_path / "p.yaml", "--runs", "runs", "--json", **environment)
+        cluster = psutil.Process(node.pid).children(recursive=True)
+        until(written(tmp_path, 300), 120)
+        until(lambda: any("Encoder" in one.name() for one in psutil.process_iter()), 120)
+        for one in cluster:  # at once, as a machine that lost its power
+            with suppress(psutil.NoSuchProcess):
+                one.kill()
+        out, said = driver.communicate(timeout=300)
+
+    assert driver.returncode == 0, said
+    assert said.count("canary: answers are embedded here: ") == 1
+    assert "Traceback" not in said
+    assert json.loads(out)["verdict"] == "promote"
 
 
 def openai(server: Endpoint, **fields: Any) -> dict[str, Any]:

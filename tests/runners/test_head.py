@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import time
 from collections.abc import Awaitable, Callable
 
 import pytest
@@ -77,3 +79,16 @@ def test_other_faults_stay_what_they_are() -> None:
 
     with pytest.raises(TimeoutError, match=r"^mine$"):
         body(work)
+
+
+def test_one_that_is_required_is_waited_for() -> None:
+    """Where something listens it is there at once, and where nothing does for long it is lost."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        head.require("127.0.0.1", port)
+    begun = time.monotonic()
+
+    with pytest.raises(EngineError, match=rf"lost: nothing has answered at 127\.0\.0\.1:{port} for 0\.6 s$"):
+        head.require("127.0.0.1", port)
+
+    assert time.monotonic() - begun > 0.6
