@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TextIO
 
-from canary.codec import evidence_digests
+from canary.codec import AnyRecord, evidence_digests
 from canary.disk import write_whole
 from canary.document import display
 from canary.errors import CanaryError, ConfigError, EvidenceError
@@ -169,11 +169,17 @@ def _collect(run: RunDirectory, loaded: Loaded, kept: Kept, screen: Screen) -> N
     require_known(responses, loaded.golden)
     scores = _scores(scoring, loaded, responses)
     write_records(run.scores, scores)
-    if telemetry := tuple(measure_drift(kept, responses, loaded.plan, loaded.golden.prompts)):
-        write_records(run.telemetry, telemetry)
-    if loaded.labels:
-        name = display(loaded.pipeline.labels or "labels")
-        write_records(run.labels, labels_for(loaded.labels, responses, loaded.plan.judges, name))
+    name = display(loaded.pipeline.labels or "labels")
+    _write_any(run.telemetry, measure_drift(kept, responses, loaded.plan, loaded.golden.prompts))
+    _write_any(run.labels, labels_for(loaded.labels, responses, loaded.plan.judges, name))
+
+
+def _write_any(path: Path, records: Iterable[AnyRecord]) -> None:
+    """Writes a file that is there only where there is anything to write; what a cut run left there does not stay."""
+    if found := tuple(records):
+        write_records(path, found)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _scoring(loaded: Loaded, kept: Kept, judge: AskJudge) -> Scoring:

@@ -173,3 +173,19 @@ def test_a_run_under_another_policy_goes_on_under_it(workspace: Workspace) -> No
     assert "'policy.quality.max_drop' changed under this run" in other.err
     assert resumed.status == 0, resumed.err
     assert resumed.out == whole.out
+
+
+def test_what_was_left_beside_the_answers_is_no_evidence(workspace: Workspace) -> None:
+    """Labels and drift of a run are this run's: files that somebody put there while nothing ran are gone."""
+    whole = workspace.run()
+    (run,) = workspace.runs
+    cut_off(run, lines=240)
+    label = {"id": "c0", "arm": "candidate", "repeat": 0, "metric": "pass", "passed": True}
+    drift = {"id": "drift/embedding", "n": 120, "value": 0.0, "p": 1.0, "method": "m", "warnings": []}
+    for name, row in (("labels", label), ("telemetry", drift)):
+        (run / f"{name}.jsonl").write_text(json.dumps(row, separators=(",", ":")) + "\n")
+
+    ran = workspace.canary("run", "--resume", run, "--json")
+
+    assert ran.out == whole.out
+    assert not [name for name in ("labels.jsonl", "telemetry.jsonl") if (run / name).exists()]
