@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -84,7 +85,8 @@ class RunDirectory:
 
     def write_plan(self, plan: Plan) -> None:
         """Writes the plan that is obeyed."""
-        self.write("plan.json", plan.model_dump_json(by_alias=True, indent=2) + "\n")
+        document = plan.model_dump(mode="json", by_alias=True)
+        self.write("plan.json", json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
     def write(self, name: str, text: str) -> None:
         """Writes one file at once; a reader sees all of it or nothing.

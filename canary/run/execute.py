@@ -27,6 +27,7 @@ from canary.evidence import (
 )
 from canary.journal import Journal
 from canary.ledger import append
+from canary.pipeline import Stages
 from canary.plan import Plan
 from canary.protocols import Judge as AskJudge
 from canary.protocols import no_judge
@@ -117,6 +118,9 @@ def resume_run(path: Path, pipeline: Path | None, *, err: TextIO, overrides: Ove
     source = pipeline or (None if stored.pipeline is None else Path(stored.pipeline))
     if source is None:
         raise ConfigError(f"{path}: the run does not say which pipeline it came from; give it: canary run P --resume R")
+    if stored.stage not in Stages.model_fields:
+        known = ", ".join(Stages.model_fields)
+        raise EvidenceError(f"{run.plan}: 'stage' must be one of {known} (got {stored.stage!r}): only a run is resumed")
     if stored.base_ref is not None or stored.gate_changes:
         command = f"canary run {shlex.quote(str(source))} --base-ref REF"
         raise ConfigError(f"{path}: a run judged by a base ref is not resumed; start a new run: {command}")

@@ -189,3 +189,32 @@ def test_what_was_left_beside_the_answers_is_no_evidence(workspace: Workspace) -
 
     assert ran.out == whole.out
     assert not [name for name in ("labels.jsonl", "telemetry.jsonl") if (run / name).exists()]
+
+
+@pytest.mark.parametrize("stage", ["compare", "canary", ""])
+def test_only_a_run_is_resumed(workspace: Workspace, stage: str) -> None:
+    """What is no stage of a run, as of a comparison that was kept, is an error that names those that are."""
+    workspace.run()
+    (run,) = workspace.runs
+    cut_off(run, lines=101)
+    edited(run, "stage", lambda _: stage)
+
+    ran = workspace.canary("run", "--resume", run)
+
+    assert ran.status == 2
+    said = f"{run / 'plan.json'}: 'stage' must be one of build, staging, shadow (got {stage!r}): only a run is resumed"
+    assert said in ran.err
+
+
+def test_a_plan_may_hold_what_no_file_can(workspace: Workspace) -> None:
+    """Half a character in what is kept of a plan is written as JSON has it, and stops nothing."""
+    workspace.run()
+    (run,) = workspace.runs
+    cut_off(run, lines=101)
+    edited(run, "warnings", lambda was: [*was, "half \ud800"])
+
+    ran = workspace.canary("run", "--resume", run, "--json")
+
+    assert ran.status == 0, ran.err
+    assert "half \ud800" in ran.verdict["warnings"]
+    assert workspace.canary("replay", run).status == 0
