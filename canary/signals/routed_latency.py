@@ -17,16 +17,18 @@ from canary.signals.levels import final_levels
 from canary.signals.reading import Reading, read, seed_of, with_floor
 from canary.signals.routed_means import shown
 from canary.signals.wording import Unit, seconds
-from canary.stats import latency
 from canary.stats.blocks import choose_blocks
 from canary.stats.confidence_sequence import quantile_sequence
+from canary.stats.latency import Sample
 from canary.stats.results import Finding
+from canary.stats.stream_latency import LatencyStream, compare_unpaired_quantile, compare_unpaired_trimmed_mean
 from canary.stats.streams import overlap_weights
 
 __all__ = ["SLOW_FACTOR", "ratio_readings"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
+Arms = tuple[LatencyStream, LatencyStream]
 
 T_OPT = 1_000.0
 _CHARTED = (0.5, 0.99)
@@ -50,7 +52,7 @@ def ratio_readings(contrast: Contrast, plan: Plan, rules: Mapping[str, RatioRule
 
 def _reading(
     contrast: Contrast,
-    arms: tuple[latency.Stream, latency.Stream] | None,
+    arms: Arms | None,
     plan: Plan,
     metric: str,
     rule: RatioRule,
@@ -70,22 +72,18 @@ def _reading(
     return with_floor(reading, rule)
 
 
-def _test(
-    arms: tuple[latency.Stream, latency.Stream] | None, plan: Plan, name: str, metric: str, rule: RatioRule
-) -> Finding:
+def _test(arms: Arms | None, plan: Plan, name: str, metric: str, rule: RatioRule) -> Finding:
     if arms is None:
         raise ValueError("no request of one arm was served")
     alpha, seed = final_levels(plan).promote, seed_of(plan, f"{name}/{metric}")
     if metric in QUANTILES:
-        return latency.compare_unpaired_quantile(
-            *arms, q=QUANTILES[metric], max_ratio=rule.max_ratio, alpha=alpha, seed=seed
-        )
-    return latency.compare_unpaired_trimmed_mean(
+        return compare_unpaired_quantile(*arms, q=QUANTILES[metric], max_ratio=rule.max_ratio, alpha=alpha, seed=seed)
+    return compare_unpaired_trimmed_mean(
         *arms, trim=TRIMS[metric], max_ratio=rule.max_ratio, floor=rule.floor_s, alpha=alpha, seed=seed
     )
 
 
-def _streams(contrast: Contrast) -> tuple[latency.Stream, latency.Stream] | None:
+def _streams(contrast: Contrast) -> Arms | None:
     arms = [_served(stream) for stream in (contrast.baseline, contrast.candidate)]
     if min(arm.values.size for arm in arms) == 0:
         return None
@@ -96,7 +94,7 @@ def _streams(contrast: Contrast) -> tuple[latency.Stream, latency.Stream] | None
     ]
     weights = overlap_weights(*cells)
     first, second = (
-        latency.Stream(latency.Sample(arm.values, arm.units, arm.phases.size), block, weight)
+        LatencyStream(Sample(arm.values, arm.units, arm.phases.size), block, weight)
         for arm, block, weight in zip(arms, blocks, weights, strict=True)
     )
     return first, second

@@ -8,17 +8,15 @@ from scipy import stats
 
 from canary.stats.latency import (
     Sample,
-    Stream,
     choose_blocks,
     compare_quantile,
     compare_trimmed_mean,
-    compare_unpaired_quantile,
-    compare_unpaired_trimmed_mean,
     minimum_n,
     slow_share,
 )
 from canary.stats.paired import compare_binary
 from canary.stats.results import Finding
+from canary.stats.stream_latency import LatencyStream, compare_unpaired_quantile, compare_unpaired_trimmed_mean
 from canary.stats.streams import overlap_weights
 from canary.stats.vector import Floats, Ints
 
@@ -164,12 +162,12 @@ def test_requests_without_a_value_still_have_their_block() -> None:
     assert found.noninferior.p < 0.05
 
 
-def streams(base: Floats, cand: Floats, base_blocks: Ints, cand_blocks: Ints) -> tuple[Stream, Stream]:
+def streams(base: Floats, cand: Floats, base_blocks: Ints, cand_blocks: Ints) -> tuple[LatencyStream, LatencyStream]:
     """Two arms routed at random, one value a unit."""
     weights = overlap_weights(base_blocks, cand_blocks)
     return (
-        Stream(sample(base), np.asarray(base_blocks), weights[0]),
-        Stream(sample(cand), np.asarray(cand_blocks), weights[1]),
+        LatencyStream(sample(base), np.asarray(base_blocks), weights[0]),
+        LatencyStream(sample(cand), np.asarray(cand_blocks), weights[1]),
     )
 
 
