@@ -276,18 +276,21 @@ def test_a_server_that_goes_bad_in_the_middle(
 
 
 def test_a_driver_that_is_killed_goes_on_where_it_was(tmp_path: Path) -> None:
-    """It takes its whole Ray along; resumed, one checkpoint against itself finds no harm, in no latency either.
+    """It takes its whole Ray along; resumed, one checkpoint against itself is as good and as fast.
 
-    Whether a latency can be shown to be inside its margin depends on how busy
-    this machine is; that it got worse cannot be shown where it did not.
+    The margins allow for a machine on which other tests run.
     """
     pytest.importorskip("ray")
     release = {
         "engine": "transformers", "model": str(CHECKPOINTS / "baseline"), "device": "cpu", "threads": 1,
-        "sampling": {"max_tokens": 8},
+        "sampling": {"max_tokens": 24},
     }  # fmt: skip
-    policy = str(ROOT / "evals" / "quickstart-policy.yaml")
-    pipeline = workspace(tmp_path, release, count=0, policy=policy)
+    slow = {"threshold_s": 2, "max_increase": 0.1}
+    latency = {"tm95": {"floor_s": 0.5}, "tm99": {"floor_s": 1}, "slow": slow}
+    quality = {"metrics": {"similar": {"tier": "advisory"}}}
+    policy = {"version": 1, "quality": quality, "latency": {"ttft": latency, "itl": latency}}
+    (tmp_path / "policy.yaml").write_text(json.dumps(policy))
+    pipeline = workspace(tmp_path, release, count=0, policy="policy.yaml")
     lines = (ROOT / "golden_sets" / "quickstart" / "prompts.jsonl").read_text().splitlines(keepends=True)[::5]
     (tmp_path / "prompts.jsonl").write_text("".join(lines))
     driver = command(tmp_path, pipeline, "--runs", "runs", "--no-early-stop")
@@ -303,14 +306,11 @@ def test_a_driver_that_is_killed_goes_on_where_it_was(tmp_path: Path) -> None:
 
     assert 40 <= len(before) < 300
     assert len(left) > 4
-    assert resumed.returncode in {0, 3}, said
+    assert resumed.returncode == 0, said + out
     assert asked(tmp_path) == {(json.loads(line)["id"], arm): 1 for line in lines for arm in ("baseline", "candidate")}
-    signals = {one["name"]: one["status"] for one in json.loads(out)["signals"]}
-    assert {name for name, status in signals.items() if status == "fail"} == set()
-    assert signals["quality/all/pass"] == "pass"
-    assert {name for name in signals if name.startswith(("latency/ttft", "latency/itl"))} >= {
-        "latency/ttft/tm95", "latency/ttft/slow", "latency/itl/tm95",
-    }  # fmt: skip
+    signals = {one["name"]: one["status"] for one in json.loads(out)["signals"] if one["tier"] == "blocking"}
+    assert signals.keys() >= {f"latency/{time}/{rule}" for time in ("ttft", "itl") for rule in ("tm95", "tm99", "slow")}
+    assert set(signals.values()) == {"pass"}
 
 
 OTHER_VERSION = """
