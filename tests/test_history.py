@@ -74,7 +74,7 @@ def test_a_run_that_stopped_early_is_no_point_on_the_chart(shelf: Shelf) -> None
     assert "0.950" in lines[2]
     assert lines[3].startswith("run-02")
     assert "0.5" not in lines[3]
-    assert "1 runs with a score" in lines[4]
+    assert "1 run has a score" in lines[4]
 
 
 def test_a_slow_drift_of_the_baseline_shows(shelf: Shelf) -> None:
@@ -98,7 +98,7 @@ def test_few_runs_make_no_chart(shelf: Shelf) -> None:
     out = shelf.history().out
 
     assert "run-01" in out
-    assert "1 runs with a score; 8 make a chart" in out
+    assert "1 run has a score; from 8 on each is held against those before it" in out
 
 
 def test_another_baseline_is_another_chart(shelf: Shelf) -> None:

@@ -172,7 +172,8 @@ def _chart(past: Sequence[float], newest: float) -> Chart | None:
 def _limits(scores: Sequence[float]) -> str:
     found = _chart(scores, scores[-1]) if scores else None
     if found is None:
-        return f"{len(scores)} runs with a score; {MINIMUM} make a chart"
+        runs = "1 run has" if len(scores) == 1 else f"{len(scores)} runs have"
+        return f"{runs} a score; from {MINIMUM} on each is held against those before it"
     return f"the next baseline score belongs in {found.low:.3f}..{found.high:.3f}"
 
 
