@@ -68,15 +68,15 @@ def choose_gaps(answers: Iterable[Response | None]) -> Callable[[Response], Time
 
 def read_gaps(response: Response) -> Times | None:
     """Every gap between tokens."""
-    return response.itl_s or _tpot(response)
+    return response.itl_s or read_tpot(response)
 
 
 def read_mean_gap(response: Response) -> Times | None:
     """The mean gap between tokens."""
-    return (float(np.mean(np.fromiter(response.itl_s, float))),) if response.itl_s else _tpot(response)
+    return (float(np.mean(np.fromiter(response.itl_s, float))),) if response.itl_s else read_tpot(response)
 
 
-def _tpot(response: Response) -> Times | None:
+def read_tpot(response: Response) -> Times | None:
     """Undefined for one token, and for one that was watched alone up to the end."""
     if response.tpot_s is not None:
         return (response.tpot_s,)

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from canary.compare.apart import asked_apart, goodput_line, reason
-from canary.compare.latency import came_whole
+from canary.compare.latency import came_whole, read_tpot
 from canary.compare.table import SERVER_FAULTS, Table, absences, lacking, pooled
 from canary.plan import Plan
 from canary.policy import GoodputRule
@@ -46,9 +46,7 @@ def keeps_objectives(answer: Response, rule: GoodputRule) -> float:
     """Whether every objective was kept, as vLLM counts: between the tokens of one piece there is no time."""
     if answer.error is not None and answer.error.kind in SERVER_FAULTS:
         return 0.0
-    single = came_whole(answer) or (
-        answer.tpot_s is None and answer.output_tokens is not None and answer.output_tokens <= 2
-    )
+    single = came_whole(answer) or read_tpot(answer) == ()
     times = {"ttft_s": answer.ttft_s, "tpot_s": 0.0 if single else answer.tpot_s, "e2el_s": answer.total_s}
     kept = [
         np.nan if (time := times[name]) is None else float(time <= most) for name, most in rule.objectives().items()

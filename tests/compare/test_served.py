@@ -116,6 +116,15 @@ def test_a_time_that_is_missing_holds(compare: Callable[..., Any]) -> None:
     )
 
 
+def test_two_tokens_have_a_gap(compare: Callable[..., Any]) -> None:
+    """Where nobody watched the second one come, leaving out its time hides no stall."""
+    stalled = {"ttft_s": 0.2, "total_s": 30.0, "output_tokens": 2, "tpot_s": None}
+    ran = compare(timed(0), lambda i: timed(0)(i) | (stalled if i > 100 else {}), GOODPUT)
+
+    assert ran.status == 3
+    assert "49 of 150 candidate responses lack a time" in ran.signal("goodput/requests")["reason"]
+
+
 def test_goodput_without_objectives_is_refused(compare: Callable[..., Any]) -> None:
     """An empty objective would be kept by all."""
     ran = compare(timed(0), timed(0), "goodput: {max_drop: 0.05}\n")
