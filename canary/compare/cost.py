@@ -64,7 +64,7 @@ def _is_by_the_second(answers: Sequence[Response | None]) -> bool:
     if len(known) < MINIMUM_PAIRS:
         return False
     costs, times = np.array(known).T
-    with np.errstate(over="ignore", invalid="ignore"):  # a price beyond every number is none by the second
+    with np.errstate(all="ignore"):  # a price of nothing, or beyond every number, is none by the second
         return _spread(costs / times) < ALIKE < _spread(times)
 
 

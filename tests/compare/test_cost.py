@@ -97,3 +97,11 @@ def test_one_price_for_every_answer_is_none_by_the_second(compare: Callable[...,
     signal = compare([0.001] * CASES, [0.001] * CASES, seconds=(np.ones(CASES), np.ones(CASES)), clocks=0)
 
     assert signal["status"] == "pass"
+
+
+@pytest.mark.parametrize(("cost", "seconds"), [(5e-324, 86_400.0), (1e6, 5e-324)])
+def test_prices_that_no_number_holds(compare: Callable[..., Any], cost: float, seconds: float) -> None:
+    """The smallest costs of the longest times, and the reverse, are no price by the second, and break nothing."""
+    signal = compare([cost] * CASES, [cost] * CASES, seconds=([seconds] * CASES, [seconds] * CASES), clocks=0)
+
+    assert "costs are times here" not in signal["reason"]
