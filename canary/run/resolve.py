@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
@@ -116,6 +117,7 @@ def live_release(release: LiveRelease, origins: Mapping[str, Origin] = MappingPr
     """A release that answers for itself, its weights pinned; its digest covers what changes answers."""
     places = {"model": release.model, "lora": release.lora if isinstance(release, VllmRelease) else None}
     content = {key: _content(place, origins.get(key)) for key, place in places.items() if place is not None}
+    content |= _named_files(release)
     unwritten = {"revision"} if isinstance(release, TransformersRelease) and release.revision is None else set()
     answers = release.model_dump(mode="json", by_alias=True, exclude=EXECUTION | unwritten)
     written = release.model_dump(mode="json", by_alias=True, exclude={"api_key", "headers"})
@@ -132,6 +134,18 @@ def _content(place: str, origin: Origin | None) -> str:
     if origin is not None and origin.sha256 is not None:
         return origin.sha256
     return digest_of_folder(Path(place)) if Path(place).exists() else place
+
+
+def _named_files(release: LiveRelease) -> dict[str, str]:
+    """Digest of each file or folder that an engine argument names, such as a chat template: its content answers too."""
+    if not isinstance(release, VllmRelease):
+        return {}
+    found = {}
+    for name, value in release.engine_args.items():
+        for text in (str(each) for each in (value if isinstance(value, tuple) else (value,))):
+            if os.path.isfile(text) or ("/" in text and os.path.isdir(text)):  # noqa: PTH112, PTH113 - no error for text
+                found[f"engine_args.{name}={text}"] = digest_of_folder(Path(text))
+    return found
 
 
 def versions(suite: Suite) -> dict[str, str]:

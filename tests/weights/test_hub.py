@@ -297,3 +297,19 @@ def test_vllm_serves_the_commit(vllm: str, hub: Hub, tmp_path: Path) -> None:
     folder = vllm_release(vllm, model=str(CHECKPOINTS / "candidate-good"))
     assert served == [one.output for one in answers(folder, TEXTS)]
     assert servers(ID) == []
+
+
+def test_a_file_that_an_engine_argument_names_is_part_of_the_release(tmp_path: Path) -> None:
+    """A chat template that is another one makes another release; text that names no file is only text."""
+    template = tmp_path / "chat.jinja"
+    template.write_text("{{ messages }}")
+
+    def digest(**arguments: object) -> str:
+        written = {"engine": "vllm", "name": "v", "model": "acme/support", "engine_args": arguments}
+        return live_release(VllmRelease.model_validate(written)).digest
+
+    before, plain = digest(chat_template=str(template)), digest(hf_overrides="{" + "x" * 5000)
+    template.write_text("{{ messages }}!")
+
+    assert digest(chat_template=str(template)) != before
+    assert digest(hf_overrides="{" + "x" * 5000) == plain
