@@ -122,12 +122,18 @@ class TotalBody(RatioRule):
     tier: Tier = Tier.ADVISORY
 
 
+class QuantileRule(RatioRule):
+    """A bound on an order statistic; only means have a floor."""
+
+    floor_s: Annotated[float, Field(ge=0, le=0)] = Field(0.0, description="0: only means have a floor")
+
+
 class QuantileRules(Written):
     """Order statistics, measured only where the policy asks for them."""
 
-    p50: RatioRule | None = None
-    p99: RatioRule | None = None
-    p999: RatioRule | None = Field(None, alias="p99.9")
+    p50: QuantileRule | None = None
+    p99: QuantileRule | None = None
+    p999: QuantileRule | None = Field(None, alias="p99.9")
 
     def rules(self) -> dict[str, Any]:
         """Every rule by the metric's name, None where it is switched off."""

@@ -81,6 +81,12 @@ cost: {per_request: {max_ratio: on}}
     ]
 
 
+def test_only_means_have_a_floor() -> None:
+    """One that a median would not heed is not taken for one that it does."""
+    text = "latency: {ttft: {tm95: {floor_s: 0.1}, p50: {max_ratio: 1.2, floor_s: 0.1}}}\n"
+    assert problems(load_policy, text) == ["f.yaml:1: 'latency.ttft.p50.floor_s' must be at most 0 (got 0.1)"]
+
+
 def test_reports_every_mistake_of_a_pipeline_with_its_line() -> None:
     """Unknown engines and runners list the valid ones, and a missing key stands on its owner's line."""
     text = """\
