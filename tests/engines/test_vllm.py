@@ -296,7 +296,7 @@ def test_a_server_that_does_not_come_up_says_why(
     assert ran.status == 4
     assert re.search(rf"(?s)canary: candidate 'v2': the vLLM server ended with status .*{words}", ran.err)
     assert "Traceback" not in ran.err
-    assert [path.name for path in tmp_path.glob("runs/2*/plan.json")] == ["plan.json"]
+    assert list(tmp_path.glob("runs/2*")) == []  # nothing was answered, so there is nothing to go on with
     assert servers(str(tmp_path)) == []
 
 
