@@ -28,6 +28,8 @@ from canary.weights import digest_of_folder
 EXECUTION = {"name", "price", "timeout_s", "api_key", "headers", "device", "threads", "python", "start_timeout_s"}
 EXECUTION |= {"model", "lora", "responses"}
 """Fields of a release that do not change its answers, or are digested by content."""
+STORES = {"download_dir", "allowed_local_media_path"}
+"""Engine arguments whose folders hold much more than the release."""
 
 
 def make_plan(
@@ -142,6 +144,8 @@ def _named_files(release: LiveRelease) -> dict[str, str]:
         return {}
     found = {}
     for name, value in release.engine_args.items():
+        if name.replace("-", "_") in STORES:
+            continue
         for text in (str(each) for each in (value if isinstance(value, tuple) else (value,))):
             if os.path.isfile(text) or ("/" in text and os.path.isdir(text)):  # noqa: PTH112, PTH113 - no error for text
                 found[f"engine_args.{name}={text}"] = digest_of_folder(Path(text))

@@ -300,16 +300,17 @@ def test_vllm_serves_the_commit(vllm: str, hub: Hub, tmp_path: Path) -> None:
 
 
 def test_a_file_that_an_engine_argument_names_is_part_of_the_release(tmp_path: Path) -> None:
-    """A chat template that is another one makes another release; text that names no file is only text."""
+    """A chat template that is another one makes another release; text that names none, or a store, does not."""
     template = tmp_path / "chat.jinja"
     template.write_text("{{ messages }}")
 
-    def digest(**arguments: object) -> str:
-        written = {"engine": "vllm", "name": "v", "model": "acme/support", "engine_args": arguments}
+    def digest(**engine_args: object) -> str:
+        written = {"engine": "vllm", "name": "v", "model": "acme/support", "engine_args": engine_args}
         return live_release(VllmRelease.model_validate(written)).digest
 
-    before, plain = digest(chat_template=str(template)), digest(hf_overrides="{" + "x" * 5000)
+    arguments = {"hf_overrides": "{" + "x" * 5000, "download-dir": str(tmp_path)}
+    before, plain = digest(chat_template=str(template)), digest(**arguments)
     template.write_text("{{ messages }}!")
 
     assert digest(chat_template=str(template)) != before
-    assert digest(hf_overrides="{" + "x" * 5000) == plain
+    assert digest(**arguments) == plain
