@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import psutil
 import pytest
 
 from canary.engines import open_engine
@@ -92,8 +93,8 @@ def answers(asked: VllmRelease | TransformersRelease, texts: Sequence[str]) -> l
 
 def servers(*marks: str) -> list[str]:
     """Every keeper and server, of this checkout's models or of those named."""
-    listed = subprocess.run(["ps", "ax", "-o", "pid,ppid,args"], check=True, capture_output=True, text=True)
-    return [line for line in listed.stdout.splitlines() if any(mark in line for mark in (str(CHECKPOINTS), *marks))]
+    lines = [" ".join(process.info["cmdline"] or ()) for process in psutil.process_iter(["cmdline"])]
+    return [line for line in lines if any(mark in line for mark in (str(CHECKPOINTS), *marks))]
 
 
 def test_arguments_are_the_release_s(tmp_path: Path) -> None:

@@ -31,6 +31,15 @@ keeper = subprocess.Popen([sys.executable, "-m", "canary.engines.vllm.keeper", f
 time.sleep(600)
 """
 
+KILLS = """
+import os, signal
+sys.stdin.read()
+for pid in map(int, open(f"/proc/self/task/{os.getpid()}/children").read().split()):
+    os.kill(pid, signal.SIGKILL)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+"""How such an owner ends, once nobody holds its input."""
+
 
 def keeper(*command: str, folder: Path = Path("/nonexistent")) -> subprocess.Popen[bytes]:
     """A keeper whose input this test holds."""
@@ -100,6 +109,25 @@ def test_a_killed_owner_leaves_nothing(tmp_path: Path) -> None:
     assert until(lambda: not folder.exists())
     assert owner.stdout is not None
     owner.stdout.close()
+
+
+def test_an_owner_that_kills_its_children_first_leaves_nothing(tmp_path: Path) -> None:
+    """As a worker of Ray does while it ends: whoever keeps the server is not among them."""
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    owner = subprocess.Popen(
+        [sys.executable, "-c", OWNER.replace("time.sleep(600)\n", KILLS), str(folder), SERVER],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+    )
+    pids = started(owner)
+
+    owner.communicate(timeout=60)
+
+    assert owner.returncode == -signal.SIGKILL
+    assert until(lambda: all(map(is_gone, pids)))
+    assert until(lambda: not folder.exists())
 
 
 def test_interrupts_are_the_owner_s_to_answer() -> None:

@@ -30,10 +30,21 @@ _SUBREAPER, _DEATH_SIGNAL = 36, 1
 
 
 def main(folder: str, command: Sequence[str]) -> int:
-    """Keep one command, whose owner has a folder for it; its exit status."""
+    """Keep one command, whose owner has a folder for it; its exit status.
+
+    The owner's own child only waits: a worker of Ray kills its children as it
+    ends, and the one that kept the command would end nothing any more.
+    """
     owner = os.getppid()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)  # only the owner ends us, by closing our input
+    keeper = os.fork()
+    if keeper:
+        return os.waitstatus_to_exitcode(os.waitpid(keeper, 0)[1])
+    return _keep(folder, command, owner)
+
+
+def _keep(folder: str, command: Sequence[str], owner: int) -> int:
     _control(_SUBREAPER, 1)
     try:
         server = subprocess.Popen(  # noqa: S603 - the command is the user's own
@@ -50,9 +61,20 @@ def main(folder: str, command: Sequence[str]) -> int:
             pass
     finally:
         _end(server)
-        if os.getppid() != owner:
+        if not _is_alive(owner):
             shutil.rmtree(folder, ignore_errors=True)
     return server.returncode
+
+
+def _is_alive(pid: int) -> bool:
+    """Whether there is such a process, which does not only wait to be counted."""
+    try:
+        os.kill(pid, 0)
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except ProcessLookupError:
+        return False
+    except OSError:  # not ours, or nothing here says more of it
+        return True
 
 
 def _control(option: int, value: int) -> None:
