@@ -36,7 +36,9 @@ pytestmark = [
 
 NAMES = {Arm.BASELINE: "baseline", Arm.CANDIDATE: "candidate-bad"}
 COUNT = 100
-ENGINE = ("VLLM::EngineCore", "VLLM::Worker")
+SERVERS = ("vllm.entrypoints.openai.api_server",)
+ENGINES = ("VLLM::EngineCore", "VLLM::Worker")
+"""As vLLM calls its own processes; their command lines name no checkpoint."""
 
 
 @pytest.fixture(scope="module")
@@ -102,9 +104,9 @@ def require_interleaved(responses: tuple[Response, ...]) -> None:
     assert ranks.pvalue > 1 / 3
 
 
-def end(process: subprocess.Popen[str], *signals: signal.Signals) -> str:
-    """Both servers have their engines when the signals come, and nothing is left then; what it said last."""
-    until(lambda: len(engines(process)) >= 2 * len(ENGINE), 300)
+def end(process: subprocess.Popen[str], awaited: tuple[str, ...], *signals: signal.Signals) -> str:
+    """Both servers have come as far as awaited when the signals come, and nothing is left then; what it said last."""
+    until(lambda: Counter(below(process, awaited)) == dict.fromkeys(awaited, len(Arm)), 300)
     left = family(process)
     for number in signals:
         process.send_signal(number)
@@ -114,13 +116,14 @@ def end(process: subprocess.Popen[str], *signals: signal.Signals) -> str:
     return said.splitlines()[-1]
 
 
-def engines(process: subprocess.Popen[str]) -> list[psutil.Process]:
-    """What vLLM calls its own processes below a command; no command line names a checkpoint there."""
+def below(process: subprocess.Popen[str], names: tuple[str, ...]) -> list[str]:
+    """Which of these processes a command has started, by what they call themselves or the module that they run."""
     found = []
     with suppress(psutil.Error):
         for one in psutil.Process(process.pid).children(recursive=True):
             with suppress(psutil.Error):
-                found += [one] if one.cmdline()[:1] and one.cmdline()[0].startswith(ENGINE) else []
+                line = one.cmdline()
+                found += [name for name in names if line[:1] == [name] or line[1:3] == ["-m", name]]
     return found
 
 
@@ -137,9 +140,9 @@ def test_a_run_that_was_ended_twice_goes_on_to_the_verdict(
     """
     monkeypatch.setattr(sample, "EVERY_S", 0.2)
     killed = command(tmp_path, written(tmp_path, vllm), "--no-early-stop", "--runs", "runs")
-    end(killed, signal.SIGKILL)
+    end(killed, ENGINES, signal.SIGKILL)
     stopped = command(tmp_path, "--resume", run_of(tmp_path))
-    said = end(stopped, signal.SIGINT, signal.SIGINT)
+    said = end(stopped, SERVERS, signal.SIGINT, signal.SIGINT)
 
     ran = canary("run", "--resume", run_of(tmp_path))
 
