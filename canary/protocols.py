@@ -130,7 +130,10 @@ class Observable(Protocol):
         ...
 
     async def observe(self) -> Mapping[int, Mapping[str, float]]:
-        """By replica, the `values` of an `Observation`, empty where it did not answer; may fail as it likes."""
+        """By replica, the `values` of an `Observation`, empty where it did not answer; may fail as it likes.
+
+        `started_s` is said each time: an answer may be lost on its way.
+        """
         ...
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 
 from canary.protocols import Generate, Note, Observable
 from canary.records import Arm, Observation
@@ -25,6 +26,7 @@ async def sampled(generates: Mapping[Arm, Generate], note: Note) -> AsyncIterato
     if not observable:
         yield
         return
+    note = _telling_starts_once(note)
     watching = asyncio.create_task(_watch(observable, note))
     try:
         yield
@@ -44,6 +46,25 @@ def _observable(generates: Mapping[Arm, Generate]) -> dict[Arm | None, Observabl
             found[arm] = one
     ones = list(found.values())
     return {None: ones[0]} if len(ones) == len(Arm) and ones[0] is ones[1] else found
+
+
+def _telling_starts_once(note: Note) -> Note:
+    """A server says `started_s` each time, as an answer may be lost on its way; it is kept where it is first heard."""
+    told: dict[tuple[Arm | None, int], float] = {}
+
+    def once(one: Observation) -> Observation:
+        started, server = one.values.get("started_s"), (one.arm, one.replica)
+        if started is None:
+            return one
+        if told.get(server) != started:
+            told[server] = started
+            return one
+        return replace(one, values={name: value for name, value in one.values.items() if name != "started_s"})
+
+    def noted(seen: Sequence[Observation]) -> None:
+        note([once(one) for one in seen])
+
+    return noted
 
 
 async def _watch(observable: Mapping[Arm | None, Observable], note: Note) -> None:

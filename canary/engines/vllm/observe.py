@@ -80,8 +80,6 @@ class Observed:
     server: Server
     client: aiohttp.ClientSession
     machine: Machine = field(default_factory=Machine)
-    told: bool = False
-    """Whether it was said how long the start took."""
 
     async def __call__(self, request: Request) -> Response | None:
         """One answer; raises EngineLostError when the server died under it."""
@@ -95,12 +93,8 @@ class Observed:
         return response
 
     async def observe(self) -> Mapping[int, Mapping[str, float]]:
-        """The machine's values alone where the server does not answer."""
-        seen = self.machine.observe() | await self._scrape()
-        if not self.told:
-            self.told = True
-            seen["started_s"] = self.server.started_s
-        return {0: seen}
+        """The machine's values and the start's alone where the server does not answer."""
+        return {0: {"started_s": self.server.started_s} | self.machine.observe() | await self._scrape()}
 
     async def _scrape(self) -> dict[str, float]:
         try:
