@@ -241,6 +241,40 @@ def test_the_build_stage_asks_the_candidate_alone(workspace: Workspace) -> None:
     assert len(rows) == 60
 
 
+def test_the_plan_of_a_build_is_held_to_its_floors(workspace: Workspace) -> None:
+    """Margins and the baseline are no part of it: it is not refused for want of cases, nor does the run say so."""
+    pipeline = workspace.folder / "pipeline.yaml"
+    (workspace.folder / "policy.yaml").write_text("quality: {metrics: {pass: {min_score: 0.5}}}\n")
+    pipeline.write_text(pipeline.read_text() + "policy: policy.yaml\nstages: {build: {cases: 20}}\n")
+
+    planned, ran = workspace.canary("plan", pipeline, "--stage", "build"), workspace.run("--stage", "build")
+
+    assert (planned.status, ran.status) == (0, 0), ran.err
+    assert "20 cases, of the candidate alone, against its floors: pass 0.5\ncandidate: 20 answers" in planned.out
+    assert "margin" not in planned.out
+    assert "lacking" not in ran.err
+
+
+@pytest.mark.parametrize(("answer", "status"), [(None, 3), ("no", 1)], ids=["unchanged", "lost"])
+def test_a_run_says_what_its_plan_lacks_and_starts(workspace: Workspace, answer: str | None, status: int) -> None:
+    """In the words of the plan, which is refused: harm can be proven where a promotion cannot."""
+    pipeline = workspace.folder / "pipeline.yaml"
+    (workspace.folder / "policy.yaml").write_text("quality: {critical: {strata: [lokup]}}\n")
+    pipeline.write_text(pipeline.read_text() + "policy: policy.yaml\n")
+    if answer is not None:
+        workspace.write("v2.jsonl", [{"id": f"c{i}", "output": answer} for i in range(120)])
+
+    planned, ran = workspace.canary("plan", pipeline), workspace.run()
+    lacking = [line for line in planned.out.splitlines() if line.startswith("lacking: ")]
+
+    assert (planned.status, ran.status) == (2, status)
+    assert lacking == ["lacking: the policy calls stratum 'lokup' critical, but no case belongs to it (strata: a, b)"]
+    assert ran.err.splitlines()[1:3] == [
+        f"canary: {lacking[0]}",
+        "canary: canary plan refuses such a plan: this run can roll back, but hardly promote",
+    ]
+
+
 def test_the_build_stage_needs_a_floor(workspace: Workspace) -> None:
     """Without a floor there is nothing a candidate alone could break."""
     pipeline = workspace.folder / "pipeline.yaml"

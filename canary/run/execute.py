@@ -37,6 +37,8 @@ from canary.reporters.sheet import saving
 from canary.resumption import goes_on
 from canary.run.answering import answer_open
 from canary.run.drift import Kept, measure_drift
+from canary.run.foresee import lacking
+from canary.run.foresight import AT_MOST
 from canary.run.judge import Bench
 from canary.run.judged import judged_cases
 from canary.run.judgements import CACHE, Judgements
@@ -78,17 +80,24 @@ def start_run(
         runs = runs.absolute()
         with trusted(pipeline, overrides.base_ref, stage=stage, overrides=overrides) as loaded:
             run = new_run(runs, loaded.plan, loaded.golden.prompts)
-            print(
-                f"run: {run.path} (--base-ref begins anew: should it be cut off, run the same command again)", file=err
-            )
+            _tell(run, loaded, "--base-ref begins anew: should it be cut off, run the same command again", err)
             with kept_if_answered(run, err):
                 return _finish(run, loaded, err, key)
     loaded = load(pipeline, stage=stage, overrides=overrides)
     run = new_run(runs, loaded.plan, loaded.golden.prompts)
     again = _again(run, overrides)
-    print(f"run: {run.path} (should it be cut off: canary run --resume {again})", file=err)
+    _tell(run, loaded, f"should it be cut off: canary run --resume {again}", err)
     with kept_if_answered(run, err), _resumable(again):
         return _finish(run, loaded, err, key)
+
+
+def _tell(run: RunDirectory, loaded: Loaded, remark: str, err: TextIO) -> None:
+    """Where a run is and what its plan lacks, before anything is paid for; it starts, as harm is proven by less."""
+    print(f"run: {run.path} ({remark})", file=err)
+    if found := lacking(loaded):
+        for line in found:
+            print(f"canary: lacking: {line}", file=err)
+        print(f"canary: canary plan refuses such a plan: this run {AT_MOST}", file=err)
 
 
 def _again(run: RunDirectory, overrides: Overrides) -> str:

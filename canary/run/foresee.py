@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from canary.assertions import load_plugins
-from canary.assertions.binding import bind
+from canary.assertions.binding import BUILD, bind
 from canary.calibration import Calibration
 from canary.compare.apart import WHY, undecidable
 from canary.compare.errors import ALWAYS
@@ -62,28 +62,37 @@ def foresee(
     sides = loaded.pipeline.releases.values()
     unchecked = [check_arguments(side, away=away) for side in sides if isinstance(side, VllmRelease)]
     noise = loaded.plan.calibration
-    usage = None if noise is None else noise.usage
-    outlooks = tuple(_outlooks(loaded.plan, discordance_of(noise)))
-    strata = [outlook for outlook in outlooks if outlook.stratum != POOLED]
-    promote = _promotion(loaded.plan, strata)
+    outlooks = _outlooks(loaded.plan)
     return Foresight(
         plan=loaded.plan,
         outlooks=outlooks,
-        promote=promote,
+        promote=_promotion(loaded.plan, outlooks),
         source=_source(noise),
-        lacking=(
-            *(_lacking(loaded.plan, outlooks) or _underpowered(outlooks, promote)),
-            *_unknown_metrics(loaded),
-            *overload(loaded, usage),
-        ),
-        spending=(*_stopping(loaded.plan, strata), *spending(loaded, rate)),
+        lacking=lacking(loaded),
+        spending=(*_stopping(loaded.plan, outlooks[1:]), *spending(loaded, rate)),
         warnings=tuple(filter(None, unchecked)),
     )
 
 
-def _promotion(plan: Plan, strata: Sequence[Outlook]) -> OperatingCharacteristics:
+def lacking(loaded: Loaded) -> tuple[str, ...]:
+    """Why this plan will not reach its own margins; empty if it can.
+
+    A candidate alone has its floors to reach, and no margins.
+    """
+    plan, noise = loaded.plan, loaded.plan.calibration
+    if plan.stage == BUILD:
+        return ()
+    outlooks = _outlooks(plan)
+    return (
+        *(_lacking(plan, outlooks) or _underpowered(outlooks, _promotion(plan, outlooks))),
+        *_unknown_metrics(loaded),
+        *overload(loaded, None if noise is None else noise.usage),
+    )
+
+
+def _promotion(plan: Plan, outlooks: Sequence[Outlook]) -> OperatingCharacteristics:
     """How often an unchanged candidate is promoted, by the sizes and discordances of its strata."""
-    rules, alpha = plan.policy, final_levels(plan)
+    rules, alpha, strata = plan.policy, final_levels(plan), outlooks[1:]
     return joint_promote_probability(
         [outlook.cases for outlook in strata],
         [outlook.discordance for outlook in strata],
@@ -113,14 +122,16 @@ def _source(calibration: Calibration | None) -> str:
     return f"measured: {cases} cases, the baseline against itself ({calibration.verdict}{unstable})"
 
 
-def _outlooks(plan: Plan, measured: Mapping[str, float]) -> list[Outlook]:
+def _outlooks(plan: Plan) -> tuple[Outlook, ...]:
+    """What can be shown: of the pool first, then of each stratum."""
+    measured = discordance_of(plan.calibration)
     cases = {POOLED: sum(stratum.cases for stratum in plan.strata)}
     cases |= {stratum.name: stratum.cases for stratum in plan.strata}
     each = POWER ** (1 / len(cases))
-    return [
+    return tuple(
         _outlook(plan, name, n, measured.get(name, measured.get(POOLED, ASSUMED_DISCORDANCE)), each)
         for name, n in cases.items()
-    ]
+    )
 
 
 def _outlook(plan: Plan, name: str, n: int, psi: float, power: float) -> Outlook:
@@ -192,7 +203,7 @@ def _unknown_metrics(loaded: Loaded) -> list[str]:
 
     Recorded answers may bring scores of their own.
     """
-    if loaded.plan.stage == "build" or not all(isinstance(r, LiveRelease) for r in loaded.pipeline.releases.values()):
+    if not all(isinstance(r, LiveRelease) for r in loaded.pipeline.releases.values()):
         return []
     plugins = load_plugins(loaded.suite.plugins)
     bound = bind(loaded.golden.prompts, loaded.suite.assertions, plugins, loaded.plan.stage)

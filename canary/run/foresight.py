@@ -6,8 +6,12 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from canary.assertions.binding import BUILD
 from canary.plan import Plan
 from canary.stats.power import OperatingCharacteristics
+
+AT_MOST = "can roll back, but hardly promote"
+"""What may become of a run whose plan lacks something: harm can be proven by less than its absence."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,16 +59,29 @@ def render_foresight(foresight: Foresight) -> str:
     plan = foresight.plan
     lines = [
         f"{plan.baseline.name} -> {plan.candidate.name}, stage {plan.stage}",
-        _table(foresight.outlooks),
-        f"discordance {foresight.source}",
-        f"an unchanged candidate is promoted with probability {foresight.promote.promote:.2f} (quality alone)",
+        *(_alone(plan) if plan.stage == BUILD else _compared(foresight)),
         *foresight.spending,
         *(f"warning: {warning}" for warning in (*plan.warnings, *foresight.warnings)),
         *(f"lacking: {line}" for line in foresight.lacking),
     ]
     if foresight.lacking:
-        lines.append("such a plan is refused, unless --allow-underpowered lets it through; a run of it would hold")
+        lines.append(f"such a plan is refused, unless --allow-underpowered lets it through; a run of it {AT_MOST}")
     return "\n".join(lines)
+
+
+def _alone(plan: Plan) -> list[str]:
+    """What a candidate must reach that is compared with nothing."""
+    rules, cases = plan.policy.quality.metrics, sum(stratum.cases for stratum in plan.strata)
+    floors = [f"{name} {rule.min_score:g}" for name, rule in rules.items() if rule.min_score is not None]
+    return [f"{cases} cases, of the candidate alone, against its floors: {', '.join(floors)}"]
+
+
+def _compared(foresight: Foresight) -> list[str]:
+    return [
+        _table(foresight.outlooks),
+        f"discordance {foresight.source}",
+        f"an unchanged candidate is promoted with probability {foresight.promote.promote:.2f} (quality alone)",
+    ]
 
 
 def _table(outlooks: Sequence[Outlook]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from canary.assertions.binding import BUILD
 from canary.calibration import Usage
 from canary.pipeline import Pipeline, RayRunner
 from canary.records import Arm
@@ -36,6 +37,8 @@ def spending(loaded: Loaded, rate: float | None) -> Iterator[str]:
 def _requests(loaded: Loaded, asked: int, usage: Usage | None) -> Iterator[str]:
     """Requests, tokens and money, per arm, with what each rests on."""
     for arm, release in loaded.pipeline.releases.items():
+        if loaded.plan.stage == BUILD and arm is Arm.BASELINE:
+            continue
         if not isinstance(release, LiveRelease):
             yield f"{arm}: {asked} answers read from a file, no tokens"
             continue
