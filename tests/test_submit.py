@@ -32,8 +32,8 @@ from canary.evidence import RunDirectory, check_files, seal
 from canary.run.parcel import pack, unpack
 from canary.run.submit import Returned
 from tests.runners import actors
-from tests.runners.test_chaos import asked, command, endpoint
-from tests.test_run import Workspace
+from tests.runners.test_chaos import asked, command, endpoint, run_of
+from tests.test_run import Workspace, cut_off
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
 
@@ -179,7 +179,7 @@ def test_a_job_whose_driver_is_killed_leaves_what_was_answered(
         pipeline = actors.workspace(tmp_path, asks, count=300, concurrency=8).rename("killed.yaml")
         server.at[120] = kill_driver
         there = canary("submit", pipeline, "--address", head)
-        (run,) = re.findall(r"^run: (\S+) \(it was cut off: canary run --resume \1\)$", there.err, re.MULTILINE)
+        (run,) = re.findall(r"^run: (\S+) \(it was cut off: canary run --resume \1, ", there.err, re.MULTILINE)
         kept = asked(tmp_path)
         actors.until(lambda: "ALIVE" not in states(head))
         resumed = command(tmp_path, "--resume", run, "--json")
@@ -192,6 +192,40 @@ def test_a_job_whose_driver_is_killed_leaves_what_was_answered(
     statuses = {one["name"]: one["status"] for one in json.loads(out)["signals"]}
     assert (statuses["quality/all/pass"], "fail" in statuses.values()) == ("pass", False)
     assert asked(tmp_path) == {(str(n), arm): 1 for n in range(300) for arm in ("baseline", "candidate")}
+
+
+@pytest.mark.slow
+def test_a_stopped_job_s_answers_come_home_and_another_job_goes_on_with_them(
+    canary: Canary, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, head: str
+) -> None:
+    """Whoever stops a job loses nothing; the next one asks no pair again, and puts the whole run in its place."""
+    monkeypatch.chdir(tmp_path)
+    with endpoint() as server:
+        asks = {"engine": "openai", "model": "m", "base_url": server.url, "api_key": "sk-x"}
+        pipeline = actors.workspace(tmp_path, asks, count=300, concurrency=8)
+        server.at[120] = lambda: stop_jobs(head)
+        stopped = canary("submit", pipeline.name, "--address", head)
+        kept = (run_of(tmp_path) / "responses.jsonl").read_bytes()
+        resumed = canary("submit", "--resume", run_of(tmp_path), "--address", head, "--json")
+
+    assert stopped.status == 4
+    assert f"or canary submit --resume {run_of(tmp_path)} --address {head})" in stopped.err.replace(
+        "runs/", f"{tmp_path}/runs/"
+    )
+    assert 80 <= len(kept.splitlines()) < 600
+    assert resumed.status in {0, 3}, resumed.err  # a busy machine may not show that a latency is inside its margin
+    assert resumed.signal("quality/all/pass")["status"] == "pass"
+    assert (run_of(tmp_path) / "responses.jsonl").read_bytes().startswith(kept)
+    assert asked(tmp_path) == {(str(n), arm): 1 for n in range(300) for arm in ("baseline", "candidate")}
+    assert check_files(run_of(tmp_path)) == []
+
+
+def stop_jobs(head: str) -> None:
+    """As `ray job stop` does, whatever runs."""
+    with urllib.request.urlopen(f"{head}/api/jobs/", timeout=60) as answer:
+        running = [one["submission_id"] for one in json.load(answer) if one["status"] == "RUNNING"]
+    for job in running:
+        urllib.request.urlopen(urllib.request.Request(f"{head}/api/jobs/{job}/stop", method="POST"), timeout=60).close()
 
 
 def kill_driver() -> None:
@@ -319,7 +353,9 @@ def test_what_a_job_without_a_verdict_said_last_is_shown(canary: Canary, scripte
     assert ran.status == 4
     run, first, *lines = ran.err.splitlines()
     kept = tmp_path / "runs" / "r"
-    assert run == f"run: {kept} (it was cut off: canary run --resume {kept})"
+    assert run.startswith(
+        f"run: {kept} (it was cut off: canary run --resume {kept}, or canary submit --resume {kept} -"
+    )
     assert first == "canary: job j ended without a verdict (exit 4); it said last:"
     assert lines == [*(f"  {number}" for number in range(17, 30)), "  " + "y" * 400, "  \\x1b[31mMissingExtra"]
 
@@ -401,6 +437,25 @@ def test_mistakes_are_found_before_anything_is_sent(
 
     assert ran.status == 2
     assert words in ran.err
+
+
+def test_what_cannot_be_gone_on_with_is_not_sent(canary: Canary, tmp_path: Path) -> None:
+    """A run that is finished, one of another runner, none at all, and options that a run has decided."""
+    finished = Workspace(tmp_path, canary).run()
+    (run,) = (tmp_path / "runs").iterdir()
+    again = ("submit", "--resume", run, "--address", "http://127.0.0.1:9")
+    over = canary(*again)
+    cut_off(run, lines=100)
+    elsewhere = canary(*again)
+    twice = canary(*again, "--stage", "staging", "--runs", tmp_path)
+    none = canary("submit", "--resume", tmp_path, "--address", "http://127.0.0.1:9")
+
+    assert finished.status == 0
+    assert [ran.status for ran in (over, elsewhere, twice, none)] == [2, 2, 2, 2]
+    assert over.err.startswith(f"canary: {run} is finished; judge it again")
+    assert "must lie in the current folder" in elsewhere.err
+    assert twice.err.count("must not stand beside --resume") == 2
+    assert "plan.json" in none.err
 
 
 @pytest.fixture

@@ -35,7 +35,7 @@ def add_cluster_options(command: argparse.ArgumentParser) -> None:
         default=os.environ.get("RAY_API_SERVER_ADDRESS", "http://127.0.0.1:8265"),
         help="the head node's dashboard (default: $RAY_API_SERVER_ADDRESS, else http://127.0.0.1:8265)",
     )
-    command.add_argument("--runs", type=Path, default=Path("runs"), help="folder of run directories (default: runs)")
+    command.add_argument("--runs", type=Path, help="folder of run directories (default: runs)")
 
 
 def bring_back(job: str, arguments: argparse.Namespace, out: TextIO, err: TextIO, *, followed: bool = False) -> int:
@@ -45,9 +45,11 @@ def bring_back(job: str, arguments: argparse.Namespace, out: TextIO, err: TextIO
     """
     from canary.run.submit import fetch  # noqa: PLC0415
 
-    returned = fetch(job, address=arguments.address, runs=arguments.runs)
+    returned = fetch(job, address=arguments.address, runs=arguments.runs or Path("runs"))
     if returned.run is not None:
-        advice = "" if returned.judged else f" (it was cut off: canary run --resume {returned.run})"
+        again = f"--resume {returned.run}"
+        there = f"canary submit {again} --address {arguments.address}"
+        advice = "" if returned.judged else f" (it was cut off: canary run {again}, or {there})"
         print(f"run: {returned.run}{advice}", file=err)
     if returned.judged is not None:
         return report(returned.judged, arguments, out, err)

@@ -121,6 +121,15 @@ def stage_of(arguments: argparse.Namespace) -> str:
     return arguments.stage or "staging"
 
 
+def require_alone(arguments: argparse.Namespace, *names: str) -> None:
+    """Raise UsageError for an option that a resumed run has decided already."""
+    given = [name for name in names if getattr(arguments, name.replace("-", "_")) not in {None, False}]
+    if given:
+        raise UsageError(
+            [f"'--{name}' must not stand beside --resume: a run goes on as and where it began" for name in given]
+        )
+
+
 def report(judged: Judged, arguments: argparse.Namespace, out: TextIO, err: TextIO) -> int:
     """Print the verdict, keep it where asked, and map it to an exit status."""
     from canary.run.show import keep, show  # noqa: PLC0415

@@ -15,9 +15,9 @@ from canary.cli.options import (
     pipeline_of,
     print_record,
     report,
+    require_alone,
     stage_of,
 )
-from canary.errors import UsageError
 
 if TYPE_CHECKING:
     from canary.cli.options import Commands
@@ -67,7 +67,7 @@ def _run(arguments: argparse.Namespace, out: TextIO, err: TextIO) -> int:
 
     key = _key(arguments)
     if arguments.resume is not None:
-        _require_alone(arguments)
+        require_alone(arguments, "stage", "runs", "base-ref", "no-early-stop")
         overrides = Overrides(labels=arguments.labels, policy=arguments.policy)
         finished = resume_run(arguments.resume, arguments.pipeline, err=err, overrides=overrides, key=key)
     else:
@@ -93,13 +93,3 @@ def _key(arguments: argparse.Namespace) -> Any:
     from canary.signature import load_signing_key  # noqa: PLC0415
 
     return load_signing_key(Path(named))
-
-
-def _require_alone(arguments: argparse.Namespace) -> None:
-    """Raise UsageError for an option that a resumed run has decided already."""
-    given = [name for name in ("stage", "runs", "base-ref") if getattr(arguments, name.replace("-", "_")) is not None]
-    given += ["no-early-stop"] if arguments.no_early_stop else []
-    if given:
-        raise UsageError(
-            [f"'--{name}' must not stand beside --resume: a run goes on as and where it began" for name in given]
-        )

@@ -26,6 +26,7 @@ from canary.evidence.load import (
     load_plan,
     load_prompts,
     load_run,
+    load_unfinished,
     resume,
     stored_digests,
 )
@@ -51,6 +52,7 @@ __all__ = [
     "load_plan",
     "load_prompts",
     "load_run",
+    "load_unfinished",
     "new_run",
     "read_records",
     "read_seal",

@@ -144,14 +144,19 @@ def _named(key: Any) -> str:
     return key if isinstance(key, str) else " ".join(map(str, key))
 
 
+def load_unfinished(run: RunDirectory) -> Plan:
+    """The plan that a run began with; EvidenceError for a run that is finished."""
+    if run.manifest.exists():
+        raise EvidenceError(f"{run.path} is finished; judge it again with canary replay {run.path}, or start a new run")
+    return load_plan(run)
+
+
 def resume(run: RunDirectory, plan: Plan) -> tuple[str, ...]:
     """Whether the run can go on under this plan; what differs harmlessly.
 
     Raises EvidenceError naming each change that would mix two questions.
     """
-    if run.manifest.exists():
-        raise EvidenceError(f"{run.path} is finished; judge it again with canary replay {run.path}, or start a new run")
-    stored = load_plan(run)
+    stored = load_unfinished(run)
     load_prompts(run, stored)
     changes = tuple(resumption.changes(stored, plan))
     mixing = [f"{run.path}: {sentence}; start a new run, or restore it" for sentence, is_mixing in changes if is_mixing]

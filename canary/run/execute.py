@@ -18,7 +18,7 @@ from canary.evidence import (
     SIGNATURE,
     RunDirectory,
     load_evidence,
-    load_plan,
+    load_unfinished,
     new_run,
     read_records,
     resume,
@@ -123,22 +123,30 @@ def resume_run(path: Path, pipeline: Path | None, *, err: TextIO, overrides: Ove
     it, has changed since.
     """
     run = RunDirectory(path)
-    stored = load_plan(run)
-    source = pipeline or (None if stored.pipeline is None else Path(stored.pipeline))
-    if source is None:
-        raise ConfigError(f"{path}: the run does not say which pipeline it came from; give it: canary run P --resume R")
-    if stored.stage not in Stages.model_fields:
-        known = ", ".join(Stages.model_fields)
-        raise EvidenceError(f"{run.plan}: 'stage' must be one of {known} (got {stored.stage!r}): only a run is resumed")
-    if stored.base_ref is not None or stored.gate_changes:
-        command = f"canary run {shlex.quote(str(source))} --base-ref REF"
-        raise ConfigError(f"{path}: a run judged by a base ref is not resumed; start a new run: {command}")
+    stored, source = resumable(run, pipeline)
     loaded = load(source, stage=stored.stage, overrides=replace(overrides, early_stop=stored.early_stopping))
     changes = resume(run, loaded.plan)
     for change in changes:
         print(f"canary: {change}", file=err)
     with _resumable(_again(run, overrides)):
         return _finish(run, replace(loaded, plan=goes_on(stored, loaded.plan, changes)), err, key)
+
+
+def resumable(run: RunDirectory, pipeline: Path | None) -> tuple[Plan, Path]:
+    """The plan that a run began with, and the pipeline that it goes on with; ConfigError or EvidenceError if none."""
+    stored = load_unfinished(run)
+    source = pipeline or (None if stored.pipeline is None else Path(stored.pipeline))
+    if source is None:
+        raise ConfigError(
+            f"{run.path}: the run does not say which pipeline it came from; give it: canary run P --resume R"
+        )
+    if stored.stage not in Stages.model_fields:
+        known = ", ".join(Stages.model_fields)
+        raise EvidenceError(f"{run.plan}: 'stage' must be one of {known} (got {stored.stage!r}): only a run is resumed")
+    if stored.base_ref is not None or stored.gate_changes:
+        command = f"canary run {shlex.quote(str(source))} --base-ref REF"
+        raise ConfigError(f"{run.path}: a run judged by a base ref is not resumed; start a new run: {command}")
+    return stored, source
 
 
 @contextmanager

@@ -1,9 +1,13 @@
 """A run directory as lines of a log, which is all that a job's interface brings back.
 
-    python -m canary.run.parcel RUNS
+    python -m canary.run.parcel send RUNS
 
 prints every run of a folder. A line is the mark, the run's name, its number
 of how many, the digest of the whole, and a piece of a compressed archive.
+
+    python -m canary.run.parcel receive RUNS
+
+puts the run that travelled along with a job into a folder.
 """
 
 from __future__ import annotations
@@ -13,13 +17,18 @@ import hashlib
 import io
 import sys
 import tarfile
+import tempfile
 import zlib
 from collections.abc import Iterable, Iterator
+from importlib import resources
 from pathlib import Path
 
-from canary.document import display
 from canary.errors import EvidenceError
+from canary.run.succession import succeed
 
+MODULE = "canary_carried"
+"""A folder that a job has among its modules, with the run that it goes on with."""
+_FILE = "parcel"
 MARK = "@canary-run"
 MOST_BYTES = 2 << 30
 PIECE = 48_000
@@ -44,11 +53,25 @@ def pack(run: Path) -> Iterator[str]:
         yield f"{MARK} {run.name} {number}/{len(pieces)} {digest} {piece}"
 
 
+def carry(run: Path, folder: Path) -> Path:
+    """The module, made in `folder`, that takes a run along to a cluster."""
+    module = folder / MODULE
+    module.mkdir()
+    (module / _FILE).write_text("".join(f"{line}\n" for line in pack(run)), encoding="ascii")
+    return module
+
+
+def receive(runs: Path) -> None:
+    """Puts the run that was taken along into `runs`."""
+    unpack(resources.files(MODULE).joinpath(_FILE).read_text(encoding="ascii").splitlines(), runs)
+
+
 def unpack(lines: Iterable[str], runs: Path) -> Path | None:
     """Writes the run that the log carries into `runs`; None where it carries none.
 
-    Raises EvidenceError where a part is missing or damaged, or the run is
-    there already.
+    A run that was cut off is replaced by one that went on with it. Raises
+    EvidenceError where a part is missing or damaged, or another run of this
+    name is there.
     """
     parts = [line.split(" ") for line in map(str.rstrip, lines) if is_parcel(line)]
     if not parts:
@@ -64,21 +87,22 @@ def unpack(lines: Iterable[str], runs: Path) -> Path | None:
 def _written(name: str, text: str, runs: Path) -> Path:
     if name in {"", ".."} or Path(name).name != name:
         raise EvidenceError(f"the log carries a run whose name is none: {name!r}")
-    target = runs / name
-    if target.exists():
-        shown = display(target)
-        raise EvidenceError(
-            f"{shown} is there already: 'canary replay {shown}' judges it; or fetch elsewhere with --runs"
-        )
     try:
         packed = base64.b64decode(text)
         with tarfile.open(fileobj=io.BytesIO(packed), mode="r:gz") as archive:
             _require_plain(archive)
-            target.mkdir(parents=True)
-            archive.extractall(target, filter="data")
+            _extract(archive, runs / name)
     except (tarfile.TarError, EOFError, zlib.error, ValueError) as error:
         raise EvidenceError(f"the log carries a run that cannot be unpacked: {error}") from None
-    return target
+    return runs / name
+
+
+def _extract(archive: tarfile.TarFile, target: Path) -> None:
+    """All of it or nothing."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".fetched-", dir=target.parent) as folder:
+        archive.extractall(Path(folder) / "run", filter="data")
+        succeed(Path(folder) / "run", target, aside=Path(folder) / "before")
 
 
 def _require_plain(archive: tarfile.TarFile) -> None:
@@ -92,7 +116,7 @@ def _require_plain(archive: tarfile.TarFile) -> None:
             raise EvidenceError(f"the log carries a run of more than {MOST_BYTES >> 20} MiB")
 
 
-def main(runs: Path) -> None:
+def send(runs: Path) -> None:
     """Print every run of a folder."""
     for run in sorted(path for path in runs.iterdir() if path.is_dir()):
         for line in pack(run):
@@ -101,4 +125,4 @@ def main(runs: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    {"send": send, "receive": receive}[sys.argv[1]](Path(sys.argv[2]))

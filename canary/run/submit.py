@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import shlex
+import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,11 +18,13 @@ import canary
 from canary.config import load_pipeline
 from canary.document import display
 from canary.errors import ConfigError, EngineError, EvidenceError, MissingExtra
+from canary.evidence import RunDirectory
 from canary.located import printable
 from canary.pipeline import RayRunner
 from canary.run.again import disagrees, judge_again
+from canary.run.execute import resumable
 from canary.run.load import resolve
-from canary.run.parcel import is_parcel, unpack
+from canary.run.parcel import carry, is_parcel, unpack
 from canary.run.recorded import Judged
 from canary.runners.head import watched
 
@@ -30,6 +33,7 @@ REMOTE_RUNS = "canary-runs"
 LEFT_OUT = [".git", ".venv*", "runs", "__pycache__", "*.pyc", ".mypy_cache", ".ruff_cache", ".pytest_cache"]
 """Never part of what a job needs; `.gitignore` is minded too."""
 HOW_TO_ENTER = "it wants its token: set RAY_AUTH_MODE=token (read from ~/.ray/auth_token, or from RAY_AUTH_TOKEN)"
+_PARCEL = "python -m canary.run.parcel"
 STARTING_S = 60.0
 """How long a head node that is just starting may have nobody to run a job."""
 AGAIN_S = 3.0
@@ -63,15 +67,42 @@ def submit(path: Path, *, address: str, stage: str, fail_on: str, err: TextIO) -
     UsageError for what is wrong with it, EngineError for the cluster; one that
     is just starting is waited for.
     """
+    inside = _checked(path, stage)
+    job = _entrypoint([str(inside), "--runs", REMOTE_RUNS, "--stage", stage, "--fail-on", fail_on])
+    return _sent(job, inside, address, err)
+
+
+def submit_resumed(run: Path, pipeline: Path | None, *, address: str, fail_on: str, err: TextIO) -> str:
+    """Start a job that goes on with a run that was cut off; its id.
+
+    The run travels along, nothing that both arms answered is asked again, and
+    `fetch` puts what comes back in its place. `pipeline` is where it stands
+    now, should that not be where the run says. Raises as `submit` does.
+    """
+    stored, source = resumable(RunDirectory(run), pipeline)
+    inside = _checked(source, stored.stage)
+    again = [str(inside), "--resume", f"{REMOTE_RUNS}/{run.name}", "--fail-on", fail_on]
+    job = _entrypoint(again, f"{_PARCEL} receive {REMOTE_RUNS} && ")
+    with tempfile.TemporaryDirectory(prefix="canary-submit-") as folder:
+        return _sent(job, inside, address, err, carry(run, Path(folder)))
+
+
+def _checked(path: Path, stage: str) -> Path:
+    """The pipeline as the job finds it, once all that it names is fine."""
     inside = _inside(path)
     pipeline = load_pipeline(path)
     if not isinstance(pipeline.runner, RayRunner):
         raise ConfigError(f"{display(path)}: 'runner' must be 'ray' to use a cluster (got {pipeline.runner.type!r})")
     resolve(pipeline, path, stage=stage)
+    return inside
+
+
+def _sent(entrypoint: str, pipeline: Path, address: str, err: TextIO, *modules: Path) -> str:
+    """The id of a job, once the current folder, this package and other modules are on the cluster."""
     with _cluster(address) as client:
         print(f"sending {Path.cwd()} to {address}", file=err, flush=True)
         with _without_ray_s_log():
-            return _patiently(lambda: str(client.submit_job(**_job(inside, stage, fail_on))), err)
+            return _patiently(lambda: str(client.submit_job(**_job(entrypoint, pipeline, modules))), err)
 
 
 @contextmanager
@@ -135,17 +166,17 @@ def _info(client: Any, job: str, address: str) -> Any:
 
 def _patiently(start: Callable[[], str], err: TextIO) -> str:
     """The id of the job, once the cluster has somebody to run it."""
-    until = time.monotonic() + STARTING_S
-    told = False
+    until: float | None = None
     while True:
         try:
             return start()
         except RuntimeError as error:
-            if "No available agent" not in str(error) or time.monotonic() + AGAIN_S > until:
+            refused = time.monotonic()
+            if "No available agent" not in str(error) or (until is not None and refused + AGAIN_S > until):
                 raise
-        if not told:
+        if until is None:
             print(f"the cluster is still starting: waiting up to {STARTING_S:g} s", file=err, flush=True)
-        told = True
+            until = refused + STARTING_S
         time.sleep(AGAIN_S)
 
 
@@ -159,25 +190,27 @@ def _inside(path: Path) -> Path:
         ) from None
 
 
-def _job(pipeline: Path, stage: str, fail_on: str) -> dict[str, Any]:
+def _job(entrypoint: str, pipeline: Path, modules: Iterable[Path]) -> dict[str, Any]:
     """What the cluster is asked for; Ray writes into it."""
     return {
-        "entrypoint": _entrypoint(pipeline, stage, fail_on),
+        "entrypoint": entrypoint,
         "runtime_env": {
             "working_dir": str(Path.cwd()),
             "excludes": LEFT_OUT,
-            "py_modules": [str(Path(canary.__file__).parent)],
+            "py_modules": [str(Path(canary.__file__).parent), *map(str, modules)],
         },
         "metadata": {"pipeline": str(pipeline), "canary-gate": canary.__version__},
     }
 
 
-def _entrypoint(pipeline: Path, stage: str, fail_on: str) -> str:
-    """Runs, then sends home whatever there is; the exit status is the run's."""
-    run = ["python", "-m", "canary", "run", str(pipeline), "--runs", REMOTE_RUNS, "--stage", stage]
-    run += ["--fail-on", fail_on]
-    send = ["python", "-m", "canary.run.parcel", REMOTE_RUNS]
-    return f"mkdir -p {REMOTE_RUNS}; {shlex.join(run)}; status=$?; {shlex.join(send)}; exit $status"
+def _entrypoint(arguments: list[str], before: str = "") -> str:
+    """Runs, then sends home whatever there is; the exit status is the run's.
+
+    The shell outlives the signal of `ray job stop`, which ends the run, so
+    that a stopped job's answers come home too.
+    """
+    run = f"{before}{shlex.join(['python', '-m', 'canary', 'run', *arguments])}"
+    return f"trap : TERM INT; mkdir -p {REMOTE_RUNS}; {run}; status=$?; {_PARCEL} send {REMOTE_RUNS}; exit $status"
 
 
 @contextmanager

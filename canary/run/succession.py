@@ -1,0 +1,65 @@
+"""A run that was cut off is succeeded by the one that went on with it elsewhere, and loses nothing by that."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from canary.appended import cut_torn_line
+from canary.document import display
+from canary.errors import EvidenceError
+from canary.evidence import RunDirectory
+from canary.journal import Journal, responses_in
+from canary.run.sequence import SPOOL
+
+Answer = tuple[str, str, int, str, float | None]
+"""Case, arm, repeat, what was said, and when it was asked: no other answer is like it."""
+
+
+def succeed(found: Path, target: Path, aside: Path) -> None:
+    """Puts the run `found` where `target` is, which may be there already; what was there is moved `aside`.
+
+    All on one disk. Raises EvidenceError where the one that is there is
+    finished, asks something else, or has an answer that the other has not.
+    """
+    if not target.exists():
+        found.rename(target)
+        return
+    with _going_on(target, found):
+        target.rename(aside)
+        found.rename(target)
+
+
+@contextmanager
+def _going_on(there: Path, found: Path) -> Iterator[None]:
+    """Under the lock of the run that is there, so that nobody goes on with it meanwhile."""
+    run, shown = RunDirectory(there), display(there)
+    if run.manifest.exists() or not run.responses.is_file():
+        raise EvidenceError(
+            f"{shown} is there already: 'canary replay {shown}' judges it; or fetch elsewhere with --runs"
+        )
+    with Journal.open(run.responses):
+        lost = _answers(there) - _answers(found)
+        if lost or _cases(there) != _cases(found):
+            raise EvidenceError(
+                f"{shown} is there already, of other cases or with {len(lost)} answers that the fetched run has not: "
+                "go on with it, or fetch elsewhere with --runs"
+            )
+        yield
+
+
+def _cases(run: Path) -> bytes:
+    """What is asked."""
+    path = RunDirectory(run).prompts
+    return path.read_bytes() if path.is_file() else b""
+
+
+def _answers(run: Path) -> set[Answer]:
+    """Of both arms, also what waits for the other one; what a crash cut in two is no answer."""
+    said: set[Answer] = set()
+    for path in (RunDirectory(run).responses, run / SPOOL):
+        if path.is_file():
+            cut_torn_line(path)
+            said |= {(one.id, one.arm, one.repeat, one.output, one.started_at) for one in responses_in(path)}
+    return said

@@ -1,0 +1,147 @@
+"""A run comes back to where it was cut off, and takes nothing away from what is there."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+
+from canary.codec import encode
+from canary.errors import EvidenceError
+from canary.evidence import RunDirectory
+from canary.journal import Journal
+from canary.records import Arm, Response
+from canary.run.parcel import carry, pack, receive, unpack
+from canary.run.sequence import SPOOL
+
+NAME = "20260101T000000Z-abc"
+
+
+def lines(*cases: int, arms: Sequence[Arm] = tuple(Arm), at: float = 1.0) -> bytes:
+    """Answers as a journal has them."""
+    answers = (Response(id=f"c{n}", arm=arm, output="x", started_at=at) for n in cases for arm in arms)
+    return b"".join(map(encode, answers))
+
+
+def run(runs: Path, responses: bytes, *, spool: bytes | None = None, prompts: str | None = "the cases") -> Path:
+    """A run that was cut off."""
+    folder = runs / NAME
+    folder.mkdir(parents=True)
+    if prompts is not None:
+        (folder / "prompts.jsonl").write_text(prompts)
+    (folder / "responses.jsonl").write_bytes(responses)
+    if spool is not None:
+        (folder / SPOOL).write_bytes(spool)
+    return folder
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Every file, but the lock."""
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.name != ".lock"}
+
+
+TORN = lines(9, arms=[Arm.BASELINE])[:-20]
+
+
+@pytest.mark.parametrize(
+    ("there", "spool", "found", "found_spool"),
+    [
+        (lines(0, 1), None, lines(0, 1, 2), None),
+        (lines(0, 1), None, lines(0, 1), None),
+        (lines(0) + TORN, None, lines(0, 1) + TORN, None),
+        (lines(0) + lines(1, arms=[Arm.BASELINE]), None, lines(0) + lines(1, at=2.0), None),
+        (b"", lines(0, 1, arms=[Arm.BASELINE]) + TORN, b"", lines(0, 1, 2, arms=[Arm.BASELINE])),
+        (b"", lines(0, 1, arms=[Arm.BASELINE]), lines(0, 1), None),
+    ],
+    ids=["more", "the same", "torn", "half a pair", "one arm", "both arms"],
+)
+def test_what_went_on_takes_the_place(
+    tmp_path: Path, there: bytes, spool: bytes | None, found: bytes, found_spool: bytes | None
+) -> None:
+    """All that was answered before is in it; what a crash cut in two, or answered for one arm only, was asked again."""
+    before = run(tmp_path / "runs", there, spool=spool)
+    after = run(tmp_path / "cluster", found, spool=found_spool)
+    (after / "verdict.json").write_text("{}")
+
+    assert unpack(pack(after), tmp_path / "runs") == before
+
+    assert (before / "verdict.json").read_text() == "{}"
+    assert (before / "responses.jsonl").read_bytes() == found.removesuffix(TORN)
+    assert [path.name for path in (tmp_path / "runs").iterdir()] == [NAME]
+
+
+@pytest.mark.parametrize(
+    ("there", "spool", "found", "prompts", "said"),
+    [
+        (lines(0, 1), None, lines(0), "the cases", "with 2 answers that the fetched run has not"),
+        (lines(0, 1), None, lines(0) + lines(1, at=2.0), "the cases", "with 2 answers that"),
+        (b"", lines(0, arms=[Arm.BASELINE]), b"", "the cases", "with 1 answers that"),
+        (lines(0), None, lines(0, 1), "other cases", "of other cases"),
+        (lines(0), None, lines(0, 1), None, "of other cases"),
+    ],
+    ids=["fewer", "others", "one arm", "cases", "no cases"],
+)
+def test_nothing_is_lost_to_a_run_that_comes_back(
+    tmp_path: Path, there: bytes, spool: bytes | None, found: bytes, prompts: str | None, said: str
+) -> None:
+    """Answers that only the run here has are worth more than its name."""
+    before = run(tmp_path / "runs", there, spool=spool)
+    kept = contents(before)
+    after = run(tmp_path / "cluster", found, prompts=prompts)
+
+    with pytest.raises(EvidenceError, match=re.escape(said)):
+        unpack(pack(after), tmp_path / "runs")
+
+    assert contents(before) == kept
+    assert [path.name for path in (tmp_path / "runs").iterdir()] == [NAME]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (lambda folder: (folder / "manifest.json").write_text("{}"), "is there already: 'canary replay"),
+        (lambda folder: (folder / "responses.jsonl").unlink(), "is there already: 'canary replay"),
+        (lambda folder: (folder / "responses.jsonl").write_text("no\nanswer\n"), "responses.jsonl:1: "),
+    ],
+    ids=["finished", "no run", "broken"],
+)
+def test_only_a_run_that_was_cut_off_is_succeeded(tmp_path: Path, spoil: Callable[[Path], object], said: str) -> None:
+    """What is finished, or no run, is left as it is."""
+    before = run(tmp_path / "runs", lines(0))
+    spoil(before)
+    kept = contents(before)
+
+    with pytest.raises(EvidenceError, match=re.escape(said)):
+        unpack(pack(run(tmp_path / "cluster", lines(0, 1))), tmp_path / "runs")
+
+    assert contents(before) == kept
+
+
+def test_a_run_that_somebody_goes_on_with_is_left_alone(tmp_path: Path) -> None:
+    """Its writer holds the lock."""
+    before = run(tmp_path / "runs", lines(0))
+    with (
+        Journal.open(RunDirectory(before).responses),
+        pytest.raises(EvidenceError, match="is writing this run"),
+    ):
+        unpack(pack(run(tmp_path / "cluster", lines(0, 1))), tmp_path / "runs")
+
+    assert (before / "responses.jsonl").read_bytes() == lines(0)
+
+
+def test_a_run_travels_as_a_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is taken along to a cluster is the run, with what waits in it."""
+    taken = run(tmp_path / "here", lines(0), spool=lines(1, arms=[Arm.BASELINE]))
+    module = carry(taken, tmp_path)
+    shutil.rmtree(tmp_path / "here")
+    monkeypatch.syspath_prepend(tmp_path)
+
+    receive(tmp_path / "there")
+
+    assert module.parent == tmp_path
+    assert contents(tmp_path / "there" / NAME) == {
+        "prompts.jsonl": b"the cases", "responses.jsonl": lines(0), SPOOL: lines(1, arms=[Arm.BASELINE])
+    }  # fmt: skip
