@@ -255,6 +255,27 @@ def test_the_plan_of_a_build_is_held_to_its_floors(workspace: Workspace) -> None
     assert "lacking" not in ran.err
 
 
+@pytest.mark.parametrize(
+    ("floor", "told"),
+    [
+        ("0.8", "20 cases cannot show a floor of 0.8 with fewer than 14"),
+        ("0.9", "20 cases cannot show a floor of 0.9 with fewer than 29: add 9"),
+        ("1.0", "no number of cases shows that all answers pass; set 'min_score' below 1"),
+    ],
+)
+def test_a_floor_that_nothing_could_show_is_lacking(workspace: Workspace, floor: str, told: str) -> None:
+    """What is refused holds although every answer passes, and what is not promotes."""
+    pipeline = workspace.folder / "pipeline.yaml"
+    (workspace.folder / "policy.yaml").write_text(f"quality: {{metrics: {{pass: {{min_score: {floor}}}}}}}\n")
+    pipeline.write_text(pipeline.read_text() + "policy: policy.yaml\nstages: {build: {cases: 20}}\n")
+
+    planned, ran = workspace.canary("plan", pipeline, "--stage", "build"), workspace.run("--stage", "build")
+    short = floor != "0.8"
+
+    assert (planned.status, ran.status) == ((2, 3) if short else (0, 0)), planned.out
+    assert (f"lacking: floor/all/pass: {told}\n" in planned.out) is short
+
+
 @pytest.mark.parametrize(("answer", "status"), [(None, 3), ("no", 1)], ids=["unchanged", "lost"])
 def test_a_run_says_what_its_plan_lacks_and_starts(workspace: Workspace, answer: str | None, status: int) -> None:
     """In the words of the plan, which is refused: harm can be proven where a promotion cannot."""

@@ -36,6 +36,7 @@ from canary.stats.power import (
     pairs_needed,
     smallest_detectable_drop,
     smallest_passing_n,
+    smallest_reaching_n,
     tango_power,
 )
 from canary.stats.stopping import median_stop
@@ -75,16 +76,18 @@ def foresee(
 
 
 def lacking(loaded: Loaded) -> tuple[str, ...]:
-    """Why this plan will not reach its own margins; empty if it can.
+    """Why this plan will not reach its own margins and floors; empty if it can.
 
-    A candidate alone has its floors to reach, and no margins.
+    A candidate alone has floors only.
     """
     plan, noise = loaded.plan, loaded.plan.calibration
-    if plan.stage == BUILD:
-        return ()
     outlooks = _outlooks(plan)
+    floors = tuple(_floors_lacking(loaded))
+    if plan.stage == BUILD:
+        return floors
     return (
         *(_lacking(plan, outlooks) or _underpowered(outlooks, _promotion(plan, outlooks))),
+        *floors,
         *_unknown_metrics(loaded),
         *overload(loaded, None if noise is None else noise.usage),
     )
@@ -232,6 +235,27 @@ def _rates_lacking(plan: Plan, cases: int) -> list[str]:
         for name, n in least.items()
         if cases < n
     ]
+
+
+def _floors_lacking(loaded: Loaded) -> Iterator[str]:
+    """Floors that not even a candidate without a failure would be shown to reach.
+
+    How many cases that takes is known of `pass`, asked once of cases that are each a cluster of its own.
+    """
+    plan, cases = loaded.plan, len(loaded.golden.prompts)
+    apart = plan.suite.repeat == 1 and len({prompt.cluster for prompt in loaded.golden.prompts}) == cases
+    for metric, rule in plan.policy.quality.metrics.items():
+        if rule.min_score is None or not is_blocking(metric, plan.policy):
+            continue
+        exact = apart and metric == PASS
+        least = smallest_reaching_n(rule.min_score, final_levels(plan).promote) if exact else 1
+        if least is None:
+            yield f"floor/{POOLED}/{metric}: no number of cases shows that all answers pass; set 'min_score' below 1"
+        elif cases < (least := max(least, MINIMUM_PAIRS)):
+            yield (
+                f"floor/{POOLED}/{metric}: {cases} cases cannot show a floor of {rule.min_score:g} with fewer than "
+                f"{least}: add {least - cases}"
+            )
 
 
 def _underpowered(outlooks: tuple[Outlook, ...], promote: OperatingCharacteristics) -> list[str]:

@@ -142,6 +142,16 @@ def smallest_passing_n(margin: float, alpha: float) -> int:
     return int(np.floor(z**2 * (1 - margin) / margin)) + 1
 
 
+def smallest_reaching_n(floor: float, alpha: float) -> int | None:
+    """Answers from which the exact binomial test can show a pass rate of at least `floor`: all of them pass.
+
+    There p = floor^n. None where no number will do: nothing shows that all answers ever pass.
+    """
+    if floor == 1:
+        return None
+    return int(np.floor(np.log(alpha) / np.log(floor))) + 1 if floor > 0 else 1
+
+
 def continuous_power(n: int, sd: float, delta: float, margin: float, alpha: float, *, reach: float = 0.0) -> float:
     """Chance that the paired t test shows non-inferiority (noncentral t).
 

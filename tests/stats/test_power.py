@@ -7,6 +7,7 @@ import pytest
 from scipy import stats
 from statsmodels.stats.power import TTestPower
 
+from canary.stats.floor import check_floor
 from canary.stats.paired import midp, tango_noninferiority
 from canary.stats.power import (
     continuous_pairs_needed,
@@ -21,6 +22,7 @@ from canary.stats.power import (
     pairs_needed,
     smallest_detectable_drop,
     smallest_passing_n,
+    smallest_reaching_n,
     tango_power,
     tokens_in_flight,
 )
@@ -55,6 +57,17 @@ def test_power_by_brute_force() -> None:
 def test_smallest_passing_n(margin: float, n: int) -> None:
     """The closed form agrees with the test itself at n and n - 1."""
     assert smallest_passing_n(margin, 0.05) == n
+
+
+@pytest.mark.parametrize("floor", [0.0, 0.05, 0.5, 0.8, 0.95, 0.99])
+def test_smallest_reaching_n(floor: float) -> None:
+    """So many answers that all pass are shown to reach the floor, and one fewer is not; 1.0 nothing reaches."""
+    n = smallest_reaching_n(floor, 0.05)
+    assert n is not None
+    reached = [check_floor(np.ones(k), np.arange(k), floor=floor, alpha=0.05, kind="binary") for k in (n, n - 1) if k]
+
+    assert [found.noninferior.p < 0.05 for found in reached] == [True, False][: len(reached)]
+    assert smallest_reaching_n(1.0, 0.05) is None
 
 
 @pytest.mark.parametrize(("margin", "formula"), [(0.02, 1546), (0.03, 687), (0.05, 248), (0.1, 62)])
