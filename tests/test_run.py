@@ -226,6 +226,47 @@ def test_resume_refuses_a_changed_policy_and_a_finished_run(workspace: Workspace
     assert "'policy.quality.max_drop' changed under this run" in changed.err
 
 
+@pytest.mark.parametrize("command", ["compare", "plan", "run"])
+@pytest.mark.parametrize(
+    ("changed", "flaw"),
+    [
+        ({"expected": None}, "nothing grades it: it has neither assertions nor 'expected'"),
+        (
+            {"assert": [{"type": "equals", "value": "{{vars.question}}"}]},
+            "the value of 'equals' cannot be filled in from the case: 'dict object' has no attribute 'question'",
+        ),
+    ],
+)
+def test_a_case_that_cannot_be_graded_is_named_with_its_line(
+    workspace: Workspace, command: str, changed: dict[str, Any], flaw: str
+) -> None:
+    """The line of the file, whatever the order of the ids."""
+    prompts = workspace.folder / "golden" / "prompts.jsonl"
+    rows = read_lines(prompts)
+    rows[70] = {key: value for key, value in (rows[70] | changed).items() if value is not None}
+    workspace.write("golden/prompts.jsonl", rows)
+    files = [workspace.folder / "v1.jsonl", workspace.folder / "v2.jsonl", "--golden", prompts.parent]
+
+    ran = workspace.canary(command, *(files if command == "compare" else [workspace.folder / "pipeline.yaml"]))
+
+    assert (ran.status, ran.err) == (2, f"canary: {prompts}:71: case 'c70': {flaw}\n")
+
+
+def test_a_prompt_that_a_case_cannot_fill_is_named_with_its_line(workspace: Workspace) -> None:
+    """Of two releases that answer for themselves, the one whose template asks for more."""
+    prompts, pipeline = workspace.folder / "golden" / "prompts.jsonl", workspace.folder / "pipeline.yaml"
+    live = "engine: openai, model: m, base_url: 'http://localhost:9/v1', prompt: '{{%s}}'"
+    written = pipeline.read_text()
+    for arm, name in (("v1", "prompt"), ("v2", "question")):
+        written = written.replace(f"engine: replay, responses: {arm}.jsonl", live % name)
+    pipeline.write_text(written)
+
+    planned = workspace.canary("plan", pipeline)
+
+    told = f"{prompts}:1: case 'c0': 'prompt' of release 'v2' cannot be filled in: 'question' is undefined"
+    assert (planned.status, planned.err) == (2, f"canary: {told} (the case has vars: prompt)\n")
+
+
 def test_the_build_stage_asks_the_candidate_alone(workspace: Workspace) -> None:
     """A floor decides, the baseline is not asked, and structure alone is scored."""
     (workspace.folder / "policy.yaml").write_text("quality: {metrics: {pass: {min_score: 0.8}}}\n")

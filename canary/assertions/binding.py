@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from types import MappingProxyType
 from typing import Any, TypeGuard
 
 from canary.assertions.attempt import attempt
@@ -48,16 +49,18 @@ def bind(
     plugins: Mapping[str, type],
     stage: str,
     judged: Container[str] | None = None,
+    places: Mapping[str, str] = MappingProxyType({}),
 ) -> dict[str, Bound]:
     """The assertions of each case, by its id; equal specs are one assertion.
 
     `judged` are the cases that a judge is asked about; None is all of them.
+    `places` are files and lines of cases, for what is wrong with them.
 
     Raises, with every problem at once: ConfigError for the defaults and for a
     metric of two scales, GoldenSetError for a case's own specs, for a template
     that the case cannot fill, and for a case that nothing grades.
     """
-    binder = _Binder(plugins, stage)
+    binder = _Binder(plugins, stage, places)
     defaults = binder.read(default_specs, "")
     if binder.problems:
         raise ConfigError(binder.problems)
@@ -73,8 +76,9 @@ def bind(
 class _Binder:
     """Reads each distinct spec once, and each distinct combination."""
 
-    def __init__(self, plugins: Mapping[str, type], stage: str) -> None:
+    def __init__(self, plugins: Mapping[str, type], stage: str, places: Mapping[str, str]) -> None:
         self.problems: list[str] = []
+        self._places = places
         self._plugins = plugins
         self._stage = stage
         self._parsed: dict[str, Assertion] = {}
@@ -92,7 +96,8 @@ class _Binder:
 
     def bind(self, prompt: Prompt, defaults: tuple[str, ...], *, judged: bool) -> Bound:
         """What grades the case: defaults, its own, or equality with `expected`."""
-        owner = f"case {prompt.id!r}: "
+        where = self._places.get(prompt.id)
+        owner = f"case {prompt.id!r}: " if where is None else f"{where}: case {prompt.id!r}: "
         keys = tuple(dict.fromkeys(defaults + self.read(prompt.asserts, owner)))
         if not keys and prompt.expected is None:
             self.problems.append(f"{owner}nothing grades it: it has neither assertions nor 'expected'")

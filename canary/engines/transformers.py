@@ -27,6 +27,7 @@ from canary.errors import EngineError, MissingExtra
 from canary.protocols import Generate, Request
 from canary.records import Arm, ErrorKind, Failure, Response
 from canary.release import TransformersRelease
+from canary.sharing import named
 
 SMALL = 50_000_000
 """A model of fewer weights is slowed down, not sped up, by a second CPU thread."""
@@ -49,7 +50,10 @@ async def open_shared(releases: Mapping[Arm, TransformersRelease]) -> AsyncItera
     release = next(iter(releases.values()))
     thread = _thread(release.device)
     run = functools.partial(asyncio.get_running_loop().run_in_executor, thread)
-    loaded = await run(_load, release)
+    try:
+        loaded = await run(_load, release)
+    except EngineError as error:
+        raise EngineError(f"{named(releases)}: {error}") from error
     try:
         yield by_arm({arm: _answering(replace(loaded, release=own), thread) for arm, own in releases.items()})
     finally:

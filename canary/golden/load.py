@@ -43,6 +43,7 @@ def load_golden_sets(paths: Iterable[Path | str], suite: Suite) -> GoldenSet:
             strata=weights,
             warnings=tuple(warning for part in parts for warning in part.warnings) + groups.warnings,
             sources=tuple(_source(part) for part in parts),
+            places={row.case.id: f"{part.name}:{row.line}" for part in parts for row in part.rows},
         )
 
 

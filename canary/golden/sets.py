@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from canary.records import Prompt
 
@@ -31,6 +31,8 @@ class GoldenSet:
     """Weight of each stratum, sorted by name; the weights sum to one."""
     warnings: tuple[str, ...]
     sources: tuple[Source, ...]
+    places: Mapping[str, str] = field(default_factory=dict)
+    """Where each case stands, by its id: `prompts.jsonl:12`."""
 
     def counts(self) -> dict[str, int]:
         """Cases in each stratum, in the order of `strata`."""

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from canary.assertions import load_plugins
-from canary.assertions.binding import bind
 from canary.codec import evidence_digests
 from canary.config import load_calibration, load_pipeline, load_policy, load_suite
 from canary.document import display
@@ -29,6 +28,7 @@ from canary.run.learned import learned_thresholds
 from canary.run.recorded import require_known
 from canary.run.render import render
 from canary.run.resolve import live_release, make_plan, with_noise
+from canary.run.scoring import require_graded
 from canary.run.weights import Pinned, pinned_pipeline, pinned_suite
 
 
@@ -81,7 +81,7 @@ def gather(
     loaded = resolve(pipeline, path, stage=stage)
     if pipeline.is_live or not any(map(_may_bring_scores, pipeline.releases.values())):
         # what cannot be graded must not be paid for, nor waited for
-        bind(loaded.golden.prompts, loaded.suite.assertions, load_plugins(loaded.suite.plugins), stage)
+        require_graded(loaded.golden, loaded.suite, stage)
     if early_stop and stage != "build" and not unstoppable(loaded):
         loaded = replace(loaded, plan=loaded.plan.model_copy(update={"early_stopping": True}))
     if pipeline.labels is not None:
@@ -157,10 +157,18 @@ def resolve(pipeline: Pipeline, path: Path, *, stage: str) -> Loaded:
     told = (*plan.warnings, *moves, *(warning for side in sides.values() for warning in side.warnings), *partial)
     load, gaps = arrivals(pipeline.load, len(golden.prompts) * suite.repeat, plan.seed)
     plan = plan.model_copy(update={"judges": with_agreement(judges, known), "warnings": told, "load": load})
-    for prompt in golden.prompts:
-        for release in pipeline.releases.values():
-            render(prompt, release, Arm.BASELINE, 0, 0)
+    _require_filled(golden, pipeline)
     return Loaded(pipeline=pipeline, suite=suite, golden=golden, plan=plan, gaps=gaps)
+
+
+def _require_filled(golden: GoldenSet, pipeline: Pipeline) -> None:
+    """Raise ConfigError for the first case that a template cannot be filled from, with its line."""
+    for prompt in golden.prompts:
+        try:
+            for release in pipeline.releases.values():
+                render(prompt, release, Arm.BASELINE, 0, 0)
+        except ConfigError as error:
+            raise ConfigError(f"{golden.places[prompt.id]}: {error}") from error
 
 
 def _cases(pipeline: Pipeline, policy: Policy, stage: str) -> int | None:

@@ -28,7 +28,7 @@ from canary.run.judgements import Judgements
 from canary.run.learned import learned_thresholds
 from canary.run.progress import Screen
 from canary.run.resolve import make_plan, with_noise
-from canary.run.scoring import score_responses
+from canary.run.scoring import require_graded, score_responses
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +80,8 @@ def compare_files(
     plan = plan.model_copy(update={"judges": judges, "warnings": (*plan.warnings, *_same(before, after))})
     if calibration is not None:
         plan = with_noise(plan, load_calibration(calibration), display(calibration))
+    if not carried:
+        require_graded(cases, asked, "compare")
     learned = {} if carried else learned_thresholds(plan, cases.prompts)
     kept = Kept()
     judgements = Judgements.open(None, None)

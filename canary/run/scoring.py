@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Container, Mapping, Sequence
 
 from canary.assertions import load_plugins
+from canary.assertions.binding import bind
 from canary.assertions.recorded import recorded_scores
 from canary.assertions.scoring import score
+from canary.golden import GoldenSet
 from canary.models import open_embedder
 from canary.pipeline import Suite
 from canary.protocols import Embedder, Judge, Tools, no_judge
@@ -66,6 +68,11 @@ class Scoring:
 
 def _key(record: Response | Score) -> tuple[str, Arm, int]:
     return record.id, record.arm, record.repeat
+
+
+def require_graded(golden: GoldenSet, suite: Suite, stage: str) -> None:
+    """Raise ConfigError or GoldenSetError, with file and line, for cases that the suite's assertions cannot grade."""
+    bind(golden.prompts, suite.assertions, load_plugins(suite.plugins), stage, places=golden.places)
 
 
 def score_responses(

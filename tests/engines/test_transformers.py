@@ -289,8 +289,8 @@ class TestOpen:
     """What never comes up."""
 
     def test_missing_checkpoint(self, tmp_path: Path) -> None:
-        """A path that is not there is named with the cause."""
-        with pytest.raises(EngineError, match=rf"cannot load '{tmp_path}/gone' on cpu: \w+: "):
+        """A path that is not there is named with its arm, its release and the cause."""
+        with pytest.raises(EngineError, match=rf"^\w+ 'v1': .* cannot load '{tmp_path}/gone' on cpu: \w+: "):
             answer(release(tmp_path / "gone"), ask())
 
     def test_broken_tokenizer(self, checkpoint: Path, tmp_path: Path) -> None:

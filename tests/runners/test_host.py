@@ -35,5 +35,5 @@ def test_a_hub_s_id_is_no_folder(tmp_path: Path) -> None:
     """It is for the engine to find."""
     release = TransformersRelease(engine="transformers", name="v8", model="acme/none", revision="3" * 40)
 
-    with pytest.raises(EngineError, match=r"engine 'transformers' cannot load 'acme/none@3{40}'"):
+    with pytest.raises(EngineError, match=r"^candidate 'v8': engine 'transformers' cannot load 'acme/none@3{40}'"):
         asyncio.run(Host({Arm.CANDIDATE: release}, 0.0).open())
