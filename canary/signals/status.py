@@ -146,13 +146,23 @@ def _status(reading: Reading, harm: float, alpha: Alpha) -> tuple[Status, str]:
     if harmed and not inside:
         return Status.FAIL, f"{numbers}: harm {p_value(harm)} <= {alpha.rollback:g}, and {_bound(reading)} not excluded"
     if not inside:
-        return Status.INCONCLUSIVE, f"{numbers}: {_bound(reading)} not excluded"
+        return Status.INCONCLUSIVE, f"{numbers}: {_open(reading, finding, harm, alpha)}"
     if harmed and _beyond(reading):
         return Status.INCONCLUSIVE, (
             f"{numbers}: inside its margin, but a proven loss ({p_value(harm)} <= {alpha.rollback:g}) beyond the "
             f"pooled margin of {100 * (reading.sign_off or 0):g} points needs a person's sign-off"
         )
     return Status.PASS, f"{numbers}: {_bound(reading)} excluded, {p_value(finding.noninferior.p)} < {alpha.promote:g}"
+
+
+def _open(reading: Reading, finding: Finding, harm: float, alpha: Alpha) -> str:
+    """What is neither proven nor excluded: harm that may be, or that was seen and is not yet certain."""
+    one = 1.0 if reading.effect == "ratio" else 0.0
+    past = reading.worse * (finding.estimate.center - one) > (reading.margin or 0.0) - one
+    if not (past and finding.can_reject):
+        return f"{_bound(reading)} not excluded"
+    limit = "its floor" if reading.kind == "floor" else _bound(reading).removesuffix(" is")
+    return f"beyond {limit}, but on too little evidence to be certain (harm {p_value(harm)} > {alpha.rollback:g})"
 
 
 _FOUND = {

@@ -53,6 +53,22 @@ def make_reading(*, harm: float, inside: float, estimate: float = -0.05, n: int 
         (make_reading(harm=0.001, inside=0.5, n=9), Status.INCONCLUSIVE, "9 pairs decide nothing"),
         (make_reading(harm=0.05, inside=0.05), Status.FAIL, "harm p 0.05 <= 0.05, and a drop of 10 points is not excl"),
         (make_reading(harm=0.051, inside=0.05), Status.INCONCLUSIVE, "a drop of 10 points is not excluded"),
+        (
+            make_reading(harm=0.083, inside=0.999, estimate=-0.83, n=12),
+            Status.INCONCLUSIVE,
+            "beyond a drop of 10 points, but on too little evidence to be certain (harm p 0.083 > 0.05); need >= 13 p",
+        ),
+        (make_reading(harm=0.051, inside=0.5, estimate=-0.1), Status.INCONCLUSIVE, "10 points is not excluded"),
+        (
+            make_reading(harm=0.2, inside=0.9, estimate=1.3, effect="ratio", unit=Unit.SECONDS, worse=1, margin=1.15),
+            Status.INCONCLUSIVE,
+            "beyond 1.15x the baseline, but on too little evidence to be certain (harm p 0.2 > 0.05)",
+        ),
+        (
+            make_reading(harm=0.2, inside=0.8, kind="floor", margin=0.0),
+            Status.INCONCLUSIVE,
+            "beyond its floor, but on too little evidence to be certain (harm p 0.2 > 0.05)",
+        ),
         (make_reading(harm=0.05, inside=0.049), Status.INCONCLUSIVE, "needs a person's sign-off"),
         (make_reading(harm=0.05, inside=0.049, estimate=-0.02), Status.PASS, "a drop of 10 points is excluded"),
         (make_reading(harm=0.5, inside=0.049), Status.PASS, "p 0.049 < 0.05"),
