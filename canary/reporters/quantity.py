@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from canary.plan import Plan
-from canary.policy import Policy, RatioRule
+from canary.policy import Policy
 from canary.records import Evidence, Scale, Signal, Verdict
 from canary.signals.wording import COUNTED, VALUE, Unit, dollars, seconds
+from canary.timing import RatioRule
 
 ABSENT = "-"
 SAME = "~"

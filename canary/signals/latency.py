@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from canary.plan import Plan
-from canary.policy import RatioRule, SlowRule
 from canary.records import Comparison
 from canary.signals.levels import final_levels
 from canary.signals.reading import Reading, as_rate_of_harm, dense, read, seed_of, with_floor
@@ -16,6 +15,7 @@ from canary.signals.wording import Unit
 from canary.stats.latency import Sample, choose_blocks, compare_quantile, compare_trimmed_mean, slow_share
 from canary.stats.results import Finding
 from canary.stats.strata import compare_pooled
+from canary.timing import RatioRule, SlowRule
 
 TRIMS = {"tm95": 0.05, "tm99": 0.01}
 QUANTILES = {"p50": 0.5, "p99": 0.99, "p99.9": 0.999}

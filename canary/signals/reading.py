@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 
 from canary.contrast import Contrast
 from canary.plan import Plan
-from canary.policy import RatioRule
 from canary.records import MINIMUM_PAIRS, Comparison, Status, Tier
 from canary.signals.levels import final_levels
 from canary.signals.wording import Unit
 from canary.stats.results import Finding
 from canary.stats.strata import Kind, compare_pooled
+from canary.timing import RatioRule
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

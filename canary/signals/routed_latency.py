@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from canary.contrast import Contrast, Stream
 from canary.plan import Plan
-from canary.policy import RatioRule
 from canary.signals.latency import QUANTILES, SLOW_FACTOR, TRIMS
 from canary.signals.levels import final_levels
 from canary.signals.reading import Reading, read, seed_of, with_floor
@@ -23,6 +22,7 @@ from canary.stats.latency import Sample
 from canary.stats.results import Finding
 from canary.stats.stream_latency import LatencyStream, compare_unpaired_quantile, compare_unpaired_trimmed_mean
 from canary.stats.streams import overlap_weights
+from canary.timing import RatioRule
 
 __all__ = ["SLOW_FACTOR", "ratio_readings"]
 

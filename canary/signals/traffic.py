@@ -10,7 +10,7 @@ import numpy as np
 
 from canary.contrast import Contrast, Stream
 from canary.plan import Plan
-from canary.policy import CostRule, ErrorRule, GoodputRule, GuardrailRule, HitRateRule, SlowRule
+from canary.policy import CostRule, ErrorRule, GoodputRule, GuardrailRule, HitRateRule
 from canary.records import POOLED, Comparison, Scale, Signal, Status, Tier
 from canary.signals.events import EventCounts, compare_events, count_events, harm_of, safety_of
 from canary.signals.levels import final_levels, look_levels
@@ -22,6 +22,7 @@ from canary.signals.status import settle
 from canary.signals.wording import Unit
 from canary.stats.results import Finding
 from canary.stats.sequential import e_bonferroni, e_holm
+from canary.timing import SlowRule
 
 FROZEN = 200
 """Served baseline requests that fix what is slow, where no objective is given, before looks may count."""
