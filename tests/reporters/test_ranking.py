@@ -8,7 +8,7 @@ import pytest
 
 from canary.plan import Plan
 from canary.records import Decision, Evidence, Signal, Status, Tier, Verdict
-from canary.reporters import markdown, terminal
+from canary.reporters import html, markdown, terminal
 from canary.reporters.ranking import alike, blocking, lost_strata, ranked
 
 MakeSignal = Callable[..., Signal]
@@ -80,9 +80,12 @@ def test_one_cause_is_told_once(make_signal: MakeSignal) -> None:
 def test_reports_tell_one_cause_once(
     make_verdict: MakeVerdict, make_signal: MakeSignal, make_evidence: Callable[..., Evidence], plan: Plan
 ) -> None:
-    """Every signal that lacks it is named in one line, on the terminal and in the summary."""
+    """Every signal that lacks it is named in one line, on the terminal, in the summary and on the page."""
     signals = [make_signal(name=name, status=Status.INCONCLUSIVE, reason="it was cut") for name in ("e/a", "e/b")]
     verdict = make_verdict(Decision.HOLD, *signals)
 
     assert "\n  e/a, e/b: it was cut\n" in terminal.render(verdict, make_evidence(), plan)
     assert "\n- `e/a`, `e/b`: `it was cut`\n" in markdown.render(verdict, make_evidence(), plan)
+    page = html.render(verdict, make_evidence(), plan)
+    assert '<p><code class="name">e/a</code>, <code class="name">e/b</code> ' in page
+    assert page.count("<p>it was cut</p>") == 1

@@ -18,7 +18,7 @@ from canary.reporters.html.page import page
 from canary.reporters.html.resampled import resampled
 from canary.reporters.margins import policy_lines
 from canary.reporters.quantity import units_of
-from canary.reporters.ranking import blocking, lost_strata
+from canary.reporters.ranking import alike, blocking, lost_strata
 from canary.reporters.sheet import asked_of, interval_name, mark, promises, saving, tabulate
 
 __all__ = ["render"]
@@ -36,8 +36,8 @@ def render(verdict: Verdict, evidence: Evidence, plan: Plan) -> str:
         sheet=sheet,
         mark=mark,
         counts=[(status, len(blocking(verdict, status))) for status in sorted(Status, reverse=True)],
-        failing=blocking(verdict, Status.FAIL),
-        lacking=blocking(verdict, Status.INCONCLUSIVE) if held else (),
+        failing=alike(blocking(verdict, Status.FAIL)),
+        lacking=alike(blocking(verdict, Status.INCONCLUSIVE)) if held else (),
         lost=lost_strata(verdict),
         offer=policy_lines(verdict, plan.policy) if held else "",
         forest=forest(sheet, units_of(verdict, evidence, plan)),
