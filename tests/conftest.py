@@ -27,6 +27,7 @@ SERVING = (
 """Where vLLM and Ray are started, which want the machine one after the other."""
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # no test waits for a model hub
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # several would wait for each other, busily
 
 
 @pytest.hookimpl(wrapper=True)
