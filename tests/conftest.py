@@ -8,11 +8,13 @@ import io
 import json
 import os
 import shutil
+import sys
 from collections.abc import Callable, Generator, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from canary.cli import main
 
@@ -28,6 +30,8 @@ SERVING = (
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # no test waits for a model hub
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # several would wait for each other, busily
+settings.register_profile("gate", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("gate")  # the same examples for everyone, and no opinion on how fast a machine is
 
 
 @pytest.hookimpl(wrapper=True)
@@ -59,6 +63,28 @@ def shared_data() -> Path:
     if not DATA.is_dir():
         pytest.skip(f"no real outputs at {DATA}: see the README for their public sources")
     return DATA
+
+
+KILLED = """\
+import os, signal
+from canary.cli import entry
+from canary.journal import Journal
+
+append = Journal.append
+
+def last(journal, *answers):
+    append(journal, *answers)
+    if len(journal.completed) == {pairs}:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+Journal.append = last
+entry()
+"""
+
+
+def killed_after(pairs: int) -> list[str]:
+    """The program `canary`, ended by `kill -9` once so many pairs are answered, however fast they come."""
+    return [sys.executable, "-c", KILLED.format(pairs=pairs)]
 
 
 class Ran:

@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from canary.bounds import LATEST_S, LONGEST_S, MOST_TOKENS
@@ -26,7 +26,6 @@ def is_scalar(text: str) -> bool:
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass") == text
 
 
-UNHURRIED = settings(deadline=None)
 TEXT = st.text(st.characters(), max_size=30).filter(is_scalar)
 NUMBER = st.floats(allow_nan=False, allow_infinity=False)
 NUMBERS = st.lists(NUMBER, max_size=4).map(tuple)
@@ -101,7 +100,6 @@ def read(kind: type[Record], lines: bytes) -> list[Record]:
     return list(itertools.chain.from_iterable(decode(kind, io.BytesIO(lines), "file.jsonl")))
 
 
-@UNHURRIED
 @given(PROMPT)
 def test_prompts_survive(prompt: Prompt) -> None:
     """A prompt of any text and JSON values is read back equal, byte for byte."""
@@ -111,7 +109,6 @@ def test_prompts_survive(prompt: Prompt) -> None:
     assert encode(read(Prompt, line)[0]) == line
 
 
-@UNHURRIED
 @given(RESPONSE)
 def test_responses_survive(response: Response) -> None:
     """A response of any text and finite numbers is read back equal, byte for byte."""
@@ -121,7 +118,6 @@ def test_responses_survive(response: Response) -> None:
     assert encode(read(Response, line)[0]) == line
 
 
-@UNHURRIED
 @given(SCORE)
 def test_scores_survive(score: Score) -> None:
     """A score of any text and finite number is read back equal, byte for byte."""
@@ -131,7 +127,6 @@ def test_scores_survive(score: Score) -> None:
     assert encode(read(Score, line)[0]) == line
 
 
-@UNHURRIED
 @given(st.lists(RESPONSE, max_size=6))
 def test_one_ascii_line_each(responses: list[Response]) -> None:
     """Every record is one ASCII line, whatever line breaks its texts hold."""

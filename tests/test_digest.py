@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from canary.codec import encode, evidence_digests, golden_digest, line_digests
 from canary.records import Arm, Evidence, Response
-from tests.test_codec import ANSWER, CASE, SCORED, UNHURRIED
+from tests.test_codec import ANSWER, CASE, SCORED
 
 EVIDENCE = Evidence(
     prompts=tuple(replace(CASE, id=f"c{i}", digest=f"d{i}", vars={"é\ud800": i}) for i in range(9)),
@@ -37,7 +37,6 @@ def test_digest_has_four_parts() -> None:
     assert len(set(digests.values())) == 4
 
 
-@UNHURRIED
 @given(st.randoms(use_true_random=False))
 def test_order_is_no_matter(shuffled: random.Random) -> None:
     """Shuffled evidence has the same digests."""

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import signal
 import subprocess
-import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +15,7 @@ import pytest
 from canary.evidence import RunDirectory, load_evidence, load_plan
 from canary.run.load import Overrides, load
 from canary.run.scoring import Scoring, score_responses
+from tests.conftest import killed_after
 from tests.engines.conftest import Reply, Seen, StandIn, serving, words
 
 Canary = Callable[..., Any]
@@ -47,7 +45,9 @@ def pipeline(tmp_path: Path, server: StandIn) -> Path:
     ]  # fmt: skip
     (tmp_path / "prompts.jsonl").write_text("".join(json.dumps(case) + "\n" for case in cases))
     (tmp_path / "suite.yaml").write_text("golden_sets: [prompts.jsonl]\n")
-    (tmp_path / "policy.yaml").write_text("latency: {ttft: {tm95: null, tm99: null}, itl: {tm95: null, tm99: null}}\n")
+    (tmp_path / "policy.yaml").write_text(
+        "latency: {ttft: {tm95: null, tm99: null, slow: null}, itl: {tm95: null, tm99: null, slow: null}}\n"
+    )
     arms = "".join(
         f"{arm}: {{name: {model}, engine: openai, model: {model}, base_url: {server.url}/v1, "
         "prompt: [{role: user, content: '{{prompt}}'}]}\n"
@@ -145,18 +145,13 @@ def test_a_cut_run_is_resumed_in_the_same_order(canary: Canary, pipeline: Path, 
 def test_a_killed_run_decides_as_one_that_was_not(canary: Canary, pipeline: Path, tmp_path: Path) -> None:
     """After kill -9 the same cases are asked, and it stops after as many."""
     stopped = canary("run", pipeline, "--runs", tmp_path / "whole", "--json")
-    command = [sys.executable, "-m", "canary", "run", str(pipeline), "--runs", str(tmp_path / "cut")]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    until = time.monotonic() + 60
-    while time.monotonic() < until and not any((tmp_path / "cut").glob("*/responses.jsonl")):
-        time.sleep(0.01)
-    time.sleep(0.05)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
+    command = [*killed_after(15), "run", str(pipeline), "--runs", str(tmp_path / "cut")]
+    killed = subprocess.run(command, check=False, capture_output=True)
     run = only_run(tmp_path / "cut")
-    if not (run / "manifest.json").exists():
-        resumed = canary("run", "--resume", run, "--json")
-        assert resumed.status == 1, resumed.err
+
+    assert (killed.returncode, len(answers(run))) == (-signal.SIGKILL, 30), killed.stderr.decode()
+    resumed = canary("run", "--resume", run, "--json")
+    assert resumed.status == 1, resumed.err
     verdict = json.loads((run / "verdict.json").read_text())
 
     assert verdict["looks"]["stopped_at"] == stopped.verdict["looks"]["stopped_at"]

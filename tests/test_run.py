@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import signal
 import subprocess
-import sys
-import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.conftest import killed_after
 
 ARMS = ("baseline", "candidate")
 Canary = Callable[..., Any]
@@ -360,19 +359,15 @@ def test_kill_9_and_resume_give_the_uninterrupted_verdict(tmp_path: Path, canary
         for arm, name in (("baseline", "baseline"), ("candidate", "candidate-bad"))
     )
     (tmp_path / "pipeline.yaml").write_text(f"suite: suite.yaml\n{arms}runner: local\n")
-    command = [sys.executable, "-m", "canary", "run", "pipeline.yaml"]
+    command = [*killed_after(30), "run", "pipeline.yaml", "--runs", "cut"]
 
-    process = subprocess.Popen(
-        [*command, "--runs", "cut"], cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    journal = wait_for_lines(tmp_path / "cut", 60)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
+    killed = subprocess.run(command, cwd=tmp_path, check=False, capture_output=True)
+    (journal,) = (tmp_path / "cut").glob("*/responses.jsonl")
     answered = len(journal.read_bytes().splitlines())
     resumed = canary("run", tmp_path / "pipeline.yaml", "--resume", journal.parent, "--json")
     whole = canary("run", tmp_path / "pipeline.yaml", "--runs", tmp_path / "whole", "--json")
 
-    assert 60 <= answered < 2 * len(cases)
+    assert (killed.returncode, answered) == (-signal.SIGKILL, 60), killed.stderr.decode()
     assert resumed.verdict["verdict"] == whole.verdict["verdict"]
     counts = Counter((row["id"], row["arm"]) for row in read_lines(journal))
     assert counts == Counter({(case["id"], arm): 1 for case in cases for arm in ("baseline", "candidate")})
@@ -384,17 +379,6 @@ def quality_of(ran: Any) -> list[dict[str, Any]]:
     timed = {"p_harm_adjusted", "reason", "need", "warnings"}
     signals = [s for s in ran.verdict["signals"] if s["kind"] == "quality"]
     return [{name: value for name, value in s.items() if name not in timed} for s in signals]
-
-
-def wait_for_lines(runs: Path, lines: int) -> Path:
-    """The journal of the only run under `runs`, once it holds so many lines."""
-    until = time.monotonic() + 120
-    while time.monotonic() < until:
-        for journal in runs.glob("*/responses.jsonl"):
-            if len(journal.read_bytes().splitlines()) >= lines:
-                return journal
-        time.sleep(0.05)
-    raise TimeoutError(f"no journal of {lines} lines under {runs}")
 
 
 def test_repeats_beyond_the_suites_are_refused(workspace: Workspace) -> None:

@@ -133,7 +133,7 @@ class Workspace:
         (self.folder / "policy.yaml").write_text(policy)
         (self.folder / "suite.yaml").write_text(
             f"golden_sets: [golden]\nassert: {asserts}\njudge:\n  release: {{name: strict, engine: openai, model: m, "
-            f'base_url: "{self.url}", timeout_s: 5, sampling: {{max_tokens: 100}}, '
+            f'base_url: "{self.url}", timeout_s: 60, sampling: {{max_tokens: 100}}, '
             f"price: {{input_per_million: 10, output_per_million: 10}}}}\n{judge}"
         )
         (self.folder / "pipeline.yaml").write_text(

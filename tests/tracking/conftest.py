@@ -21,6 +21,17 @@ import pytest
 
 Canary = Callable[..., Any]
 START_S = 240
+PATIENCE_S = 120
+"""Seconds for one answer: a machine that has other things to do is no dead server."""
+
+
+@contextlib.contextmanager
+def reserved() -> Iterator[int]:
+    """A port that no other program is given meanwhile; a server that reuses addresses may listen on it."""
+    with socket.socket() as held:
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        held.bind(("127.0.0.1", 0))
+        yield held.getsockname()[1]
 
 
 @dataclass(slots=True)
@@ -34,9 +45,10 @@ class Server:
 
     def start(self) -> None:
         """Start it and wait until it answers."""
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
+        with reserved() as port:
+            self._start(port)
+
+    def _start(self, port: int) -> None:
         self.url = f"http://127.0.0.1:{port}"
         command = ["-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
         command += ["--backend-store-uri", self.store, "--artifacts-destination", str(self.artifacts)]
@@ -51,7 +63,7 @@ class Server:
         end = time.monotonic() + START_S
         while time.monotonic() < end:
             with contextlib.suppress(httpx.HTTPError):
-                if httpx.get(f"{self.url}/health", timeout=2).status_code == 200:
+                if httpx.get(f"{self.url}/health", timeout=PATIENCE_S).status_code == 200:
                     return
             if self.process.poll() is not None:
                 raise RuntimeError(f"the MLflow server ended with {self.process.returncode}: {self.store}")
@@ -68,13 +80,13 @@ class Server:
 
     def ask(self, path: str, /, **body: Any) -> Any:
         """One call of the REST API, as any other program would make it."""
-        answer = httpx.post(f"{self.url}/api/{path}", json=body, timeout=30)
+        answer = httpx.post(f"{self.url}/api/{path}", json=body, timeout=PATIENCE_S)
         assert answer.status_code == 200, answer.text
         return answer.json()
 
     def get(self, path: str, /, **parameters: Any) -> Any:
         """One look at the REST API."""
-        answer = httpx.get(f"{self.url}/{path}", params=parameters, timeout=30)
+        answer = httpx.get(f"{self.url}/{path}", params=parameters, timeout=PATIENCE_S)
         assert answer.status_code == 200, answer.text
         return answer.json() if path.startswith("api/") else answer.text
 
@@ -111,7 +123,7 @@ class Server:
     def alias(self, name: str, alias: str) -> str | None:
         """The version an alias of a registered model points at."""
         path = "api/2.0/mlflow/registered-models/alias"
-        answer = httpx.get(f"{self.url}/{path}", params={"name": name, "alias": alias}, timeout=30)
+        answer = httpx.get(f"{self.url}/{path}", params={"name": name, "alias": alias}, timeout=PATIENCE_S)
         return str(answer.json()["model_version"]["version"]) if answer.status_code == 200 else None
 
 
@@ -130,8 +142,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 @pytest.fixture(autouse=True)
 def _no_server_of_the_users(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """No test may write to a server that the environment names, nor into the repository."""
+    """No test may write to a server that the environment names, nor into the repository, nor give up early."""
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", str(PATIENCE_S))
     monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
     monkeypatch.chdir(tmp_path)
 
@@ -183,10 +196,12 @@ def desk(tmp_path: Path, canary: Canary) -> Desk:
 
 
 class Cut:
-    """A line to a server that is dead after so many requests."""
+    """A line to a server that is dead after so many requests, or holds them back until it is released."""
 
-    def __init__(self, server: Server, after: int) -> None:
+    def __init__(self, server: Server, after: int, *, holds: bool = False) -> None:
         self.left = after
+        self.holds = holds
+        self.is_spent, self.is_released = threading.Event(), threading.Event()
         self.target = int(server.url.rpartition(":")[2])
         self.socket = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self.socket.getsockname()[1]}"
@@ -200,14 +215,17 @@ class Cut:
                 threading.Thread(target=self._serve, args=(near,), daemon=True).start()
 
     def _serve(self, near: socket.socket) -> None:
-        with near, socket.create_connection(("127.0.0.1", self.target)) as far, contextlib.suppress(OSError):
+        with contextlib.suppress(OSError), near, socket.create_connection(("127.0.0.1", self.target)) as far:
             threading.Thread(target=self._back, args=(far, near), daemon=True).start()
             while data := near.recv(1 << 16):
                 if data.split(b" ", 1)[0] in {b"GET", b"POST", b"PUT", b"PATCH", b"DELETE"}:
                     with self.lock:
                         self.left -= 1
                 if self.left < 0:
-                    return
+                    self.is_spent.set()
+                    if not self.holds:
+                        return
+                    self.is_released.wait()
                 far.sendall(data)
 
     @staticmethod
@@ -215,8 +233,11 @@ class Cut:
         with contextlib.suppress(OSError):
             while data := far.recv(1 << 16):
                 near.sendall(data)
+        with contextlib.suppress(OSError):
+            near.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
         """Cut for good."""
-        self.left = -1
+        self.left, self.holds = -1, False
+        self.is_released.set()
         self.socket.close()

@@ -7,7 +7,6 @@ import os
 import pwd
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -21,7 +20,7 @@ import pytest
 from canary.errors import PromotionError
 from canary.registry import ModelEntry, Transition, move, read_transitions
 from canary.tracking import connected
-from tests.tracking.conftest import Desk, Server
+from tests.tracking.conftest import START_S, Desk, Server, reserved
 from tests.tracking.test_promotion import step
 from tests.tracking.test_publish import publish_hostile, state, to
 
@@ -51,17 +50,14 @@ def database() -> Iterator[str]:
     folder, user = Path(tempfile.mkdtemp(prefix="canary-pg-")), _user()
     if user:
         shutil.chown(folder, user["user"])
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
     try:
         made = [initdb, "-D", str(folder / "data"), "-U", "canary", "--auth=trust", "-E", "UTF8", "--locale=C", "-N"]
         subprocess.run(made, check=True, capture_output=True, cwd=folder, **user)
-        command = [postgres, "-D", str(folder / "data"), "-p", str(port), "-k", str(folder), "-c", "fsync=off"]
         user |= {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-        with subprocess.Popen([*command, "-h", "127.0.0.1"], cwd=folder, **user) as process:
+        command = [postgres, "-D", str(folder / "data"), "-k", str(folder), "-c", "fsync=off", "-h", "127.0.0.1"]
+        with reserved() as port, subprocess.Popen([*command, "-p", str(port)], cwd=folder, **user) as process:
             try:
-                _wait(port)
+                _wait(port, process)
                 yield f"postgresql+psycopg2://canary@127.0.0.1:{port}/postgres"
             finally:
                 process.send_signal(signal.SIGINT)  # PostgreSQL's fast shutdown, which waits for no client
@@ -69,15 +65,15 @@ def database() -> Iterator[str]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _wait(port: int) -> None:
-    """Until it takes a connection, a minute at most."""
+def _wait(port: int, process: subprocess.Popen[bytes]) -> None:
+    """Until it takes a connection; a server that ended or hangs never does."""
     psycopg2: Any = importlib.import_module("psycopg2")
-    end = time.monotonic() + 60
+    end = time.monotonic() + START_S
     while True:
         try:
             psycopg2.connect(host="127.0.0.1", port=port, user="canary", dbname="postgres").close()
         except psycopg2.OperationalError:
-            if time.monotonic() > end:
+            if time.monotonic() > end or process.poll() is not None:
                 raise
             time.sleep(0.2)
         else:

@@ -249,7 +249,7 @@ def test_of_two_promotions_at_once_one_wins(server: Server, desk: Desk) -> None:
         )
         for run in runs
     ]
-    said = [process.communicate(timeout=180) for process in started]
+    said = [process.communicate(timeout=600) for process in started]
     won = [i for i, process in enumerate(started) if process.returncode == 0]
 
     assert len(won) == 1, said

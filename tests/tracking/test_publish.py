@@ -6,12 +6,11 @@ import json
 import os
 import subprocess
 import sys
-import time
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
 from canary.manifest import digest
@@ -19,6 +18,8 @@ from tests.tracking.conftest import Cut, Desk, Server
 
 ROOT = Path(__file__).resolve().parents[2]
 FEW = 24
+HANGS_S = 600
+"""Seconds after which a process is taken to hang."""
 
 
 def to(server: Server, experiment: str) -> dict[str, Any]:
@@ -176,19 +177,21 @@ def test_a_server_that_is_down_changes_no_verdict(desk: Desk, server: Server, mo
 
 
 def test_a_server_that_never_answers_is_given_up(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A server that takes the call and says nothing costs the bounded time, not the run."""
+    """A server that takes the call and says nothing is called once, for the bounded time, and costs no run."""
     import socket
 
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "1")
     run = desk.run(cases=FEW)
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        uri = f"http://127.0.0.1:{silent.getsockname()[1]}"
-        start = time.monotonic()
-        told = desk.canary("log", run, "--tracking-uri", uri)
+        told = desk.canary("log", run, "--tracking-uri", f"http://127.0.0.1:{silent.getsockname()[1]}")
+        silent.settimeout(0)
+        silent.accept()[0].close()
+        with pytest.raises(BlockingIOError):
+            silent.accept()
 
     assert told.status == 4
-    assert time.monotonic() - start < 15
+    assert "(read timeout=1)" in told.err
 
 
 def test_what_bounds_the_wait(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -205,24 +208,29 @@ def test_what_bounds_the_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [os.environ.get(name) for name in names] == [None, None]
 
 
-def test_a_killed_server_and_a_killed_publisher(server: Server, desk: Desk) -> None:
+def test_a_killed_server_and_a_killed_publisher(server: Server, desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     """The server is killed in the middle, then the publisher in the middle: the third attempt completes it."""
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     run = desk.run(wrong=2, cases=110, **to(server, "whole"))
     doomed = Server(server.store, server.artifacts)
-    doomed.start()
     try:
-        one = publisher(run, doomed.url, "killed")
-        wait_for(lambda: len(server.traces("killed")) >= 20, server, "killed")
-        doomed.kill()
-        assert one.wait(timeout=120) == 4
+        doomed.start()
+        with held_back(doomed, 60) as line:
+            one = publisher(run, line.url, "killed")
+            assert line.is_spent.wait(HANGS_S)
+            doomed.kill()
+            line.is_released.set()
+            assert one.wait(timeout=HANGS_S) == 4
     finally:
         doomed.kill()
     before = len(server.traces("killed"))
     assert 20 <= before < 220
-    two = publisher(run, server.url, "killed")
-    wait_for(lambda: len(server.traces("killed")) >= before + 10, server, "killed")
-    two.kill()
-    two.wait()
+    with held_back(server, 100) as line:
+        two = publisher(run, line.url, "killed")
+        assert line.is_spent.wait(HANGS_S)
+        two.kill()
+        two.wait()
+    assert before + 10 <= len(server.traces("killed")) < 220
 
     assert desk.canary("log", run, "--experiment", "killed").status == 0
     assert state(server, "killed") == state(server, "whole")
@@ -233,7 +241,7 @@ def test_gates_at_once(server: Server, desk: Desk) -> None:
     runs = [desk.run(wrong=n, name=f"n{n}", cases=FEW) for n in (1, 2)]
     started = [publisher(run, server.url, "at-once") for run in (*runs, runs[0])]
 
-    assert [process.wait(timeout=120) for process in started] == [0] * 3
+    assert [process.wait(timeout=HANGS_S) for process in started] == [0] * 3
     gates = server.gates("at-once")
     assert {g["tags"]["gate.record_sha256"] for g in gates} == {
         digest((run / "manifest.json").read_bytes()) for run in runs
@@ -279,18 +287,15 @@ def publish_hostile(desk: Desk, server: Server) -> Path:
 def publisher(run: Path, url: str, experiment: str) -> subprocess.Popen[bytes]:
     """`canary log` in a process of its own."""
     command = ["-m", "canary", "log", str(run), "--tracking-uri", url, "--experiment", experiment]
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"}
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
     return subprocess.Popen([sys.executable, *command], env=environment, stdout=subprocess.DEVNULL)
 
 
-def wait_for(is_so: Callable[[], bool], server: Server, experiment: str) -> None:
-    """Until something is so, a minute at most."""
-    end = time.monotonic() + 60
-    while time.monotonic() < end:
-        known = httpx.get(
-            f"{server.url}/api/2.0/mlflow/experiments/get-by-name", params={"experiment_name": experiment}, timeout=30
-        )
-        if known.status_code == 200 and is_so():
-            return
-        time.sleep(0.05)
-    raise TimeoutError("nothing came")
+@contextmanager
+def held_back(server: Server, after: int) -> Iterator[Cut]:
+    """A line to a server that holds back all requests but the first ones, and is cut in the end."""
+    line = Cut(server, after, holds=True)
+    try:
+        yield line
+    finally:
+        line.close()

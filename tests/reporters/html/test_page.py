@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import random
 import re
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -191,21 +190,29 @@ def test_difference_is_marked(opened: Any, tmp_path: Path, plan: Plan) -> None:
 
 
 def test_ten_thousand_cases_open_quickly(opened: Any, tmp_path: Path, plan: Plan) -> None:
-    """10,000 cases with long answers: a file under 15 MB that is there and filtered within three seconds."""
+    """10,000 cases with long answers: a file under 15 MB, and a page no larger than that of 300.
+
+    It is there within three seconds of the processor: what a browser waits for
+    on a busy machine is not the page's.
+    """
     evidence, asked = make_run(10_000, plan, words=150)
     # the statistics of 10,000 cases are not what is shown here
     small, _ = make_run(300, plan)
-    path = write(tmp_path / "big.html", evaluate(small, asked), evidence, asked)
+    verdict = evaluate(small, asked)
+    path = write(tmp_path / "big.html", verdict, evidence, asked)
+    opened.open(write(tmp_path / "small.html", verdict, small, asked))
+    elements = "document.querySelectorAll('*').length"
+    few = opened.page.evaluate(elements)
 
     assert 5_000_000 < path.stat().st_size < 15_000_000
+    meter = opened.page.context.new_cdp_session(opened.page)
+    meter.send("Performance.enable", {"timeDomain": "threadTicks"})
+    opened.open(path)
+    opened.page.locator("#list details[open] .sides").wait_for()
+    spent = {one["name"]: one["value"] for one in meter.send("Performance.getMetrics")["metrics"]}
 
-    def opening() -> float:
-        begun = time.monotonic()
-        opened.open(path)
-        opened.page.locator("#list details[open] .sides").wait_for()
-        return time.monotonic() - begun
-
-    assert min(opening(), opening()) < 3.0
+    assert 0 < spent["TaskDuration"] < 3.0
+    assert opened.page.evaluate(elements) < 1.2 * few
     opened.page.locator("#direction").select_option(value="")
     assert opened.page.locator("#found").inner_text() == "10,000 cases found"
     assert opened.page.locator("#list details").count() == 25
