@@ -440,7 +440,7 @@ def test_mistakes_are_found_before_anything_is_sent(
 
 
 def test_what_cannot_be_gone_on_with_is_not_sent(canary: Canary, tmp_path: Path) -> None:
-    """A run that is finished, one of another runner, none at all, and options that a run has decided."""
+    """A run that is finished, a pipeline elsewhere, options that a run has decided, and nothing at all."""
     finished = Workspace(tmp_path, canary).run()
     (run,) = (tmp_path / "runs").iterdir()
     again = ("submit", "--resume", run, "--address", "http://127.0.0.1:9")
@@ -449,9 +449,11 @@ def test_what_cannot_be_gone_on_with_is_not_sent(canary: Canary, tmp_path: Path)
     elsewhere = canary(*again)
     twice = canary(*again, "--stage", "staging", "--runs", tmp_path)
     none = canary("submit", "--resume", tmp_path, "--address", "http://127.0.0.1:9")
+    nothing = canary("submit", "--address", "http://127.0.0.1:9")
 
     assert finished.status == 0
-    assert [ran.status for ran in (over, elsewhere, twice, none)] == [2, 2, 2, 2]
+    assert [ran.status for ran in (over, elsewhere, twice, none, nothing)] == [2, 2, 2, 2, 2]
+    assert nothing.err.startswith("canary: name the pipeline to submit")
     assert over.err.startswith(f"canary: {run} is finished; judge it again")
     assert "must lie in the current folder" in elsewhere.err
     assert twice.err.count("must not stand beside --resume") == 2

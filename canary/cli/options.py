@@ -32,11 +32,12 @@ def add_command(commands: Commands, name: str, summary: str, example: str) -> ar
     )
 
 
-def add_pipeline_option(command: argparse.ArgumentParser) -> None:
+WORKSPACE_S_OWN = "pipeline file (default: pipelines/recorded.yaml, which needs no GPU)"
+
+
+def add_pipeline_option(command: argparse.ArgumentParser, help_: str = WORKSPACE_S_OWN) -> None:
     """The pipeline and the stage."""
-    command.add_argument(
-        "pipeline", type=Path, nargs="?", help="pipeline file (default: pipelines/recorded.yaml, which needs no GPU)"
-    )
+    command.add_argument("pipeline", type=Path, nargs="?", help=help_)
     command.add_argument(
         "--stage",
         choices=("build", *COMPARED),

@@ -8,15 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from canary.cli.fetch import add_cluster_options, bring_back
-from canary.cli.options import (
-    add_command,
-    add_output_options,
-    add_pipeline_option,
-    pipeline_of,
-    require_alone,
-    stage_of,
-)
+from canary.cli.options import add_command, add_output_options, add_pipeline_option, require_alone, stage_of
 from canary.cli.status import Exit
+from canary.errors import UsageError
 
 if TYPE_CHECKING:
     from canary.cli.options import Commands
@@ -31,7 +25,7 @@ def add(commands: Commands) -> None:
         "canary submit pipelines/p.yaml --address http://head:8265\n"
         "  canary submit --resume runs/R --address http://head:8265",
     )
-    add_pipeline_option(command)
+    add_pipeline_option(command, "pipeline file, in the current folder, whose runner is 'ray'")
     command.add_argument(
         "--resume",
         type=Path,
@@ -61,8 +55,10 @@ def _submit(arguments: argparse.Namespace, out: TextIO, err: TextIO) -> int:
 def _begun(arguments: argparse.Namespace, err: TextIO) -> str:
     from canary.run.submit import submit  # noqa: PLC0415
 
-    pipeline, stage = pipeline_of(arguments), stage_of(arguments)
-    return submit(pipeline, address=arguments.address, stage=stage, fail_on=arguments.fail_on, err=err)
+    if arguments.pipeline is None:
+        raise UsageError("name the pipeline to submit, or the run to go on with: canary submit --resume RUN")
+    stage, fail_on = stage_of(arguments), arguments.fail_on
+    return submit(arguments.pipeline, address=arguments.address, stage=stage, fail_on=fail_on, err=err)
 
 
 def _resumed(arguments: argparse.Namespace, err: TextIO) -> str:
