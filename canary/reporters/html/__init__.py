@@ -39,7 +39,7 @@ def render(verdict: Verdict, evidence: Evidence, plan: Plan) -> str:
         failing=alike(blocking(verdict, Status.FAIL)),
         lacking=alike(blocking(verdict, Status.INCONCLUSIVE)) if held else (),
         lost=lost_strata(verdict),
-        offer=policy_lines(verdict, plan.policy) if held else "",
+        offer=policy_lines(verdict, plan.policy) if verdict.verdict is Decision.HOLD else "",
         forest=forest(sheet, units_of(verdict, evidence, plan)),
         interval_name=interval_name(verdict),
         resampled=resampled(verdict, evidence, plan),

@@ -13,7 +13,7 @@ import pytest
 
 from canary.evaluate import evaluate
 from canary.plan import GoldenSetPlan, Plan, StratumPlan
-from canary.records import Arm, ErrorKind, Evidence, Failure, Prompt, Response, Scale, Score, Side, Verdict
+from canary.records import Arm, Decision, ErrorKind, Evidence, Failure, Prompt, Response, Scale, Score, Side, Verdict
 from canary.reporters.html import render
 
 STRATA = ("code", "returns", "sizes")
@@ -271,6 +271,20 @@ def test_same_evidence_same_bytes(plan: Plan) -> None:
     assert render(evaluate(evidence, asked), evidence, asked) == render(evaluate(turned, asked), turned, asked)
 
 
+def test_only_a_hold_offers_margins(plan: Plan) -> None:
+    """The same open questions beside a proven loss are no reason to allow more of it."""
+    evidence, asked = make_run(60, plan)
+    verdict = evaluate(evidence, asked)
+    pages = {
+        decision: render(dataclasses.replace(verdict, verdict=decision), evidence, asked)
+        for decision in (Decision.HOLD, Decision.ROLLBACK)
+    }
+
+    assert "The smallest margins this evidence supports" in pages[Decision.HOLD]
+    assert "What is open besides" in pages[Decision.ROLLBACK]
+    assert "The smallest margins" not in pages[Decision.ROLLBACK]
+
+
 def test_the_page_forbids_every_request(plan: Plan) -> None:
     """Its policy begins with nothing, and names its own script and style by their digests."""
     evidence, asked = make_run(30, plan)
@@ -287,8 +301,6 @@ def test_the_page_forbids_every_request(plan: Plan) -> None:
 @pytest.mark.parametrize("opened", [(390, "dark")], indirect=True)
 def test_empty_evidence(opened: Any, tmp_path: Path, make_verdict: Callable[..., Verdict], plan: Plan) -> None:
     """A verdict on nothing is a report too."""
-    from canary.records import Decision
-
     path = write(tmp_path / "e.html", make_verdict(Decision.HOLD), Evidence(prompts=(), responses=(), scores=()), plan)
     opened.open(path)
 
