@@ -336,6 +336,25 @@ def test_a_run_says_what_its_plan_lacks_and_starts(workspace: Workspace, answer:
     ]
 
 
+def test_a_margin_that_no_golden_set_could_show_is_lacking(workspace: Workspace) -> None:
+    """It is told as such, at once; a run says the first ten of what it lacks."""
+    pipeline = workspace.folder / "pipeline.yaml"
+    rows = read_lines(workspace.folder / "golden" / "prompts.jsonl")
+    workspace.write(
+        "golden/prompts.jsonl", [row | {"metadata": {"stratum": f"s{i % 12}"}} for i, row in enumerate(rows)]
+    )
+    (workspace.folder / "policy.yaml").write_text("quality: {max_drop: 0.000001}\n")
+    pipeline.write_text(pipeline.read_text() + "policy: policy.yaml\n")
+
+    planned, ran = workspace.canary("plan", pipeline), workspace.run()
+
+    assert (planned.status, ran.status) == (2, 3)
+    assert "cannot show a margin of 0.0001 points with fewer than 2705541: add 2705421\n" in planned.out
+    assert "> 100000" in planned.out
+    assert ran.err.count("canary: lacking: ") == 10
+    assert f"hardly promote; {planned.out.count('lacking: ') - 10} more are lacking\n" in ran.err
+
+
 def test_the_build_stage_needs_a_floor(workspace: Workspace) -> None:
     """Without a floor there is nothing a candidate alone could break."""
     pipeline = workspace.folder / "pipeline.yaml"

@@ -55,6 +55,9 @@ from canary.run.unanswered import kept_if_answered
 from canary.runners.scorer import embedding
 from canary.signature import sign
 
+_TOLD = 10
+"""Of what a plan lacks, so much is said when it is run; `canary plan` says all."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finished:
@@ -80,14 +83,14 @@ def start_run(
         runs = runs.absolute()
         with trusted(pipeline, overrides.base_ref, stage=stage, overrides=overrides) as loaded:
             run = new_run(runs, loaded.plan, loaded.golden.prompts)
-            _tell(run, loaded, "--base-ref begins anew: should it be cut off, run the same command again", err)
             with kept_if_answered(run, err):
+                _tell(run, loaded, "--base-ref begins anew: should it be cut off, run the same command again", err)
                 return _finish(run, loaded, err, key)
     loaded = load(pipeline, stage=stage, overrides=overrides)
     run = new_run(runs, loaded.plan, loaded.golden.prompts)
     again = _again(run, overrides)
-    _tell(run, loaded, f"should it be cut off: canary run --resume {again}", err)
     with kept_if_answered(run, err), _resumable(again):
+        _tell(run, loaded, f"should it be cut off: canary run --resume {again}", err)
         return _finish(run, loaded, err, key)
 
 
@@ -95,9 +98,10 @@ def _tell(run: RunDirectory, loaded: Loaded, remark: str, err: TextIO) -> None:
     """Where a run is and what its plan lacks, before anything is paid for; it starts, as harm is proven by less."""
     print(f"run: {run.path} ({remark})", file=err)
     if found := lacking(loaded):
-        for line in found:
+        more = f"; {len(found) - _TOLD} more are lacking" if len(found) > _TOLD else ""
+        for line in found[:_TOLD]:
             print(f"canary: lacking: {line}", file=err)
-        print(f"canary: canary plan refuses such a plan: this run {AT_MOST}", file=err)
+        print(f"canary: canary plan refuses such a plan: this run {AT_MOST}{more}", file=err)
 
 
 def _again(run: RunDirectory, overrides: Overrides) -> str:

@@ -31,19 +31,16 @@ from canary.run.spending import spending
 from canary.signals.judged import trust
 from canary.signals.levels import final_levels, look_levels
 from canary.stats.power import (
+    POWER,
     OperatingCharacteristics,
     joint_promote_probability,
-    pairs_needed,
-    smallest_detectable_drop,
     smallest_passing_n,
     smallest_reaching_n,
-    tango_power,
 )
 from canary.stats.stopping import median_stop
 
 ASSUMED_DISCORDANCE = 0.05
 """Share of pairs that differ between two runs of one release, when unmeasured."""
-POWER = 0.8
 LIKELY = 0.5
 """A plan that would promote an unchanged candidate less often than this is refused."""
 
@@ -145,9 +142,8 @@ def _outlook(plan: Plan, name: str, n: int, psi: float, power: float) -> Outlook
         cases=n,
         margin=margin,
         discordance=psi,
-        detectable=smallest_detectable_drop(n, psi, alpha.rollback, POWER),
-        passes=tango_power(n, psi, 0.0, margin, alpha.promote),
-        wanted=pairs_needed(psi, margin, alpha.promote, power),
+        alpha=alpha,
+        power=power,
         least=max(smallest_passing_n(margin, alpha.promote), MINIMUM_PAIRS),
     )
 
@@ -267,7 +263,7 @@ def _underpowered(outlooks: tuple[Outlook, ...], promote: OperatingCharacteristi
         f"{_place(outlook)} has {outlook.cases} cases and wants {outlook.wanted} to pass an unchanged candidate at "
         f"{100 * outlook.margin:g} points: add {outlook.wanted - outlook.cases}, or allow a larger drop"
         for outlook in outlooks
-        if outlook.cases < outlook.wanted
+        if outlook.wanted is not None and outlook.cases < outlook.wanted
     ]
 
 

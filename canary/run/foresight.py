@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from canary.assertions.binding import BUILD
 from canary.plan import Plan
-from canary.stats.power import OperatingCharacteristics
+from canary.policy import Alpha
+from canary.stats.power import POWER, OperatingCharacteristics, pairs_needed, smallest_detectable_drop, tango_power
 
 AT_MOST = "can roll back, but hardly promote"
 """What may become of a run whose plan lacks something: harm can be proven by less than its absence."""
@@ -16,20 +17,36 @@ AT_MOST = "can roll back, but hardly promote"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outlook:
-    """What one stratum, or the pool, can show."""
+    """What one stratum, or the pool, can show; what takes long is computed where it is asked for."""
 
     stratum: str
     cases: int
     margin: float
     discordance: float
-    detectable: float
-    """Smallest drop found with 80 % power; infinite where none is."""
-    passes: float
-    """P(an unchanged candidate is shown to be inside the margin)."""
-    wanted: int
-    """Cases for a pass with 80 % power, all strata together."""
     least: int
     """Fewer cases than this can never pass."""
+    alpha: Alpha
+    """Levels of its tests."""
+    power: float
+    """With which each stratum must pass for all of them to do so with 80 %."""
+
+    @property
+    def detectable(self) -> float:
+        """Smallest drop found with 80 % power; infinite where none is."""
+        return smallest_detectable_drop(self.cases, self.discordance, self.alpha.rollback, POWER)
+
+    @property
+    def passes(self) -> float:
+        """P(an unchanged candidate is shown to be inside the margin)."""
+        return tango_power(self.cases, self.discordance, 0.0, self.margin, self.alpha.promote)
+
+    @property
+    def wanted(self) -> int | None:
+        """Cases for a pass with 80 % power, all strata together; None is more than a hundred thousand."""
+        try:
+            return pairs_needed(self.discordance, self.margin, self.alpha.promote, self.power)
+        except ValueError:
+            return None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,5 +133,5 @@ def _cells(outlook: Outlook) -> tuple[str, ...]:
         f"{100 * outlook.discordance:.1f}%",
         seen,
         f"{outlook.passes:.2f}",
-        str(outlook.wanted),
+        "> 100000" if outlook.wanted is None else str(outlook.wanted),
     )

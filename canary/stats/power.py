@@ -37,6 +37,7 @@ __all__ = [
     "pairs_needed",
     "smallest_detectable_drop",
     "smallest_passing_n",
+    "smallest_reaching_n",
     "tango_power",
     "tokens_in_flight",
 ]
@@ -44,6 +45,8 @@ __all__ = [
 POWER = 0.8
 """With which "need" promises an answer."""
 _LARGEST = 10_000_000
+_ENUMERATED = 100_000
+"""More pairs are not enumerated for a plan."""
 _EXACT = 1_000
 """More pairs are not enumerated for a "need"."""
 
@@ -94,11 +97,15 @@ def pairs_needed(psi: float, margin: float, alpha: float, power: float, delta: f
 
     By enumeration: the closed form (z_alpha + z_power)^2 (psi - delta^2) /
     (margin + delta)^2 falls short (psi 0.1, power 0.8: 248 for 269 at 5 pp, 62
-    for 77 at 10 pp). Raises ValueError where no n suffices, delta <= -margin.
+    for 77 at 10 pp). Raises ValueError where no n suffices, delta <= -margin,
+    and where more than a hundred thousand would, which would take long to find.
     """
     if delta <= -margin:
         raise ValueError(f"a true difference of {delta} is outside the margin {margin}: no n passes it")
     start = smallest_passing_n(margin, alpha)
+    short = (special.ndtri(1 - alpha) + special.ndtri(power)) ** 2 * (psi - delta**2) / (margin + delta) ** 2
+    if max(start, short) > _ENUMERATED:
+        raise ValueError(f"more than {_ENUMERATED} would be needed")
     return _first(lambda n: tango_power(n, psi, delta, margin, alpha) >= power, start)
 
 

@@ -87,7 +87,10 @@ def test_no_number_of_pairs_passes_a_loss_at_the_margin() -> None:
 
 
 def test_an_absurd_need_is_said() -> None:
-    """More than ten million pairs is no plan."""
+    """More than ten million pairs is no plan, nor a hundred thousand that would have to be enumerated."""
+    for margin in (1e-3, 1e-6):
+        with pytest.raises(ValueError, match="more than 100000 would be needed"):
+            pairs_needed(0.05, margin, 0.05, 0.8)
     with pytest.raises(ValueError, match="would be needed"):
         continuous_pairs_needed(1e3, 1e-3, 0.05, 0.8)
 
