@@ -266,6 +266,29 @@ def test_a_prompt_that_a_case_cannot_fill_is_named_with_its_line(workspace: Work
     assert (planned.status, planned.err) == (2, f"canary: {told} (the case has vars: prompt)\n")
 
 
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"messages": [{"role": "user", "content": "say 5"}]},
+        {"metadata": {"stratum": "a", "tools": [{"type": "function"}]}},
+    ],
+    ids=["turns", "tools"],
+)
+def test_a_case_that_cannot_be_completed_is_found_first(workspace: Workspace, changed: dict[str, Any]) -> None:
+    """With its line, and before anything is sent; the release that chats takes it."""
+    prompts, pipeline = workspace.folder / "golden" / "prompts.jsonl", workspace.folder / "pipeline.yaml"
+    rows = read_lines(prompts)
+    workspace.write("golden/prompts.jsonl", [*rows[:5], rows[5] | changed, *rows[6:]])
+    live = "engine: openai, model: m, base_url: 'http://localhost:9/v1', prompt: '{{prompt}}'"
+    written = pipeline.read_text().replace("engine: replay, responses: v1.jsonl", live)
+    pipeline.write_text(written.replace("engine: replay, responses: v2.jsonl", f"{live}, api: completions"))
+
+    ran = workspace.run()
+
+    told = "'api' of release 'v2' must be chat for chat turns or tools (got completions)"
+    assert (ran.status, ran.err) == (2, f"canary: {prompts}:6: case 'c5': {told}\n")
+
+
 def test_the_build_stage_asks_the_candidate_alone(workspace: Workspace) -> None:
     """A floor decides, the baseline is not asked, and structure alone is scored."""
     (workspace.folder / "policy.yaml").write_text("quality: {metrics: {pass: {min_score: 0.8}}}\n")

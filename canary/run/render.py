@@ -10,7 +10,7 @@ from canary.assertions.template import compiled
 from canary.errors import ConfigError
 from canary.protocols import Request
 from canary.records import Arm, Prompt
-from canary.release import LiveRelease, Release, Turn
+from canary.release import LiveRelease, OpenAIRelease, Release, Turn, VllmRelease
 
 
 def render(prompt: Prompt, release: Release, arm: Arm, repeat: int, seed: int) -> Request:
@@ -18,9 +18,14 @@ def render(prompt: Prompt, release: Release, arm: Arm, repeat: int, seed: int) -
 
     A case's own `messages` stand in place of the release's template, whose
     system turns then go first. Raises ConfigError naming the case when the
-    template asks for a variable that the case lacks.
+    template asks for a variable that the case lacks, and for turns or tools
+    where only a text can be completed.
     """
     messages, text = _content(prompt, release) if isinstance(release, LiveRelease) else (None, None)
+    tools = prompt.metadata.get("tools")
+    if isinstance(release, OpenAIRelease | VllmRelease) and release.api == "completions" and (text is None or tools):
+        must = f"'api' of release {release.name!r} must be chat for chat turns or tools (got completions)"
+        raise ConfigError(f"case {prompt.id!r}: {must}")
     return Request(
         id=prompt.id,
         arm=arm,
@@ -28,7 +33,7 @@ def render(prompt: Prompt, release: Release, arm: Arm, repeat: int, seed: int) -
         messages=messages,
         text=text,
         seed=_seed(prompt, release, arm, repeat, seed),
-        tools=prompt.metadata.get("tools"),
+        tools=tools,
     )
 
 
