@@ -82,6 +82,7 @@ def test_costs_of_different_moments_say_so(compare: Callable[..., Any]) -> None:
 @pytest.mark.parametrize("clocks", [0, CASES])
 def test_costs_of_tokens_are_pairs(compare: Callable[..., Any], clocks: int) -> None:
     """What an answer costs by its tokens does not hang together in time, even where it took its time too."""
+    rng = np.random.default_rng(4)
     tokens = rng.integers(20, 200, CASES)
     prices = [float(count) * 1e-5 for count in tokens]
     seconds = tokens * 0.01 * rng.lognormal(0, 0.05, CASES) + 0.1
