@@ -30,6 +30,8 @@ SERVING = (
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # no test waits for a model hub
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # several would wait for each other, busily
+for name in ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"):
+    os.environ.pop(name, None)  # a hook's: what tests commit would go to its repository
 settings.register_profile("gate", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("gate")  # the same examples for everyone, and no opinion on how fast a machine is
 

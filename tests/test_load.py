@@ -243,7 +243,7 @@ def test_what_a_plan_says(bench: Bench) -> None:
     assert "load: the trace's prompts have 900 tokens on average, its answers 7\n" in told
     assert "load: whether 'concurrency: 8' holds it is unknown until times are measured" in told
     assert "time: about 4 s, as the load has it, and the last answers" in told
-    assert "load" not in bench.canary("plan", bench.pipeline(""), "--allow-underpowered").out
+    assert "\nload: " not in bench.canary("plan", bench.pipeline(""), "--allow-underpowered").out
 
 
 def calibrated(bench: Bench, seconds: float) -> None:
