@@ -21,13 +21,14 @@ from canary.records import Arm, Response
 from canary.release import Release
 from canary.runners.drive import ArmLostError
 from canary.runners.host import Host
-from canary.runners.sample import PATIENCE_S
+from canary.runners.sample import PATIENCE_S, WAY_S
 from canary.sharing import named
 
 ROOM_S = 120.0
 """How long a replaced replica may wait for room, such as a node that comes up again."""
 CLOSED_S = 30.0
 """How long an engine may take to close before its process is killed."""
+OBSERVED_S = PATIENCE_S + WAY_S
 DEATHS = 32
 """An engine that dies more often than this stops the run."""
 
@@ -88,7 +89,7 @@ class Replica:
         except RayTaskError as error:
             raise _cause(error) from None
         except RayError as error:
-            raise EngineError(f"{self} died while it came up: {error}") from error
+            raise KilledError(f"{self} died while it came up: {error}") from error
 
     def _bundle(self) -> int:
         """Two engines' replicas take turns in the group; one engine has it to itself."""
@@ -124,7 +125,7 @@ class Replica:
         if self.moving.locked() or self.fate is not None:
             return {}
         try:
-            seen: Mapping[str, float] | None = await asyncio.wait_for(_result(self.host.observe.remote()), PATIENCE_S)
+            seen: Mapping[str, float] | None = await asyncio.wait_for(_result(self.host.observe.remote()), OBSERVED_S)
         except Exception:  # noqa: BLE001 - whatever it is, it is not worth a run
             return {}
         return seen
@@ -134,14 +135,22 @@ class Replica:
         async with self.moving:
             if self.host is not dead:
                 return
-            self.kill()
             try:
-                await self.open()
+                await self._open_again()
             except CanaryError as error:
                 self.fate = error
                 return
             with suppress(Exception):  # should it die of that, whoever asks it next will see
                 await self.host.answer.remote(self.first)  # a cold start is no latency of the release
+
+    async def _open_again(self) -> None:
+        """Twice, should whatever killed the one before kill this one while it comes up."""
+        self.kill()
+        with suppress(KilledError):
+            await self.open()
+            return
+        self.kill()
+        await self.open()
 
     async def close(self) -> None:
         """Ends the engine and its process."""
@@ -164,6 +173,10 @@ class Replica:
         """As messages name it."""
         which = f" (replica {self.number + 1} of {self.runner.replicas})" if self.runner.replicas > 1 else ""
         return f"{named(self.releases)}{which}"
+
+
+class KilledError(EngineError):
+    """A replica's process died while it came up, of nothing that its engine said."""
 
 
 class ReplicaLostError(ArmLostError):

@@ -14,6 +14,8 @@ from canary.records import Arm, Observation
 EVERY_S = 1.0
 PATIENCE_S = 2.0
 """How long a server may take to say how it is."""
+WAY_S = 1.0
+"""What is added wherever somebody is waited for who waits: he says what he knows without the server."""
 
 
 @asynccontextmanager
@@ -86,6 +88,6 @@ async def _moment(observable: Mapping[Arm | None, Observable]) -> list[Observati
 
 async def _observed(generate: Observable) -> Mapping[int, Mapping[str, float]]:
     try:
-        return await asyncio.wait_for(generate.observe(), 2 * PATIENCE_S)
+        return await asyncio.wait_for(generate.observe(), PATIENCE_S + 2 * WAY_S)
     except Exception:  # noqa: BLE001 - whatever it is, it is not worth a run
         return {0: {}}

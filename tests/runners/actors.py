@@ -16,11 +16,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from canary.pipeline import Pipeline
 from canary.protocols import Answers, Pair, Request
-from canary.records import Arm
+from canary.records import Arm, Response
 from canary.release import Release
 from canary.runners import fleet
 
@@ -84,6 +85,32 @@ def recorded(folder: Path, count: int, **fields: Any) -> Pipeline:
     return pipeline(*releases, **fields)
 
 
+STOPS = """
+import os, signal
+from {module} import {name}
+
+append, count = {name}.append, 0
+
+def stopping(*arguments):
+    global count
+    append(*arguments)
+    count += 1
+    if count == {at}:
+        os.kill(os.getpid(), signal.SIGSTOP)
+
+{name}.append = stopping
+"""
+"""Has a process stop when it has appended so much: it is as far then as it is to be, however fast it is."""
+WIDE = {"tm95": {"floor_s": 9}, "tm99": {"floor_s": 9}, "slow": {"threshold_s": 20}}
+"""Margins of a latency that a busy machine does not overstep."""
+
+
+def wide(folder: Path) -> str:
+    """A policy for tests of other things than time, which another process on the machine may take from one arm."""
+    (folder / "policy.yaml").write_text(json.dumps({"version": 1, "latency": {"ttft": WIDE, "itl": WIDE}}))
+    return "policy.yaml"
+
+
 def workspace(folder: Path, release: dict[str, Any], *, count: int, **pipeline: Any) -> Path:
     """A pipeline that asks both arms of one release so many cases."""
     arms = {arm: {"name": arm} | release for arm in ("baseline", "candidate")}
@@ -101,14 +128,18 @@ def workspace(folder: Path, release: dict[str, Any], *, count: int, **pipeline: 
 
 
 def hosts() -> list[int]:
-    """Processes of this test's own arms: its children's children that are hosts."""
+    """Processes of this test's own arms."""
+    return actors("Host")
+
+
+def actors(kind: str) -> list[int]:
+    """Processes of this test's own Ray, its children's children, that are actors of a class."""
     found = []
     for entry in Path("/proc").glob("[0-9]*"):
-        try:
-            if (entry / "cmdline").read_bytes().startswith(b"ray::Host") and parent(parent(entry.name)) == os.getpid():
+        with suppress(OSError):
+            told = (entry / "cmdline").read_bytes()
+            if told.startswith(f"ray::{kind}".encode()) and parent(parent(entry.name)) == os.getpid():
                 found.append(int(entry.name))
-        except OSError:
-            continue
     return sorted(found)
 
 
@@ -124,13 +155,17 @@ def parent(pid: int | str) -> int:
 
 
 @contextmanager
-def watched() -> Iterator[list[fleet.Fleet]]:
-    """Yields the fleets that are made meanwhile."""
+def watched(on_ask: Callable[[], None] = lambda: None) -> Iterator[list[fleet.Fleet]]:
+    """Yields the fleets that are made meanwhile; calls back before each request that one is given."""
     made: list[fleet.Fleet] = []
-    real = fleet.Fleet
+
+    class Watched(fleet.Fleet):
+        async def __call__(self, request: Request) -> Response | None:
+            on_ask()
+            return await super().__call__(request)
 
     def making(releases: Mapping[Arm, Release], replicas: list[fleet.Replica]) -> fleet.Fleet:
-        made.append(real(releases, replicas))
+        made.append(Watched(releases, replicas))
         return made[-1]
 
     with pytest.MonkeyPatch.context() as patch:
@@ -143,7 +178,7 @@ def asked_of(fleets: list[fleet.Fleet]) -> dict[str, list[int]]:
     return {"+".join(one.releases): [replica.asked for replica in one.replicas] for one in fleets}
 
 
-def until(done: Callable[[], bool], seconds: float = 60.0) -> None:
+def until(done: Callable[[], bool], seconds: float = 300.0) -> None:
     """Waits for it."""
     end = time.monotonic() + seconds
     while not done():
@@ -152,22 +187,30 @@ def until(done: Callable[[], bool], seconds: float = 60.0) -> None:
 
 
 def gone(found: Callable[[], list[int]]) -> bool:
-    """Whether nothing is found any more, within a few seconds."""
-    end = time.monotonic() + 10
+    """Whether nothing is found any more, soon."""
+    end = time.monotonic() + 60
     while found() and time.monotonic() < end:
         time.sleep(0.05)
     return not found()
 
 
+def kill_asker(port: int) -> None:
+    """The arm whose request came from this port, and no other: how late it is seen is no matter then."""
+    for pid in hosts():
+        with suppress(psutil.Error):
+            if any(each.laddr.port == port for each in psutil.Process(pid).net_connections("tcp") if each.laddr):
+                os.kill(pid, signal.SIGKILL)
+
+
 @contextmanager
-def served(on_poison: Callable[[], object]) -> Iterator[str]:
-    """An endpoint that tells whether it was shown the right key, and does something else to poison."""
+def served() -> Iterator[str]:
+    """An endpoint that tells whether it was shown the right key, and kills whoever asks with poison."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["content-length"]))
             if b"poison" in body:
-                on_poison()
+                kill_asker(self.client_address[1])
                 return
             self.send_response(200)
             self.send_header("content-type", "text/event-stream")

@@ -9,11 +9,13 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from canary.engines.vllm import SCRAPE_S
 from canary.protocols import Generate, Request
 from canary.records import Arm, Observation, Response
 from canary.release import Release
-from canary.runners import sample
+from canary.runners import fleet, sample
 from canary.runners.drive import drive
+from canary.runners.sample import PATIENCE_S, WAY_S
 from tests.runners.test_drive import Stage, later, ok, pair, pipeline
 
 
@@ -64,6 +66,12 @@ class Server:
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sample, "EVERY_S", 0.01)
     monkeypatch.setattr(sample, "PATIENCE_S", 0.02)
+    monkeypatch.setattr(sample, "WAY_S", 0.01)
+
+
+def test_who_waits_for_a_server_is_waited_for_longer() -> None:
+    """Else nothing is known of a machine whose server is too busy to say anything: just then it matters."""
+    assert SCRAPE_S <= PATIENCE_S < fleet.OBSERVED_S < PATIENCE_S + 2 * WAY_S
 
 
 def test_both_arms_at_the_same_moments() -> None:
