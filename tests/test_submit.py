@@ -22,6 +22,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import psutil
@@ -30,7 +31,7 @@ import pytest
 from canary.errors import EvidenceError
 from canary.evidence import RunDirectory, check_files, seal
 from canary.run.parcel import pack, unpack
-from canary.run.submit import Returned
+from canary.run.submit import Returned, _patiently
 from tests.runners import actors
 from tests.runners.test_chaos import asked, command, endpoint, run_of
 from tests.test_run import Workspace, cut_off
@@ -176,7 +177,8 @@ def test_a_job_whose_driver_is_killed_leaves_what_was_answered(
     monkeypatch.chdir(tmp_path)
     with endpoint() as server:
         asks = {"engine": "openai", "model": "m", "base_url": server.url, "api_key": "sk-x"}
-        pipeline = actors.workspace(tmp_path, asks, count=300, concurrency=8).rename("killed.yaml")
+        policy = actors.wide(tmp_path)
+        pipeline = actors.workspace(tmp_path, asks, count=300, concurrency=8, policy=policy).rename("killed.yaml")
         server.at[120] = kill_driver
         there = canary("submit", pipeline, "--address", head)
         (run,) = re.findall(r"^run: (\S+) \(it was cut off: canary run --resume \1, ", there.err, re.MULTILINE)
@@ -188,9 +190,8 @@ def test_a_job_whose_driver_is_killed_leaves_what_was_answered(
     assert there.status == 4
     assert "ended without a verdict (exit 137)" in there.err
     assert 80 <= len(kept) < 600
-    assert resumed.returncode in {0, 3}, said  # a busy machine may not show that a latency is inside its margin
-    statuses = {one["name"]: one["status"] for one in json.loads(out)["signals"]}
-    assert (statuses["quality/all/pass"], "fail" in statuses.values()) == ("pass", False)
+    assert resumed.returncode == 0, said
+    assert json.loads(out)["verdict"] == "promote"
     assert asked(tmp_path) == {(str(n), arm): 1 for n in range(300) for arm in ("baseline", "candidate")}
 
 
@@ -238,7 +239,7 @@ def kill_driver() -> None:
 
 def states(head: str) -> set[str]:
     """The states of all actors that were ever on a cluster."""
-    with urllib.request.urlopen(f"{head}/api/v0/actors", timeout=10) as answer:
+    with urllib.request.urlopen(f"{head}/api/v0/actors", timeout=120) as answer:
         rows = json.load(answer)["data"]["result"]["result"]
     return {row["state"] for row in rows}
 
@@ -417,6 +418,22 @@ def test_a_cluster_that_is_just_starting_is_waited_for(
     assert [record.getMessage() for record in caplog.records] == []
     assert logging.root.manager.disable == logging.NOTSET
     assert not never or ran.err.endswith("please try again later\n")
+
+
+def test_patience_begins_with_the_first_refusal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is sent before it may be large, and take longer than a cluster may take to start."""
+    now, refusals, said = [0.0], [RuntimeError("No available agent to submit job")], io.StringIO()
+    clock = SimpleNamespace(monotonic=lambda: now[0], sleep=lambda seconds: None)
+    monkeypatch.setattr("canary.run.submit.time", clock)
+
+    def start() -> str:
+        now[0] += 1000
+        if refusals:
+            raise refusals.pop()
+        return "j"
+
+    assert _patiently(start, said) == "j"
+    assert said.getvalue() == "the cluster is still starting: waiting up to 60 s\n"
 
 
 @pytest.mark.parametrize(
