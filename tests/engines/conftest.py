@@ -172,7 +172,7 @@ def in_turn(*replies: Reply) -> Script:
 
 def release(url: str, base: str = "/v1", **fields: Any) -> OpenAIRelease:
     """A release at `url`."""
-    written = {"engine": "openai", "name": "v2", "model": "m", "base_url": f"{url}{base}", "timeout_s": 5}
+    written = {"engine": "openai", "name": "v2", "model": "m", "base_url": f"{url}{base}", "timeout_s": 30}
     return OpenAIRelease.model_validate(written | fields)
 
 

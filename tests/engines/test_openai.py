@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 import pytest
 
+from canary.engines.http.exchange import FAREWELL_S
 from canary.errors import ConfigError
 from canary.records import ErrorKind
 from tests.engines.conftest import Reply, ask, ask_all, chunk, event, hello, in_turn, refuse, stream, words
@@ -175,7 +177,7 @@ def test_two_requests_learn_together() -> None:
 
 def test_plain_answer() -> None:
     """Tokens, times and counts of a well-behaved stream."""
-    response = ask(words("Hi", " there", "!", pause_s=0.002)).response
+    response = ask(words("Hi", " there", "!", pause_s=0.02)).response
 
     assert (response.id, response.output, response.finish_reason, response.error) == (
         "case-0",
@@ -251,10 +253,12 @@ def test_last_event_without_blank_line() -> None:
 
 def test_server_that_keeps_the_stream_open() -> None:
     """After the end was announced, the connection is given half a second and no fault."""
+    began = time.perf_counter()
     response = ask(words("Hi", end="hang")).response
+    elapsed_s = time.perf_counter() - began
 
     assert (response.output, response.error) == ("Hi", None)
-    assert response.attempts[0].seconds < 0.4
+    assert response.attempts[0].seconds <= elapsed_s - FAREWELL_S
 
 
 def test_bytes_in_any_pieces() -> None:

@@ -13,6 +13,7 @@ from canary.errors import EngineError
 from canary.records import Arm, ErrorKind, Response
 from tests.engines.conftest import (
     Reply,
+    Seen,
     StandIn,
     ask,
     ask_all,
@@ -66,7 +67,7 @@ def fault(response: Response) -> tuple[ErrorKind, str]:
 )  # fmt: skip
 def test_kinds(status: int, error: Any, kind: ErrorKind) -> None:
     """A status and the server's own words say whose fault it is; the words are kept."""
-    said, message = fault(ask(refuse(status, error), timeout_s=1).response)
+    said, message = fault(ask(refuse(status, error, retry_after="60")).response)
 
     assert said is kind
     assert message.startswith(f"HTTP {status}")
@@ -236,9 +237,9 @@ def test_cut_after_the_end() -> None:
 
 def test_deadline() -> None:
     """The whole request has one deadline; what had arrived is kept, and nothing is tried after it."""
-    response = ask(stream(chunk(content="Hi"), done=False, end="hang"), timeout_s=0.3).response
+    response = ask(stream(chunk(content="Hi"), done=False, end="hang"), timeout_s=4).response
 
-    assert fault(response) == (ErrorKind.SERVER, "no complete answer within 0.3 s")
+    assert fault(response) == (ErrorKind.SERVER, "no complete answer within 4 s")
     assert (response.output, len(response.attempts)) == ("Hi", 1)
 
 
@@ -253,18 +254,27 @@ def test_no_answer_at_all() -> None:
 
 def test_no_retry_that_cannot_finish() -> None:
     """No second try where the server wants to be left alone for longer than there is time."""
-    response = ask(refuse(503, "busy", retry_after="9"), words("Hi"), timeout_s=5).response
+    response = ask(refuse(503, "busy", retry_after="60"), words("Hi")).response
 
     assert fault(response)[0] is ErrorKind.SERVER
     assert len(response.attempts) == 1
 
 
-def test_no_retry_quicker_than_any_answer() -> None:
-    """No second try in less time than the quickest answer took."""
-    slow, late = words("Hi", pause_s=0.06), Reply(pieces=(b"",), pause_s=0.4, status=503)
-    outcome = ask_all(in_turn(slow, late, words("no")), [hello(0), hello(1)], timeout_s=0.6)
+@pytest.mark.parametrize(("took", "tries"), [(19.0, 2), (21.0, 1)])
+def test_no_retry_quicker_than_any_answer(monkeypatch: pytest.MonkeyPatch, took: float, tries: int) -> None:
+    """No second try in less time than the quickest answer took, on a clock that only the server turns."""
+    now, turned = [1000.0], iter([10.0, took])  # of thirty seconds
+    for module in ("openai", "http.exchange"):
+        monkeypatch.setattr(f"canary.engines.{module}.clock", lambda: now[0])
+    replies = in_turn(words("Hi"), refuse(503, "late"), words("again"))
 
-    assert [len(response.attempts) for response in outcome.responses] == [1, 1]
+    def script(seen: Seen) -> Reply:
+        now[0] += next(turned, 0.0)
+        return replies(seen)
+
+    outcome = ask_all(script, [hello(0), hello(1)], timeout_s=30)
+
+    assert [len(response.attempts) for response in outcome.responses] == [1, tries]
 
 
 # What is tried again
@@ -399,13 +409,22 @@ def test_cancelled_request_frees_the_engine() -> None:
     """A request that is given up does not disturb the next one."""
 
     async def scenario() -> Response | None:
-        stand_in = StandIn(in_turn(stream(chunk(content="a"), done=False, end="hang"), words("b")))
+        asked, replies = asyncio.Event(), in_turn(stream(chunk(content="a"), done=False, end="hang"), words("b"))
+
+        def script(seen: Seen) -> Reply:
+            asked.set()
+            return replies(seen)
+
+        stand_in = StandIn(script)
         server = await asyncio.start_server(stand_in.serve, "127.0.0.1", 0)
         async with server:
             url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
             async with open_release(release(url), Arm.CANDIDATE) as generate:
-                with pytest.raises(TimeoutError):
-                    await asyncio.wait_for(generate(hello()), 0.1)
+                given_up = asyncio.ensure_future(generate(hello()))
+                await asked.wait()
+                given_up.cancel()
+                with pytest.raises(asyncio.CancelledError):
+                    await given_up
                 return await generate(hello())
 
     response = asyncio.run(scenario())

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from canary.engines import openai
 from canary.engines.http.endpoint import read_endpoint
 from canary.engines.openai import open_release
 from canary.errors import EngineError
@@ -34,11 +35,13 @@ async def read_request(reader: asyncio.StreamReader) -> bytes:
 
 
 def converse(
-    serve: Serve, asked: int = 1, *, scheme: str = "http", rest_s: float = 0.0, **fields: Any
+    serve: Serve, asked: int = 1, *, scheme: str = "http", until_closed: bool = False, **fields: Any
 ) -> list[Response]:
-    """So many requests one after the other; each connection is `serve`'s."""
+    """So many requests one after the other, or each once the connection before is closed; each is `serve`'s."""
 
     async def scenario() -> list[Response]:
+        closed = asyncio.Event()
+
         async def guarded(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             try:
                 await serve(reader, writer)
@@ -46,6 +49,7 @@ def converse(
                 pass
             finally:
                 writer.close()
+                closed.set()
 
         server = await asyncio.start_server(guarded, "127.0.0.1", 0)
         url = f"{scheme}://127.0.0.1:{server.sockets[0].getsockname()[1]}"
@@ -53,7 +57,10 @@ def converse(
         async with server, open_release(release(url, **fields), Arm.CANDIDATE) as generate:
             for number in range(asked):
                 said.append(await generate(hello(number)))
-                await asyncio.sleep(rest_s)
+                if until_closed:
+                    await closed.wait()
+                    await asyncio.sleep(0.05)  # the end is on its way
+                    closed.clear()
         return [response for response in said if response is not None]
 
     return asyncio.run(scenario())
@@ -88,7 +95,7 @@ def sends(*replies: bytes) -> Serve:
 )
 def test_what_is_no_http(raw: bytes) -> None:
     """Whatever a server sends instead of HTTP is an errored response, tried again; never a crash."""
-    first, second = converse(sends(raw, raw, WHOLE), 2, timeout_s=3)
+    first, second = converse(sends(raw, raw, WHOLE), 2)
 
     assert first.error is not None
     assert first.error.kind in (ErrorKind.SERVER, ErrorKind.MALFORMED)
@@ -106,7 +113,7 @@ def test_a_broken_chunk_keeps_what_came_before(end: bytes) -> None:
         await asyncio.sleep(0.02)
         writer.write(b"%x\r\n%s\r\n" % (len(begun), begun) + end)
 
-    (response,) = converse(serve)
+    (response,) = converse(serve, timeout_s=4)
 
     assert response.error is not None
     assert (response.output, response.error.kind, len(response.attempts)) == ("Hi", ErrorKind.SERVER, 1)
@@ -120,7 +127,7 @@ def test_a_server_that_closes_idle_connections() -> None:
         writer.write(WHOLE)
         await asyncio.sleep(0.02)
 
-    said = converse(serve, 4, rest_s=0.1)
+    said = converse(serve, 4, until_closed=True)
 
     assert [(response.output, len(response.attempts)) for response in said] == [("Hi", 1)] * 4
 
@@ -149,15 +156,28 @@ def test_a_server_without_tls() -> None:
         converse(serve, scheme="https")
 
 
-def test_a_server_that_does_not_accept() -> None:
-    """A connection that does not come about ends in a third of the deadline, so that a second try has time."""
+def test_a_server_that_does_not_accept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A connection that does not come about ends long before the deadline, so that a second try has time."""
+    monkeypatch.setattr(openai, "CONNECT_S", 0.2)
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while await reader.read(1000):
             pass
 
     with pytest.raises(EngineError, match=r"cannot be reached: ConnectionTimeoutError"):
-        converse(serve, scheme="https", timeout_s=0.9)
+        converse(serve, scheme="https")
+
+
+def test_a_connection_has_a_third_of_a_short_deadline() -> None:
+    """So that a second try has time."""
+
+    async def patience(timeout_s: float) -> float | None:
+        asked = release("http://localhost:1", timeout_s=timeout_s)
+        async with openai._open_client(asked, read_endpoint(asked)) as client:
+            return client.timeout.connect
+
+    assert asyncio.run(patience(0.9)) == pytest.approx(0.3)
+    assert asyncio.run(patience(600)) == openai.CONNECT_S
 
 
 # On the way there

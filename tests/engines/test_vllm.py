@@ -318,5 +318,5 @@ def test_a_deadline_for_coming_up(vllm: str) -> None:
     with pytest.raises(EngineError, match="was not up within 'start_timeout_s' of 1 s"):
         answers(release(vllm, start_timeout_s=1), ["a"])
 
-    assert time.monotonic() - began < 60
+    assert time.monotonic() - began < 300
     assert servers() == []
