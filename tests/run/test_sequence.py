@@ -5,14 +5,13 @@ from __future__ import annotations
 import itertools
 import json
 import os
-import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import yaml
 
@@ -21,6 +20,8 @@ from canary.evaluate import evaluate
 from canary.evidence import load_run
 from canary.records import Arm, Decision, Status
 from canary.run.sequence import SPOOL
+from tests.runners import actors
+from tests.runners.actors import STOPS
 
 Canary = Callable[..., Any]
 ROOT = Path(__file__).resolve().parents[2]
@@ -235,39 +236,35 @@ def test_a_spool_that_no_crash_explains(workspace: Workspace, canary: Canary, sp
 def test_killed_in_either_half_it_goes_on_there(workspace: Workspace, runner: dict[str, Any]) -> None:
     """What was answered before a `kill -9` stands in the record as it was; torn lines are asked again, no other."""
     path = workspace.write(cases=120, runner=runner, sampling={"max_tokens": 24})
-    command = [sys.executable, "-m", "canary", "run", str(path), "--runs", str(workspace.runs), "--no-early-stop"]
-    killed(command, workspace, SPOOL, 20)
+    killed("canary.run.spool", "Spool", "run", path, "--runs", workspace.runs, "--no-early-stop")
     first = workspace.lines(SPOOL)
     with (workspace.run / SPOOL).open("ab") as file:
         file.write(b'{"id":"c119","arm":"base')
     assert workspace.lines("responses.jsonl") == []
 
-    command = [sys.executable, "-m", "canary", "run", "--resume", str(workspace.run)]
-    killed(command, workspace, "responses.jsonl", 40)
+    killed("canary.journal", "Journal", "run", "--resume", workspace.run)
     second, half = workspace.lines(SPOOL), workspace.lines("responses.jsonl")
-    assert len(second) == 120
+    assert (len(first), len(second), len(half)) == (20, 120, 40)
     assert second[: len(first)] == first
 
+    command = [sys.executable, "-m", "canary", "run", "--resume", str(workspace.run)]
     done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, check=False)
     assert done.returncode == 3, done.stderr
     whole = workspace.lines("responses.jsonl")
     assert len(whole) == 240
-    assert set(whole) >= {*first, *second, *half[: len(half) // 2 * 2]}
+    assert set(whole) >= {*first, *second, *half}
     assert not (workspace.run / SPOOL).exists()
     _, evidence = load_run(workspace.run)
     started = {arm: [r.started_at or 0.0 for r in evidence.responses if r.arm is arm] for arm in Arm}
     assert max(started[Arm.BASELINE]) < min(started[Arm.CANDIDATE])
 
 
-def killed(command: list[str], workspace: Workspace, name: str, lines: int) -> None:
-    """Runs a command until a file of the run has so many lines, then kills it."""
+def killed(module: str, name: str, *argv: object) -> None:
+    """Runs a command until it has appended twenty answers or pairs to a file, then kills it."""
+    code = STOPS.format(module=module, name=name, at=20) + "\nfrom canary.cli import entry\n\nentry()\n"
+    command = [sys.executable, "-c", code, *map(str, argv)]
     process = subprocess.Popen(command, env=ENVIRONMENT, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL)
-    deadline = time.monotonic() + 240
-    while process.poll() is None and time.monotonic() < deadline:
-        found = list(workspace.runs.glob(f"2*/{name}"))
-        if found and found[0].read_bytes().count(b"\n") >= lines:
-            break
-        time.sleep(0.005)
+    actors.until(lambda: process.poll() is not None or psutil.Process(process.pid).status() == psutil.STATUS_STOPPED)
     assert process.poll() is None, process.communicate()[1]
-    process.send_signal(signal.SIGKILL)
+    process.kill()
     process.communicate()

@@ -107,8 +107,12 @@ def test_without_room_for_the_lost_arm_the_run_stops(
     cluster: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It says which arm found no room; what was written stays written."""
-    monkeypatch.setattr(fleet, "ROOM_S", 5.0)
-    written = Rows(40, lambda: cluster.remove_node(cluster.spare[0]))
+
+    def remove() -> None:
+        monkeypatch.setattr(fleet, "ROOM_S", 5.0)  # not before: to come up may take longer than that
+        cluster.remove_node(cluster.spare[0])
+
+    written = Rows(40, remove)
 
     with pytest.raises(EngineError, match=r"^(baseline|candidate) '\w+' found no room to live in for 5 s"):
         runner.run(recorded(tmp_path, 120), pairs(120), written)

@@ -15,6 +15,7 @@ from canary.models import open_embedder
 from canary.pipeline import Pipeline
 from canary.runners import scorer
 from canary.runners.scorer import embedding
+from tests.runners.actors import actors
 
 pytestmark = [
     pytest.mark.slow,
@@ -52,18 +53,6 @@ def pipeline(**runner: Any) -> Pipeline:
     )
 
 
-def actors() -> list[int]:
-    """The processes of scorers."""
-    found = []
-    for entry in Path("/proc").glob("[0-9]*"):
-        try:
-            if (entry / "cmdline").read_bytes().startswith(b"ray::Encoder"):
-                found.append(int(entry.name))
-        except OSError:
-            continue
-    return found
-
-
 def test_an_actor_s_vectors_are_the_driver_s(monkeypatch: pytest.MonkeyPatch) -> None:
     """The model is loaded in the actor alone, what it said is kept here, and the actor ends with the run."""
     here = open_embedder()
@@ -71,7 +60,7 @@ def test_an_actor_s_vectors_are_the_driver_s(monkeypatch: pytest.MonkeyPatch) ->
     with embedding(pipeline(scorer_gpus=0.5), said.append) as open_:
         embedder = open_()
         vectors = embedder(TEXTS)
-        running = len(actors())
+        running = len(actors("Encoder"))
     monkeypatch.setattr(scorer.Scorer, "__call__", None)
 
     assert "_model" not in vars(embedder)
@@ -86,7 +75,7 @@ def test_an_actor_that_dies_is_done_without() -> None:
     with embedding(pipeline(scorer_gpus=1), said.append) as open_:
         embedder = open_()
         embedder(TEXTS[:1])
-        for pid in actors():
+        for pid in actors("Encoder"):
             os.kill(pid, signal.SIGKILL)
         vectors = embedder([*TEXTS, "Another one."])
 
