@@ -42,6 +42,10 @@ ROOT = Path(__file__).resolve().parents[1]
 Canary = Callable[..., Any]
 RECORDED = (ROOT / "pipelines" / "recorded.yaml").read_text().replace("runner: local", "runner: ray")
 
+LIVE = "engine: openai, model: m, base_url: 'http://127.0.0.1:9/v1'}"
+UNGRADED = f"suite: s.yaml\nrunner: ray\nbaseline: {{name: v1, {LIVE}\ncandidate: {{name: v2, {LIVE}\n"
+"""Of a suite with a case that has nothing to be held against."""
+
 TOKEN = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "5ca1ab1e" * 8}
 """What a cluster and those who use it are told, where it wants a token."""
 
@@ -442,6 +446,7 @@ def test_patience_begins_with_the_first_refusal(monkeypatch: pytest.MonkeyPatch)
         ("pipelines/p.yaml", RECORDED.replace("runner: ray", "runner: local"), "'runner' must be 'ray'"),
         ("../p.yaml", RECORDED, "must lie in the current folder"),
         ("pipelines/p.yaml", RECORDED.replace("suite: ..", "suite: nowhere"), "p.yaml:"),
+        ("pipelines/p.yaml", UNGRADED, "nothing grades it"),
     ],
 )
 def test_mistakes_are_found_before_anything_is_sent(
@@ -449,6 +454,8 @@ def test_mistakes_are_found_before_anything_is_sent(
 ) -> None:
     """What is wrong with the pipeline is said here, not on the cluster."""
     (workspace / pipeline).write_text(text)
+    (workspace / "pipelines" / "s.yaml").write_text("golden_sets: [p.jsonl]\n")
+    (workspace / "pipelines" / "p.jsonl").write_text('{"id": "a", "vars": {"prompt": "b"}}\n')
 
     ran = canary("submit", pipeline, "--address", "http://127.0.0.1:9")
 

@@ -23,7 +23,7 @@ from canary.located import printable
 from canary.pipeline import RayRunner
 from canary.run.again import disagrees, judge_again
 from canary.run.execute import resumable
-from canary.run.load import resolve
+from canary.run.load import gather
 from canary.run.parcel import carry, is_parcel, unpack
 from canary.run.recorded import Judged
 from canary.runners.head import watched
@@ -93,7 +93,7 @@ def _checked(path: Path, stage: str) -> Path:
     pipeline = load_pipeline(path)
     if not isinstance(pipeline.runner, RayRunner):
         raise ConfigError(f"{display(path)}: 'runner' must be 'ray' to use a cluster (got {pipeline.runner.type!r})")
-    resolve(pipeline, path, stage=stage)
+    gather(pipeline, path, stage=stage)
     return inside
 
 
