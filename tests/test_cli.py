@@ -223,3 +223,15 @@ def test_a_closed_output_is_said_and_no_verdict() -> None:
 
     assert ended.returncode == 4
     assert ended.stderr == "canary: standard output was closed before all was written\n"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device of this system is always full")
+def test_a_full_disk_is_said_in_one_line() -> None:
+    """It is nobody's mistake and no verdict, and a traceback would not help."""
+    command = [sys.executable, "-m", "canary", "compare", *RECORDED, "--golden", "golden_sets/quickstart", "--json"]
+
+    with Path("/dev/full").open("wb") as full:
+        ended = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+
+    assert ended.returncode == 4
+    assert ended.stderr == "canary: what is written: No space left on device; nothing was decided\n"

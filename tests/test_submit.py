@@ -30,8 +30,9 @@ import pytest
 
 from canary.errors import EvidenceError
 from canary.evidence import RunDirectory, check_files, seal
-from canary.run.parcel import pack, unpack
-from canary.run.submit import Returned, _patiently
+from canary.journal import Journal
+from canary.run.parcel import carry, pack, unpack
+from canary.run.submit import Returned, _entrypoint, _patiently
 from tests.runners import actors
 from tests.runners.test_chaos import asked, command, endpoint, run_of
 from tests.test_run import Workspace, cut_off
@@ -133,9 +134,11 @@ def test_a_submitted_run_comes_back_as_if_it_had_been_here(canary: Canary, works
     here = canary("run", "pipelines/p.yaml", "--runs", "here", "--json")
 
     there = canary("submit", "pipelines/p.yaml", "--address", head, "--json")
+    again = canary("submit", "pipelines/p.yaml", "--address", head, "--json", "--runs", "again")
 
     assert there.status == here.status, there.err
-    assert there.verdict == here.verdict
+    assert again.status == here.status, again.err  # Ray gives both jobs one working directory
+    assert there.verdict == again.verdict == here.verdict
     assert "@canary-run" not in there.err
     assert "run: canary-runs/" in there.err  # what the job itself said
     (run,) = (workspace / "runs").iterdir()
@@ -237,7 +240,7 @@ def kill_driver() -> None:
     """Ends the process of the submitted run as the kernel does where memory is short."""
     for process in psutil.process_iter(["cmdline"]):
         told = process.info["cmdline"] or []
-        if told[:1] != ["/bin/sh"] and "killed.yaml" in told and "canary-runs" in told:
+        if told[:1] != ["/bin/sh"] and "killed.yaml" in told and "--runs" in told:
             process.kill()
 
 
@@ -365,6 +368,18 @@ def test_what_a_job_without_a_verdict_said_last_is_shown(canary: Canary, scripte
     assert lines == [*(f"  {number}" for number in range(17, 30)), "  " + "y" * 400, "  \\x1b[31mMissingExtra"]
 
 
+def test_a_run_that_cannot_be_put_here_is_no_fault_of_the_cluster(
+    canary: Canary, scripted: Scripted, tmp_path: Path
+) -> None:
+    """The path is named, and not the address."""
+    logs = {"GET /api/jobs/j/logs": [(200, {"logs": "\n".join(parcel("r", entry("plan.json")))})]}
+    (tmp_path / "file").touch()
+
+    ran = canary("fetch", "j", "--address", scripted(ended(driver_exit_code=4) | logs), "--runs", tmp_path / "file")
+
+    assert (ran.status, ran.err) == (2, f"canary: {tmp_path / 'file'}: File exists\n")
+
+
 @pytest.mark.parametrize(("said", "shown"), [('{"verdict": "rollback"}', "'rollback'"), ("{", "None"), ("[]", "None")])
 def test_a_verdict_that_its_evidence_does_not_give(
     canary: Canary, scripted: Scripted, tmp_path: Path, said: str, shown: str
@@ -467,8 +482,9 @@ def test_what_cannot_be_gone_on_with_is_not_sent(canary: Canary, tmp_path: Path)
     """A run that is finished, a pipeline elsewhere, options that a run has decided, and nothing at all."""
     finished = Workspace(tmp_path, canary).run()
     (run,) = (tmp_path / "runs").iterdir()
+    (tmp_path / "latest").symlink_to(run)
     again = ("submit", "--resume", run, "--address", "http://127.0.0.1:9")
-    over = canary(*again)
+    over = canary("submit", "--resume", tmp_path / "latest", "--address", "http://127.0.0.1:9")
     cut_off(run, lines=100)
     elsewhere = canary(*again)
     twice = canary(*again, "--stage", "staging", "--runs", tmp_path)
@@ -482,6 +498,55 @@ def test_what_cannot_be_gone_on_with_is_not_sent(canary: Canary, tmp_path: Path)
     assert "must lie in the current folder" in elsewhere.err
     assert twice.err.count("must not stand beside --resume") == 2
     assert "plan.json" in none.err
+
+
+def test_a_run_that_is_being_written_is_not_sent(canary: Canary, workspace: Path) -> None:
+    """Another process asks what the job would ask too."""
+    pipeline = workspace / "pipelines" / "p.yaml"
+    pipeline.write_text(RECORDED.replace("runner: ray", "runner: local"))
+    canary("run", "pipelines/p.yaml", "--runs", "runs")
+    (run,) = (path for path in (workspace / "runs").iterdir() if path.is_dir())
+    cut_off(run, lines=100)
+    pipeline.write_text(RECORDED)
+    again = ("submit", "--resume", run, "--address", "http://127.0.0.1:9")
+
+    with Journal.open(run / "responses.jsonl"):
+        written = canary(*again)
+    free = canary(*again)
+
+    assert (written.status, "is writing this run" in written.err) == (2, True)
+    assert (free.status, "does not answer" in free.err) == (4, True)
+
+
+def job_in(folder: Path, python: str, entrypoint: str) -> subprocess.CompletedProcess[str]:
+    """A job's shell as a cluster starts it, with a stand-in for what it calls."""
+    (folder / "python").write_text(f"#!/bin/sh\n{python}\n")
+    (folder / "python").chmod(0o755)
+    known = os.environ | {"PATH": f"{folder}:{os.environ['PATH']}"}
+    return subprocess.run(
+        ["/bin/sh", "-c", entrypoint], cwd=folder, env=known, capture_output=True, text=True, check=False
+    )
+
+
+def test_a_signal_ends_the_run_and_not_its_way_home(tmp_path: Path) -> None:
+    """Whoever stops the job, also while it sends, is told the run's own status, and gets all of its answers."""
+    ran = job_in(tmp_path, 'kill -TERM $PPID $$\necho "$@"', _entrypoint("canary-runs/1", ["p.yaml"]))
+
+    assert (ran.returncode, ran.stdout) == (143, "-m canary.run.parcel send canary-runs/1\n")
+    assert (tmp_path / "canary-runs" / "1").is_dir()
+
+
+@pytest.mark.parametrize("status", [0, 1, 3])
+def test_a_pipeline_may_be_called_anything(tmp_path: Path, status: int) -> None:
+    """Spaces, quotes and what a shell would run reach the run as they are, and its status comes back."""
+    name = 'it\'s $(touch x); "p" *.yaml'
+    said = f'printf "%s\\n" "$@"\nexit {status}'
+
+    ran = job_in(tmp_path, said, _entrypoint("canary-runs/1", [name], "true && "))
+
+    assert ran.returncode == status
+    assert ran.stdout.splitlines()[:4] == ["-m", "canary", "run", name]
+    assert not (tmp_path / "x").exists()
 
 
 @pytest.fixture
@@ -505,6 +570,17 @@ def test_a_parcel_is_the_run(run: Path, tmp_path: Path) -> None:
         path.name: path.read_bytes() for path in run.iterdir()
     }
     assert unpack(["no run here"], tmp_path / "back") is None
+
+
+def test_a_run_may_be_called_anything_that_can_be_shown(run: Path, tmp_path: Path) -> None:
+    """Spaces and letters of any language survive the lines of a log; what styles a terminal does not set out."""
+    named, hidden = run.rename(tmp_path / "nächster 100% Lauf"), tmp_path / "\x1b[31mred"
+
+    assert unpack(pack(named), tmp_path / "back") == tmp_path / "back" / named.name
+    (module := tmp_path / "sent").mkdir()
+    with pytest.raises(EvidenceError, match="must be printable to travel"):
+        carry(named.rename(hidden), module)
+    assert list(module.iterdir()) == []
 
 
 @pytest.mark.parametrize("damage", ["lost", "changed", "cut", "two"])
@@ -546,11 +622,14 @@ def entry(name: str, kind: bytes = tarfile.REGTYPE, size: int = 0) -> tarfile.Ta
         (parcel(".", entry("a")), "whose name is none"),
         (parcel("..", entry("a")), "whose name is none"),
         (parcel("../../r", entry("a")), "whose name is none"),
+        (parcel("..%2fr", entry("a")), "whose name is none"),
+        (parcel("%1b[31mr", entry("a")), "whose name is none"),
         (parcel("r", entry("a", tarfile.SYMTYPE)), "other than plain files: 'a'"),
         (parcel("r", entry("a", tarfile.LNKTYPE)), "other than plain files: 'a'"),
         (parcel("r", entry("a", tarfile.FIFOTYPE)), "other than plain files: 'a'"),
         (parcel("r", text="AAAA"), "cannot be unpacked"),
         (parcel("r", text="A"), "cannot be unpacked"),
+        (parcel("r", text=base64.b64encode(gzip.compress(entry("a").tobuf())[:-8] + bytes(8)).decode()), "be unpacked"),
         (["@canary-run r 1/99999999999999999999 x y"], "not whole"),
     ],
 )

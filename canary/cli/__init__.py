@@ -52,6 +52,9 @@ PATH_FAULTS = {
 }
 """A path that the command names cannot be used as it asks: a mistake, no failure of the gate."""
 
+FULL = {errno.ENOSPC, errno.EDQUOT}
+"""No room is left: nobody's mistake, and nothing that a traceback explains."""
+
 EPILOG = """\
 exit status
   0  promote          every blocking signal is shown to be inside its margin
@@ -110,6 +113,8 @@ def _failed(error: BaseException, argv: Sequence[str], err: TextIO) -> Exit:
         return Exit.INTERRUPTED
     if isinstance(error, CanaryError):
         _say(err, f"canary: {error}")
+    elif isinstance(error, OSError) and error.errno in FULL:
+        _say(err, f"canary: {error.filename or 'what is written'}: {error.strerror}; nothing was decided")
     else:
         _explain(error, err)
     return Exit.BROKEN

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
@@ -47,7 +48,7 @@ def bring_back(job: str, arguments: argparse.Namespace, out: TextIO, err: TextIO
 
     returned = fetch(job, address=arguments.address, runs=arguments.runs or Path("runs"))
     if returned.run is not None:
-        again = f"--resume {returned.run}"
+        again = f"--resume {shlex.quote(str(returned.run))}"
         there = f"canary submit {again} --address {arguments.address}"
         advice = "" if returned.judged else f" (it was cut off: canary run {again}, or {there})"
         print(f"run: {returned.run}{advice}", file=err)

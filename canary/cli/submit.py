@@ -66,6 +66,7 @@ def _resumed(arguments: argparse.Namespace, err: TextIO) -> str:
     from canary.run.submit import submit_resumed  # noqa: PLC0415
 
     require_alone(arguments, "stage", "runs")
-    arguments.runs = arguments.resume.parent
+    run = arguments.resume.resolve()  # whose name and folder `.` and a link do not say
+    arguments.runs = run.parent
     address, fail_on = arguments.address, arguments.fail_on
-    return submit_resumed(arguments.resume, arguments.pipeline, address=address, fail_on=fail_on, err=err)
+    return submit_resumed(run, arguments.pipeline, address=address, fail_on=fail_on, err=err)

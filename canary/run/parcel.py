@@ -13,6 +13,7 @@ puts the run that travelled along with a job into a folder.
 from __future__ import annotations
 
 import base64
+import gzip
 import hashlib
 import io
 import sys
@@ -22,7 +23,9 @@ import zlib
 from collections.abc import Iterable, Iterator
 from importlib import resources
 from pathlib import Path
+from urllib.parse import quote, unquote
 
+from canary.document import display
 from canary.errors import EvidenceError
 from canary.run.succession import succeed
 
@@ -42,7 +45,7 @@ def is_parcel(line: str) -> bool:
 
 def pack(run: Path) -> Iterator[str]:
     """The lines of one run."""
-    buffer = io.BytesIO()
+    name, buffer = quote(run.name, safe=""), io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
         for path in sorted(path for path in run.rglob("*") if path.is_file()):
             archive.add(path, arcname=path.relative_to(run).as_posix())
@@ -50,11 +53,16 @@ def pack(run: Path) -> Iterator[str]:
     digest = hashlib.sha256(text.encode()).hexdigest()
     pieces = [text[at : at + PIECE] for at in range(0, len(text), PIECE)]
     for number, piece in enumerate(pieces, 1):
-        yield f"{MARK} {run.name} {number}/{len(pieces)} {digest} {piece}"
+        yield f"{MARK} {name} {number}/{len(pieces)} {digest} {piece}"
 
 
 def carry(run: Path, folder: Path) -> Path:
-    """The module, made in `folder`, that takes a run along to a cluster."""
+    """The module, made in `folder`, that takes a run along to a cluster.
+
+    Raises EvidenceError for a name that cannot be shown.
+    """
+    if not _is_name(run.name):
+        raise EvidenceError(f"{display(run)}: the folder's name must be printable to travel to a cluster")
     module = folder / MODULE
     module.mkdir()
     (module / _FILE).write_text("".join(f"{line}\n" for line in pack(run)), encoding="ascii")
@@ -81,20 +89,25 @@ def unpack(lines: Iterable[str], runs: Path) -> Path | None:
     text = "".join(pieces.get(f"{number}/{len(pieces)}", "") for number in range(1, len(pieces) + 1))
     if len(names) != 1 or digests != {hashlib.sha256(text.encode()).hexdigest()}:
         raise EvidenceError("the log carries a run that is not whole: fetch it again once the job has ended")
-    return _written(names.pop(), text, runs)
+    return _written(unquote(names.pop()), text, runs)
 
 
 def _written(name: str, text: str, runs: Path) -> Path:
-    if name in {"", ".."} or Path(name).name != name:
+    if not _is_name(name):
         raise EvidenceError(f"the log carries a run whose name is none: {name!r}")
     try:
         packed = base64.b64decode(text)
         with tarfile.open(fileobj=io.BytesIO(packed), mode="r:gz") as archive:
             _require_plain(archive)
             _extract(archive, runs / name)
-    except (tarfile.TarError, EOFError, zlib.error, ValueError) as error:
+    except (tarfile.TarError, gzip.BadGzipFile, EOFError, zlib.error, ValueError) as error:
         raise EvidenceError(f"the log carries a run that cannot be unpacked: {error}") from None
     return runs / name
+
+
+def _is_name(name: str) -> bool:
+    """Whether it names one folder, and nothing that styles a terminal."""
+    return name not in {"", ".."} and Path(name).name == name and name.isprintable()
 
 
 def _extract(archive: tarfile.TarFile, target: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import secrets
 import shlex
 import tempfile
 import time
@@ -19,6 +20,7 @@ from canary.config import load_pipeline
 from canary.document import display
 from canary.errors import ConfigError, EngineError, EvidenceError, MissingExtra
 from canary.evidence import RunDirectory
+from canary.journal import Journal
 from canary.located import printable
 from canary.pipeline import RayRunner
 from canary.run.again import disagrees, judge_again
@@ -29,7 +31,7 @@ from canary.run.recorded import Judged
 from canary.runners.head import watched
 
 REMOTE_RUNS = "canary-runs"
-"""Folder of the job's working directory."""
+"""Folder of a job's working directory, with a folder for each job."""
 LEFT_OUT = [".git", ".venv*", "runs", "__pycache__", "*.pyc", ".mypy_cache", ".ruff_cache", ".pytest_cache"]
 """Never part of what a job needs; `.gitignore` is minded too."""
 HOW_TO_ENTER = "it wants its token: set RAY_AUTH_MODE=token (read from ~/.ray/auth_token, or from RAY_AUTH_TOKEN)"
@@ -67,8 +69,8 @@ def submit(path: Path, *, address: str, stage: str, fail_on: str, err: TextIO) -
     UsageError for what is wrong with it, EngineError for the cluster; one that
     is just starting is waited for.
     """
-    inside = _checked(path, stage)
-    job = _entrypoint([str(inside), "--runs", REMOTE_RUNS, "--stage", stage, "--fail-on", fail_on])
+    inside, runs = _checked(path, stage), _runs_of_its_own()
+    job = _entrypoint(runs, [str(inside), "--runs", runs, "--stage", stage, "--fail-on", fail_on])
     return _sent(job, inside, address, err)
 
 
@@ -80,11 +82,18 @@ def submit_resumed(run: Path, pipeline: Path | None, *, address: str, fail_on: s
     now, should that not be where the run says. Raises as `submit` does.
     """
     stored, source = resumable(RunDirectory(run), pipeline)
-    inside = _checked(source, stored.stage)
-    again = [str(inside), "--resume", f"{REMOTE_RUNS}/{run.name}", "--fail-on", fail_on]
-    job = _entrypoint(again, f"{_PARCEL} receive {REMOTE_RUNS} && ")
+    inside, runs = _checked(source, stored.stage), _runs_of_its_own()
+    again = [str(inside), "--resume", f"{runs}/{run.name}", "--fail-on", fail_on]
+    job = _entrypoint(runs, again, f"{_PARCEL} receive {runs} && ")
     with tempfile.TemporaryDirectory(prefix="canary-submit-") as folder:
-        return _sent(job, inside, address, err, carry(run, Path(folder)))
+        with Journal.open(RunDirectory(run).responses):  # nobody goes on with it here while it is packed
+            module = carry(run, Path(folder))
+        return _sent(job, inside, address, err, module)
+
+
+def _runs_of_its_own() -> str:
+    """A job's folder of run directories; Ray gives jobs whose sent folders are equal one working directory."""
+    return f"{REMOTE_RUNS}/{secrets.token_hex(4)}"
 
 
 def _checked(path: Path, stage: str) -> Path:
@@ -133,7 +142,7 @@ def fetch(job: str, *, address: str, runs: Path) -> Returned:
         if not info.status.is_terminal():
             raise EvidenceError(f"job {job} has not ended: it is {info.status}; fetch it later")
         lines = client.get_job_logs(job).splitlines()
-        run = unpack(lines, runs)
+    run = unpack(lines, runs)
     status = info.driver_exit_code if info.driver_exit_code is not None else 4
     judged = _judged(run) if run is not None and (run / "manifest.json").is_file() else None
     log = _last(lines)
@@ -203,14 +212,15 @@ def _job(entrypoint: str, pipeline: Path, modules: Iterable[Path]) -> dict[str, 
     }
 
 
-def _entrypoint(arguments: list[str], before: str = "") -> str:
+def _entrypoint(runs: str, arguments: list[str], before: str = "") -> str:
     """Runs, then sends home whatever there is; the exit status is the run's.
 
     The shell outlives the signal of `ray job stop`, which ends the run, so
-    that a stopped job's answers come home too.
+    that a stopped job's answers come home too; nor does it end their sending.
     """
     run = f"{before}{shlex.join(['python', '-m', 'canary', 'run', *arguments])}"
-    return f"trap : TERM INT; mkdir -p {REMOTE_RUNS}; {run}; status=$?; {_PARCEL} send {REMOTE_RUNS}; exit $status"
+    send = f"trap '' TERM INT; {_PARCEL} send {runs}"
+    return f"trap : TERM INT; mkdir -p {runs}; {run}; status=$?; {send}; exit $status"
 
 
 @contextmanager

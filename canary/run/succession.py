@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,10 +10,12 @@ from pathlib import Path
 from canary.appended import cut_torn_line
 from canary.document import display
 from canary.errors import EvidenceError
-from canary.evidence import RunDirectory
+from canary.evidence import LABELS, TELEMETRY, RunDirectory
 from canary.journal import Journal, responses_in
 from canary.run.sequence import SPOOL
 
+GONE_WITH_THE_END = {TELEMETRY, LABELS}
+"""What a run that was cut off may have, and need not have once it has gone on."""
 Answer = tuple[str, str, int, str, float | None]
 """Case, arm, repeat, what was said, and when it was asked: no other answer is like it."""
 
@@ -21,14 +24,19 @@ def succeed(found: Path, target: Path, aside: Path) -> None:
     """Puts the run `found` where `target` is, which may be there already; what was there is moved `aside`.
 
     All on one disk. Raises EvidenceError where the one that is there is
-    finished, asks something else, or has an answer that the other has not.
+    finished, asks something else, or has an answer or a file that the other
+    has not.
     """
-    if not target.exists():
+    if not os.path.lexists(target):
         found.rename(target)
         return
     with _going_on(target, found):
-        target.rename(aside)
-        found.rename(target)
+        try:
+            target.rename(aside)
+            found.rename(target)
+        finally:  # an interrupt between the two must not leave what was there to be cleared away
+            if not os.path.lexists(target):
+                aside.rename(target)
 
 
 @contextmanager
@@ -46,6 +54,11 @@ def _going_on(there: Path, found: Path) -> Iterator[None]:
                 f"{shown} is there already, of other cases or with {len(lost)} answers that the fetched run has not: "
                 "go on with it, or fetch elsewhere with --runs"
             )
+        if besides := ", ".join(sorted(_files(there) - _files(found) - GONE_WITH_THE_END)):
+            raise EvidenceError(
+                f"{shown} is there already, with files that the fetched run has not ({besides}): "
+                "move them, or fetch elsewhere with --runs"
+            )
         yield
 
 
@@ -53,6 +66,11 @@ def _cases(run: Path) -> bytes:
     """What is asked."""
     path = RunDirectory(run).prompts
     return path.read_bytes() if path.is_file() else b""
+
+
+def _files(run: Path) -> set[str]:
+    """What a run's folder holds, but for what the run hides from others."""
+    return {path.name for path in run.iterdir() if not path.name.startswith(".")}
 
 
 def _answers(run: Path) -> set[Answer]:

@@ -120,6 +120,54 @@ def test_only_a_run_that_was_cut_off_is_succeeded(tmp_path: Path, spoil: Callabl
     assert contents(before) == kept
 
 
+@pytest.mark.parametrize("fault", [OSError("no room"), KeyboardInterrupt()], ids=["fault", "interrupt"])
+def test_what_was_there_stays_where_its_successor_cannot_come(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: BaseException
+) -> None:
+    """Between the two moves nothing stands at its place: whatever happens there puts back what was."""
+    before = run(tmp_path / "runs", lines(0))
+    kept, after, rename = contents(before), run(tmp_path / "cluster", lines(0, 1)), Path.rename
+
+    def spoilt(moved: Path, target: Path) -> Path:
+        if target == before and moved.name == "run":
+            raise fault
+        return rename(moved, target)
+
+    monkeypatch.setattr(Path, "rename", spoilt)
+
+    with pytest.raises(type(fault)):
+        unpack(pack(after), tmp_path / "runs")
+
+    assert contents(before) == kept
+    assert [path.name for path in (tmp_path / "runs").iterdir()] == [NAME]
+
+
+def test_files_of_others_are_not_cleared_away(tmp_path: Path) -> None:
+    """What somebody laid beside the answers is not the gate's to delete; what it measured itself may go."""
+    before = run(tmp_path / "runs", lines(0))
+    (before / "telemetry.jsonl").write_text("{}")
+    (before / "notes.md").write_text("mine")
+    after = run(tmp_path / "cluster", lines(0, 1))
+
+    with pytest.raises(EvidenceError, match=r"with files that the fetched run has not \(notes.md\): move them"):
+        unpack(pack(after), tmp_path / "runs")
+    (before / "notes.md").rename(tmp_path / "notes.md")
+
+    assert unpack(pack(after), tmp_path / "runs") == before
+
+
+def test_a_link_that_leads_nowhere_is_there_already(tmp_path: Path) -> None:
+    """It is the user's, and is neither followed nor replaced."""
+    (tmp_path / "runs").mkdir()
+    link = tmp_path / "runs" / NAME
+    link.symlink_to(tmp_path / "none")
+
+    with pytest.raises(EvidenceError, match="is there already"):
+        unpack(pack(run(tmp_path / "cluster", lines(0))), tmp_path / "runs")
+
+    assert link.is_symlink()
+
+
 def test_a_run_that_somebody_goes_on_with_is_left_alone(tmp_path: Path) -> None:
     """Its writer holds the lock."""
     before = run(tmp_path / "runs", lines(0))
