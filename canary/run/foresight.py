@@ -60,7 +60,7 @@ class Foresight:
     source: str
     """Where the discordance comes from."""
     lacking: tuple[str, ...]
-    """Why this plan will not reach its own margins; empty if it can."""
+    """Why this plan will not reach its own margins and floors; empty if it can."""
     spending: tuple[str, ...]
     warnings: tuple[str, ...] = ()
     """What could not be checked here."""
