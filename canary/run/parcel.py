@@ -132,6 +132,7 @@ def _require_plain(archive: tarfile.TarFile) -> None:
 def send(runs: Path) -> None:
     """Print every run of a folder."""
     for run in sorted(path for path in runs.iterdir() if path.is_dir()):
+        sys.stdout.write("\n")  # whoever was killed may have left half a line
         for line in pack(run):
             sys.stdout.write(f"{line}\n")
     sys.stdout.flush()

@@ -10,8 +10,9 @@ from pathlib import Path
 from canary.appended import cut_torn_line
 from canary.document import display
 from canary.errors import EvidenceError
-from canary.evidence import LABELS, TELEMETRY, RunDirectory
+from canary.evidence import LABELS, TELEMETRY, RunDirectory, load_plan
 from canary.journal import Journal, responses_in
+from canary.resumption import changes
 from canary.run.sequence import SPOOL
 
 GONE_WITH_THE_END = {TELEMETRY, LABELS}
@@ -24,8 +25,8 @@ def succeed(found: Path, target: Path, aside: Path) -> None:
     """Puts the run `found` where `target` is, which may be there already; what was there is moved `aside`.
 
     All on one disk. Raises EvidenceError where the one that is there is
-    finished, asks something else, or has an answer or a file that the other
-    has not.
+    finished, asks something else or by other rules, or has an answer or a file
+    that the other has not.
     """
     if not os.path.lexists(target):
         found.rename(target)
@@ -48,18 +49,22 @@ def _going_on(there: Path, found: Path) -> Iterator[None]:
             f"{shown} is there already: 'canary replay {shown}' judges it; or fetch elsewhere with --runs"
         )
     with Journal.open(run.responses):
-        lost = _answers(there) - _answers(found)
-        if lost or _cases(there) != _cases(found):
-            raise EvidenceError(
-                f"{shown} is there already, of other cases or with {len(lost)} answers that the fetched run has not: "
-                "go on with it, or fetch elsewhere with --runs"
-            )
-        if besides := ", ".join(sorted(_files(there) - _files(found) - GONE_WITH_THE_END)):
-            raise EvidenceError(
-                f"{shown} is there already, with files that the fetched run has not ({besides}): "
-                "move them, or fetch elsewhere with --runs"
-            )
+        if losses := list(_losses(there, found)):
+            raise EvidenceError(f"{shown} is there already, {loss}, or fetch elsewhere with --runs" for loss in losses)
         yield
+
+
+def _losses(there: Path, found: Path) -> Iterator[str]:
+    """What speaks against it, with what to do instead: what would be gone, or answer another question."""
+    for sentence, is_mixing in changes(*(load_plan(RunDirectory(run)) for run in (there, found))):
+        if is_mixing:
+            yield f"and the fetched run obeys another plan ({sentence}): go on with it"
+    if _cases(there) != _cases(found):
+        yield "of other cases: go on with it"
+    if lost := _answers(there) - _answers(found):
+        yield f"with {len(lost)} answers that the fetched run has not: go on with it"
+    if besides := ", ".join(sorted(_files(there) - _files(found) - GONE_WITH_THE_END)):
+        yield f"with files that the fetched run has not ({besides}): move them"
 
 
 def _cases(run: Path) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -11,13 +12,28 @@ import pytest
 
 from canary.codec import encode
 from canary.errors import EvidenceError
-from canary.evidence import RunDirectory
+from canary.evidence import RunDirectory, load_plan
 from canary.journal import Journal
+from canary.pipeline import Suite
+from canary.plan import Plan, ReleasePlan, StratumPlan
+from canary.policy import Policy, QualityRule
 from canary.records import Arm, Response
-from canary.run.parcel import carry, pack, receive, unpack
+from canary.run.parcel import carry, pack, receive, send, unpack
 from canary.run.sequence import SPOOL
 
 NAME = "20260101T000000Z-abc"
+PLAN = Plan(
+    schema="canary-gate/plan/1",
+    stage="staging",
+    baseline=ReleasePlan(name="v1", digest="1" * 64, release={}),
+    candidate=ReleasePlan(name="v2", digest="2" * 64, release={}),
+    policy=Policy(),
+    suite=Suite(golden_sets=("golden",)),
+    strata=(StratumPlan(name="lookup", cases=4, weight=1.0),),
+    golden_sha256="4" * 64,
+    seed=0,
+    versions={},
+)
 
 
 def lines(*cases: int, arms: Sequence[Arm] = tuple(Arm), at: float = 1.0) -> bytes:
@@ -30,6 +46,7 @@ def run(runs: Path, responses: bytes, *, spool: bytes | None = None, prompts: st
     """A run that was cut off."""
     folder = runs / NAME
     folder.mkdir(parents=True)
+    RunDirectory(folder).write_plan(PLAN)
     if prompts is not None:
         (folder / "prompts.jsonl").write_text(prompts)
     (folder / "responses.jsonl").write_bytes(responses)
@@ -156,6 +173,51 @@ def test_files_of_others_are_not_cleared_away(tmp_path: Path) -> None:
     assert unpack(pack(after), tmp_path / "runs") == before
 
 
+@pytest.mark.parametrize(
+    ("plan", "said"),
+    [
+        (
+            PLAN.model_copy(update={"policy": Policy(quality=QualityRule(max_drop=0.9))}),
+            "another plan ('policy.quality",
+        ),
+        (PLAN.model_copy(update={"candidate": PLAN.baseline}), "another plan ('candidate.digest'"),
+        (None, "plan.json is missing"),
+    ],
+    ids=["rules", "release", "none"],
+)
+def test_what_obeys_other_rules_does_not_take_the_place(tmp_path: Path, plan: Plan | None, said: str) -> None:
+    """A run that comes back with every answer, and is judged by what nobody here has asked for."""
+    before = run(tmp_path / "runs", lines(0))
+    kept, after = contents(before), run(tmp_path / "cluster", lines(0, 1))
+    (after / "plan.json").unlink() if plan is None else RunDirectory(after).write_plan(plan)
+
+    with pytest.raises(EvidenceError, match=re.escape(said)):
+        unpack(pack(after), tmp_path / "runs")
+
+    assert contents(before) == kept
+
+
+def test_what_may_change_under_a_run_does_not_keep_it_away(tmp_path: Path) -> None:
+    """A cluster has its own versions of things, and its own place for the pipeline."""
+    before = run(tmp_path / "runs", lines(0))
+    after = run(tmp_path / "cluster", lines(0, 1))
+    elsewhere = PLAN.model_copy(update={"versions": {"ray": "9"}, "pipeline": "p.yaml", "warnings": ("late",)})
+    RunDirectory(after).write_plan(elsewhere)
+
+    assert unpack(pack(after), tmp_path / "runs") == before
+    assert load_plan(RunDirectory(before)) == elsewhere
+
+
+def test_a_parcel_begins_its_own_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What was killed may have left half a line in the log, which must not swallow the first part."""
+    taken = run(tmp_path / "here", lines(0))
+    sys.stdout.write("half a line")
+
+    send(tmp_path / "here")
+
+    assert unpack(capsys.readouterr().out.splitlines(), tmp_path / "there") == tmp_path / "there" / taken.name
+
+
 def test_a_link_that_leads_nowhere_is_there_already(tmp_path: Path) -> None:
     """It is the user's, and is neither followed nor replaced."""
     (tmp_path / "runs").mkdir()
@@ -183,13 +245,11 @@ def test_a_run_that_somebody_goes_on_with_is_left_alone(tmp_path: Path) -> None:
 def test_a_run_travels_as_a_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is taken along to a cluster is the run, with what waits in it."""
     taken = run(tmp_path / "here", lines(0), spool=lines(1, arms=[Arm.BASELINE]))
-    module = carry(taken, tmp_path)
+    sent, module = contents(taken), carry(taken, tmp_path)
     shutil.rmtree(tmp_path / "here")
     monkeypatch.syspath_prepend(tmp_path)
 
     receive(tmp_path / "there")
 
     assert module.parent == tmp_path
-    assert contents(tmp_path / "there" / NAME) == {
-        "prompts.jsonl": b"the cases", "responses.jsonl": lines(0), SPOOL: lines(1, arms=[Arm.BASELINE])
-    }  # fmt: skip
+    assert contents(tmp_path / "there" / NAME) == sent
