@@ -59,10 +59,12 @@ def pack(run: Path) -> Iterator[str]:
 def carry(run: Path, folder: Path) -> Path:
     """The module, made in `folder`, that takes a run along to a cluster.
 
-    Raises EvidenceError for a name that cannot be shown.
+    Raises EvidenceError for a name that cannot be shown, or hides it.
     """
     if not _is_name(run.name):
-        raise EvidenceError(f"{display(run)}: the folder's name must be printable to travel to a cluster")
+        raise EvidenceError(
+            f"{display(run)}: the folder's name must be printable and not begin with a dot to travel to a cluster"
+        )
     module = folder / MODULE
     module.mkdir()
     (module / _FILE).write_text("".join(f"{line}\n" for line in pack(run)), encoding="ascii")
@@ -106,8 +108,8 @@ def _written(name: str, text: str, runs: Path) -> Path:
 
 
 def _is_name(name: str) -> bool:
-    """Whether it names one folder, and nothing that styles a terminal."""
-    return name not in {"", ".."} and Path(name).name == name and name.isprintable()
+    """Whether it names one folder, none that is hidden, and nothing that styles a terminal."""
+    return bool(name) and Path(name).name == name and not name.startswith(".") and name.isprintable()
 
 
 def _extract(archive: tarfile.TarFile, target: Path) -> None:
@@ -130,8 +132,8 @@ def _require_plain(archive: tarfile.TarFile) -> None:
 
 
 def send(runs: Path) -> None:
-    """Print every run of a folder."""
-    for run in sorted(path for path in runs.iterdir() if path.is_dir()):
+    """Print every run of a folder; what is hidden there is half made, or half removed."""
+    for run in sorted(path for path in runs.iterdir() if path.is_dir() and not path.name.startswith(".")):
         sys.stdout.write("\n")  # whoever was killed may have left half a line
         for line in pack(run):
             sys.stdout.write(f"{line}\n")

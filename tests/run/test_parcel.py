@@ -47,7 +47,7 @@ def test_a_run_may_be_called_anything_that_can_be_shown(run: Path, tmp_path: Pat
 
     assert unpack(pack(named), tmp_path / "back") == tmp_path / "back" / named.name
     (module := tmp_path / "sent").mkdir()
-    with pytest.raises(EvidenceError, match="must be printable to travel"):
+    with pytest.raises(EvidenceError, match="must be printable and not begin with a dot"):
         carry(named.rename(hidden), module)
     assert list(module.iterdir()) == []
 
@@ -91,6 +91,7 @@ def entry(name: str, kind: bytes = tarfile.REGTYPE, size: int = 0) -> tarfile.Ta
         (parcel(".", entry("a")), "whose name is none"),
         (parcel("..", entry("a")), "whose name is none"),
         (parcel("../../r", entry("a")), "whose name is none"),
+        (parcel(".judgements.jsonl", entry("a")), "whose name is none"),
         (parcel("..%2fr", entry("a")), "whose name is none"),
         (parcel("%1b[31mr", entry("a")), "whose name is none"),
         (parcel("r", entry("a", tarfile.SYMTYPE)), "other than plain files: 'a'"),

@@ -209,8 +209,10 @@ def test_what_may_change_under_a_run_does_not_keep_it_away(tmp_path: Path) -> No
 
 
 def test_a_parcel_begins_its_own_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """What was killed may have left half a line in the log, which must not swallow the first part."""
+    """What was killed may have left half a line in the log, and half a run beside it; neither spoils what comes."""
     taken = run(tmp_path / "here", lines(0))
+    (tmp_path / "here" / ".fetched-1").mkdir()  # as a signal leaves it
+    (tmp_path / "here" / ".fetched-1" / "plan.json").touch()
     sys.stdout.write("half a line")
 
     send(tmp_path / "here")
