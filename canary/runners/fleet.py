@@ -11,6 +11,7 @@ import secrets
 from collections.abc import AsyncIterator, Coroutine, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from canary.errors import CanaryError, EngineError, EngineLostError
@@ -20,6 +21,7 @@ from canary.protocols import Generate, Request
 from canary.records import Arm, Response
 from canary.release import Release
 from canary.runners.drive import ArmLostError
+from canary.runners.head import unwatched
 from canary.runners.host import Host
 from canary.runners.sample import PATIENCE_S, WAY_S
 from canary.sharing import named
@@ -80,7 +82,8 @@ class Replica:
             ),
         )(Host)
         title = printable(f"canary {self} {secrets.token_hex(4)}")  # no two actors may share a name
-        self.host = actor.options(name=title).remote(self.releases, self.runner.gpus_per_arm)
+        create = partial(actor.options(name=title).remote, self.releases, self.runner.gpus_per_arm)
+        self.host = await unwatched(create)
         try:
             await asyncio.wait_for(_result(self.host.place.remote()), ROOM_S)
             await self.host.open.remote()

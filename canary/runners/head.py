@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import threading
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import Future
 from contextlib import asynccontextmanager, suppress
+from typing import TypeVar
 
 from canary.errors import EngineError
 
@@ -14,6 +17,7 @@ AWAY_S = 30.0
 """How long a head node may be away, such as one that is brought up again."""
 RECONNECT_S = 86_400
 """How long Ray itself tries before it ends this process: longer than anybody here waits for it."""
+T = TypeVar("T")
 _EVERY_S = 2.0
 _ANSWER_S = 5.0
 
@@ -32,6 +36,24 @@ async def watched(host: str, port: int, advice: str) -> AsyncIterator[None]:
         if not patience.expired():
             raise
         raise EngineError(f"{_lost(host, port)}; {advice}") from None
+
+
+async def unwatched(call: Callable[[], T]) -> T:
+    """What a call of Ray gives that waits for the head node as long as Ray does.
+
+    In a thread that nobody waits for, so that the watch goes on meanwhile.
+    """
+    said: Future[T] = Future()
+    said.set_running_or_notify_cancel()  # from here on whoever waits may give it up
+
+    def ask() -> None:
+        try:
+            said.set_result(call())
+        except BaseException as error:  # noqa: BLE001 - it is raised where it is waited for
+            said.set_exception(error)
+
+    threading.Thread(target=ask, name="canary-ray-call", daemon=True).start()
+    return await asyncio.wrap_future(said)
 
 
 def require(host: str, port: int) -> None:

@@ -214,6 +214,32 @@ def test_a_head_node_that_goes_away_stops_the_run(tmp_path: Path) -> None:
     assert asked(tmp_path) == {(str(n), arm): 1 for n in range(300) for arm in ("baseline", "candidate")}
 
 
+def test_a_head_node_that_goes_away_just_before_an_arm_stops_the_run(tmp_path: Path) -> None:
+    """To replace an arm waits for the head node, which must not keep the run from seeing that there is none."""
+    pytest.importorskip("ray")
+    with endpoint() as server, head() as (node, port):
+        release = {"engine": "openai", "model": "m", "base_url": server.url, "api_key": "sk-x"}
+        pipeline = workspace(tmp_path, release, count=300, policy=wide(tmp_path))
+        below = partial(psutil.Process(node.pid).children, recursive=True)
+
+        def go_away() -> None:
+            for name in ("gcs_server", "ray::Host"):
+                for one in below():
+                    if one.name().startswith(name):
+                        one.kill()
+
+        server.at[60] = go_away
+        driver = command(tmp_path, pipeline, "--runs", "runs", RAY_ADDRESS=f"127.0.0.1:{port}")
+        try:
+            _, said = driver.communicate(timeout=240)
+        finally:
+            driver.kill()
+
+    assert driver.returncode == 4, said
+    assert re.search(rf"canary: the cluster's head node is lost: nothing has answered at [\d.]+:{port} for 4 s", said)
+    assert "Traceback" not in said
+
+
 def test_a_head_node_that_goes_away_while_answers_are_embedded(tmp_path: Path) -> None:
     """All answers are there, so that the run ends with its verdict: they are embedded here, and Ray ends nothing."""
     pytest.importorskip("ray")
