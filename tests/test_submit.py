@@ -30,7 +30,7 @@ from canary.run.parcel import pack
 from canary.run.submit import Returned, _entrypoint, _patiently
 from tests.run.test_parcel import entry, parcel
 from tests.runners import actors
-from tests.runners.test_chaos import asked, command, endpoint, run_of
+from tests.runners.test_chaos import Endpoint, asked, command, endpoint, run_of
 from tests.test_run import Workspace, cut_off
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
@@ -172,16 +172,22 @@ def test_a_run_may_be_fetched_later_and_once(canary: Canary, workspace: Path, he
     assert [path.name for path in workspace.iterdir()].count("runs") == 1
 
 
+@contextmanager
+def asking(folder: Path) -> Iterator[tuple[Endpoint, Path]]:
+    """An endpoint and the pipeline, of 300 cases, that asks it for both arms."""
+    with endpoint() as server:
+        asks = {"engine": "openai", "model": "m", "base_url": server.url, "api_key": "sk-x"}
+        yield server, actors.workspace(folder, asks, count=300, concurrency=8, policy=actors.wide(folder))
+
+
 @pytest.mark.slow
 def test_a_job_whose_driver_is_killed_leaves_what_was_answered(
     canary: Canary, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, head: str
 ) -> None:
     """No orphan on the cluster; the run comes back with the line that goes on with it, and asks nothing twice."""
     monkeypatch.chdir(tmp_path)
-    with endpoint() as server:
-        asks = {"engine": "openai", "model": "m", "base_url": server.url, "api_key": "sk-x"}
-        policy = actors.wide(tmp_path)
-        pipeline = actors.workspace(tmp_path, asks, count=300, concurrency=8, policy=policy).rename("killed.yaml")
+    with asking(tmp_path) as (server, asks):
+        pipeline = asks.rename("killed.yaml")
         server.at[120] = kill_driver
         there = canary("submit", pipeline, "--address", head)
         (run,) = re.findall(r"^run: (\S+) \(it was cut off: canary run --resume \1, ", there.err, re.MULTILINE)
@@ -204,21 +210,16 @@ def test_a_stopped_job_s_answers_come_home_and_another_job_goes_on_with_them(
 ) -> None:
     """Whoever stops a job loses nothing; the next one asks no pair again, and puts the whole run in its place."""
     monkeypatch.chdir(tmp_path)
-    with endpoint() as server:
-        asks = {"engine": "openai", "model": "m", "base_url": server.url, "api_key": "sk-x"}
-        pipeline = actors.workspace(tmp_path, asks, count=300, concurrency=8)
+    with asking(tmp_path) as (server, pipeline):
         server.at[120] = lambda: stop_jobs(head)
         stopped = canary("submit", pipeline.name, "--address", head)
         kept = (run_of(tmp_path) / "responses.jsonl").read_bytes()
         resumed = canary("submit", "--resume", run_of(tmp_path), "--address", head, "--json")
 
     assert stopped.status == 4
-    assert f"or canary submit --resume {run_of(tmp_path)} --address {head})" in stopped.err.replace(
-        "runs/", f"{tmp_path}/runs/"
-    )
+    assert f"or canary submit --resume runs/{run_of(tmp_path).name} --address {head})" in stopped.err
     assert 80 <= len(kept.splitlines()) < 600
-    assert resumed.status in {0, 3}, resumed.err  # a busy machine may not show that a latency is inside its margin
-    assert resumed.signal("quality/all/pass")["status"] == "pass"
+    assert resumed.status == 0, resumed.err
     assert (run_of(tmp_path) / "responses.jsonl").read_bytes().startswith(kept)
     assert asked(tmp_path) == {(str(n), arm): 1 for n in range(300) for arm in ("baseline", "candidate")}
     assert check_files(run_of(tmp_path)) == []

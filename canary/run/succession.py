@@ -5,20 +5,21 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from canary.appended import cut_torn_line
+from canary.codec import encode
 from canary.document import display
 from canary.errors import EvidenceError
 from canary.evidence import LABELS, TELEMETRY, RunDirectory, load_plan
 from canary.journal import Journal, responses_in
+from canary.records import Response
 from canary.resumption import changes
 from canary.run.sequence import SPOOL
 
 GONE_WITH_THE_END = {TELEMETRY, LABELS}
 """What a run that was cut off may have, and need not have once it has gone on."""
-Answer = tuple[str, str, int, str, float | None]
-"""Case, arm, repeat, what was said, and when it was asked: no other answer is like it."""
 
 
 def succeed(found: Path, target: Path, aside: Path) -> None:
@@ -61,8 +62,8 @@ def _losses(there: Path, found: Path) -> Iterator[str]:
             yield f"and the fetched run obeys another plan ({sentence}): go on with it"
     if _cases(there) != _cases(found):
         yield "of other cases: go on with it"
-    if lost := _answers(there) - _answers(found):
-        yield f"with {len(lost)} answers that the fetched run has not: go on with it"
+    if lost := _lost(there, found):
+        yield f"with {lost} answers that the fetched run has not: go on with it"
     if besides := ", ".join(sorted(_files(there) - _files(found) - GONE_WITH_THE_END)):
         yield f"with files that the fetched run has not ({besides}): move them"
 
@@ -78,11 +79,23 @@ def _files(run: Path) -> set[str]:
     return {path.name for path in run.iterdir() if not path.name.startswith(".")}
 
 
-def _answers(run: Path) -> set[Answer]:
-    """Of both arms, also what waits for the other one; what a crash cut in two is no answer."""
-    said: set[Answer] = set()
-    for path in (RunDirectory(run).responses, run / SPOOL):
-        if path.is_file():
-            cut_torn_line(path)
-            said |= {(one.id, one.arm, one.repeat, one.output, one.started_at) for one in responses_in(path)}
-    return said
+def _lost(there: Path, found: Path) -> int:
+    """Answers that would be gone, or would be others; of what waits for the other arm, the cost is known at the end."""
+    had, has = (_answers(RunDirectory(run).responses) for run in (there, found))
+    waited, waits = (_answers(run / SPOOL) for run in (there, found))
+    free = {encode(_unbilled(one)) for one in (*has, *waits)}
+    lost = set(map(encode, had)) - set(map(encode, has))
+    return len(lost) + len({encode(_unbilled(one)) for one in waited} - free)
+
+
+def _answers(path: Path) -> list[Response]:
+    """All of a file; what a crash cut in two is no answer."""
+    if not path.is_file():
+        return []
+    cut_torn_line(path)
+    return list(responses_in(path))
+
+
+def _unbilled(response: Response) -> Response:
+    tries = tuple(replace(each, cost_usd=None) for each in response.attempts)
+    return replace(response, attempts=tries, cost_usd=None)

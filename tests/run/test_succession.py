@@ -7,6 +7,7 @@ import shutil
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,31 +15,19 @@ from canary.codec import encode
 from canary.errors import EvidenceError
 from canary.evidence import RunDirectory, load_plan
 from canary.journal import Journal
-from canary.pipeline import Suite
-from canary.plan import Plan, ReleasePlan, StratumPlan
+from canary.plan import Plan
 from canary.policy import Policy, QualityRule
 from canary.records import Arm, Response
 from canary.run.parcel import carry, pack, receive, send, unpack
 from canary.run.sequence import SPOOL
+from tests.evidence.conftest import PLAN
 
 NAME = "20260101T000000Z-abc"
-PLAN = Plan(
-    schema="canary-gate/plan/1",
-    stage="staging",
-    baseline=ReleasePlan(name="v1", digest="1" * 64, release={}),
-    candidate=ReleasePlan(name="v2", digest="2" * 64, release={}),
-    policy=Policy(),
-    suite=Suite(golden_sets=("golden",)),
-    strata=(StratumPlan(name="lookup", cases=4, weight=1.0),),
-    golden_sha256="4" * 64,
-    seed=0,
-    versions={},
-)
 
 
-def lines(*cases: int, arms: Sequence[Arm] = tuple(Arm), at: float = 1.0) -> bytes:
+def lines(*cases: int, arms: Sequence[Arm] = tuple(Arm), at: float = 1.0, **fields: Any) -> bytes:
     """Answers as a journal has them."""
-    answers = (Response(id=f"c{n}", arm=arm, output="x", started_at=at) for n in cases for arm in arms)
+    answers = (Response(id=f"c{n}", arm=arm, output="x", started_at=at, **fields) for n in cases for arm in arms)
     return b"".join(map(encode, answers))
 
 
@@ -71,9 +60,9 @@ TORN = lines(9, arms=[Arm.BASELINE])[:-20]
         (lines(0) + TORN, None, lines(0, 1) + TORN, None),
         (lines(0) + lines(1, arms=[Arm.BASELINE]), None, lines(0) + lines(1, at=2.0), None),
         (b"", lines(0, 1, arms=[Arm.BASELINE]) + TORN, b"", lines(0, 1, 2, arms=[Arm.BASELINE])),
-        (b"", lines(0, 1, arms=[Arm.BASELINE]), lines(0, 1), None),
+        (b"", lines(0, 1, arms=[Arm.BASELINE]), lines(0, 1, cost_usd=0.5), None),
     ],
-    ids=["more", "the same", "torn", "half a pair", "one arm", "both arms"],
+    ids=["more", "the same", "torn", "half a pair", "one arm", "both arms, billed"],
 )
 def test_what_went_on_takes_the_place(
     tmp_path: Path, there: bytes, spool: bytes | None, found: bytes, found_spool: bytes | None
@@ -96,10 +85,12 @@ def test_what_went_on_takes_the_place(
         (lines(0, 1), None, lines(0), "the cases", "with 2 answers that the fetched run has not"),
         (lines(0, 1), None, lines(0) + lines(1, at=2.0), "the cases", "with 2 answers that"),
         (b"", lines(0, arms=[Arm.BASELINE]), b"", "the cases", "with 1 answers that"),
+        (lines(0, ttft_s=9.0), None, lines(0, 1, ttft_s=0.1), "the cases", "with 2 answers that"),
+        (lines(0), None, lines(0, 1, cost_usd=0.5), "the cases", "with 2 answers that"),
         (lines(0), None, lines(0, 1), "other cases", "of other cases"),
         (lines(0), None, lines(0, 1), None, "of other cases"),
     ],
-    ids=["fewer", "others", "one arm", "cases", "no cases"],
+    ids=["fewer", "others", "one arm", "faster", "dearer", "cases", "no cases"],
 )
 def test_nothing_is_lost_to_a_run_that_comes_back(
     tmp_path: Path, there: bytes, spool: bytes | None, found: bytes, prompts: str | None, said: str
