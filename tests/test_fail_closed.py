@@ -427,6 +427,23 @@ def test_an_answer_that_stalls_without_gaps_holds(bench: Bench) -> None:
     assert_holds(bench.compare(), "1 of 120 candidate responses carry no itl time")
 
 
+@pytest.mark.parametrize("gaps", ["both", "candidate"])
+def test_a_tail_that_no_gap_shows_is_slow(bench: Bench, gaps: str) -> None:
+    """What ends three seconds after its last gap says so in its mean time between tokens, and that is believed."""
+    for row in bench.both:
+        row["output_tokens"], row["itl_s"], row["tpot_s"] = 20, [0.05] * 19, 0.05
+        row["ttft_s"], row["total_s"] = 1.0, 1.95
+    for row in bench.candidate:
+        row["tpot_s"], row["total_s"] = 0.21, 5.0
+    for row in bench.baseline:
+        row["itl_s"] = row["itl_s"] if gaps == "both" else None
+
+    ran = bench.compare()
+
+    assert ran.status == 1
+    assert ran.signal("latency/itl/slow")["status"] == "fail"
+
+
 def test_one_visible_token_has_no_gap(bench: Bench) -> None:
     """Servers count the end of an answer as a token: two tokens without a gap are one word, and no evidence lacks."""
     for row in bench.both:

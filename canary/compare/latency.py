@@ -72,8 +72,10 @@ def read_gaps(response: Response) -> Times | None:
 
 
 def read_mean_gap(response: Response) -> Times | None:
-    """The mean gap between tokens."""
-    return (float(np.mean(np.fromiter(response.itl_s, float))),) if response.itl_s else read_tpot(response)
+    """The mean gap between tokens, or `tpot_s` where that is longer: it has a tail that no gap shows."""
+    if not response.itl_s:
+        return read_tpot(response)
+    return (max(float(np.mean(np.fromiter(response.itl_s, float))), response.tpot_s or 0.0),)
 
 
 def read_tpot(response: Response) -> Times | None:
