@@ -27,6 +27,8 @@ SIGNALS = {
     "saturation/cpu", "saturation/kv_cache", "saturation/memory", "saturation/preemptions", "saturation/queue",
     "throughput/decode", "throughput/prefill",
 }  # fmt: skip
+CONCURRENCY = 4
+"""Pairs in flight."""
 
 
 def asked() -> list[str]:
@@ -54,7 +56,7 @@ def written(folder: Path, python: str, **candidate: Any) -> Path:
             "suite": "suite.yaml",
             "policy": "policy.yaml",
             "runner": {"type": "ray", "cpus_per_arm": 1},
-            "concurrency": 4,
+            "concurrency": CONCURRENCY,
         }
         | {arm: one.model_dump(mode="json", exclude_unset=True) for arm, one in arms.items()},
     }
