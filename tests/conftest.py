@@ -22,11 +22,8 @@ ROOT = Path(__file__).resolve().parent.parent
 DATA = ROOT.parent / "shared" / "data"
 COMPUTING = ("tests/stats/", "tests/signals/", "tests/looks/", "tests/test_prediction.py")
 """Where tests only compute, each for itself."""
-SERVING = (
-    *("tests/engines/test_openai_real.py", "tests/engines/test_vllm", "tests/run/test_sequence.py"),
-    *("tests/runners/", "tests/weights/", "tests/test_submit.py"),
-)
-"""Where vLLM and Ray are started, which want the machine one after the other."""
+SERVING = ("tests/engines/test_openai_real.py", "tests/run/test_sequence.py", "tests/runners/", "tests/test_submit")
+"""Where servers and Ray are started, which want the machine one after the other, as every test of vLLM does."""
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # no test waits for a model hub
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # several would wait for each other, busily
@@ -52,7 +49,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
     class Scheduling(LoadScopeScheduling):  # type: ignore[misc]
         def _split_scope(self, nodeid: str) -> str:
-            if nodeid.startswith(SERVING):
+            if nodeid.startswith(SERVING) or "vllm" in nodeid:
                 return "servers"
             return nodeid if nodeid.startswith(COMPUTING) else nodeid.partition("::")[0]
 
