@@ -2,6 +2,6 @@
 
 endpoint -> rate -> wire -> exchange -> respond
 where       when    what    one try     the record
-sse, answer, usage, fault
+connection, sse, answer, usage, fault
 retry: one more try?
 """
