@@ -15,7 +15,6 @@ from dataclasses import dataclass, field, replace
 import aiohttp
 
 from canary import __version__
-from canary.engines.http.connection import open_connector
 from canary.engines.http.endpoint import Endpoint, read_endpoint
 from canary.engines.http.exchange import Try, clock, exchange
 from canary.engines.http.rate import Rate, shared_rate
@@ -69,7 +68,7 @@ def _open_client(release: OpenAIRelease, endpoint: Endpoint) -> aiohttp.ClientSe
     return aiohttp.ClientSession(
         headers={**own, "accept-encoding": "identity", "content-type": "application/json", **endpoint.headers},
         timeout=aiohttp.ClientTimeout(total=None, connect=min(CONNECT_S, release.timeout_s / 3)),
-        connector=open_connector(IDLE_S),
+        connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=IDLE_S),
         cookie_jar=aiohttp.DummyCookieJar(),
         proxy=proxy,
     )

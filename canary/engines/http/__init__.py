@@ -2,6 +2,6 @@
 
 endpoint -> rate -> wire -> exchange -> respond
 where       when    what    one try     the record
-connection, sse, answer, usage, fault
+sse, answer, usage, fault
 retry: one more try?
 """
