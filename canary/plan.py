@@ -17,7 +17,7 @@ from canary.gate_change import GateChange
 from canary.judging import JudgePlan
 from canary.offered import LoadPlan
 from canary.pipeline import Suite
-from canary.policy import GuardrailRules, Policy, SaturationRules
+from canary.policy import ErrorRule, GuardrailRules, Policy, SaturationRules
 
 PLAN_SCHEMA = "canary-gate/plan/1"
 
@@ -156,6 +156,8 @@ class Plan(BaseModel):
             document["required"] = [name for name in self.required if not name.startswith("saturation/")]
         if self.policy.guardrail == GuardrailRules():
             document["policy"].pop("guardrail")
+        if self.policy.errors.first_try == ErrorRule():
+            document["policy"]["errors"].pop("first_try")
         arms = {"baseline": self.baseline.digest, "candidate": self.candidate.digest}
         noise = {} if self.calibration is None else {"calibration": self.calibration.model_dump(mode="json")}
         judges = {"judges": {name: judge.model_dump() for name, judge in self.judges.items()}} if self.judges else {}

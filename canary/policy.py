@@ -84,6 +84,7 @@ class ErrorRules(Written):
     malformed: ErrorRule = ErrorRule()
     content_filter: ErrorRule = ErrorRule()
     context_length: ErrorRule = ErrorRule()
+    first_try: ErrorRule = Field(ErrorRule(), description="failed at first as `server` does, whatever became of it")
 
 
 class CostRule(Written):

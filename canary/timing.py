@@ -32,6 +32,15 @@ class SlowRule(Written):
     tier: Tier = Tier.BLOCKING
 
 
+MEAN_GAP = "latency/itl/mean"
+"""The signal of each answer's mean gap, without the slowest twentieth of answers."""
+
+
+def rule_of(signal: str) -> str:
+    """Where the policy bounds a latency signal: `latency/itl/tm95` bounds the mean of an answer's gaps too."""
+    return "latency/itl/tm95" if signal == MEAN_GAP else signal
+
+
 class TtftBody(RatioRule):
     """Time to first token without the slowest twentieth."""
 
@@ -46,7 +55,7 @@ class TtftTail(TtftBody):
 
 
 class ItlBody(RatioRule):
-    """Gap between tokens without the slowest twentieth."""
+    """Gap between tokens, and each answer's mean gap, without the slowest twentieth."""
 
     max_ratio: Ratio = 1.15
     floor_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.002

@@ -444,6 +444,87 @@ def test_a_tail_that_no_gap_shows_is_slow(bench: Bench, gaps: str) -> None:
     assert ran.signal("latency/itl/slow")["status"] == "fail"
 
 
+@pytest.mark.parametrize("gaps", [[2.0, *[0.01] * 198], [0.01] * 198 + [2.0], [0.01] * 99 + [2.0] + [0.01] * 99])
+def test_a_pause_in_every_answer_is_seen(bench: Bench, gaps: list[float]) -> None:
+    """One pause of seconds, first, last or midway, is one of 199 gaps, and doubles the time of the answer."""
+    for row in bench.both:
+        row["ttft_s"], row["output_tokens"], row["itl_s"] = 0.2, 200, [0.01] * 199
+    for row in bench.candidate:
+        row["itl_s"] = gaps
+
+    ran = bench.compare()
+
+    assert ran.status == 1
+    assert ran.signal("latency/itl/tm95")["status"] == "pass"
+    assert ran.signal("latency/itl/mean")["estimate"] == pytest.approx(2, abs=0.01)
+
+
+def test_tokens_held_back_for_one_burst_are_seen(bench: Bench) -> None:
+    """A candidate that sends one token, and all others at the end, has next to no gaps and takes twice as long."""
+    for row in bench.both:
+        row["ttft_s"], row["output_tokens"], row["itl_s"] = 0.2, 100, [0.02] * 99
+    for row in bench.candidate:
+        row["itl_s"] = [4.0, *[0.0] * 98]
+
+    ran = bench.compare()
+
+    assert (ran.status, ran.signal("latency/itl/mean")["status"]) == (1, "fail")
+    assert ran.signal("latency/itl/tm95")["estimate"] == 0
+
+
+def test_the_body_of_gaps_is_the_rule_of_mean_gaps(bench: Bench) -> None:
+    """One rule bounds both, so a policy that loosens or drops it does so for both."""
+    for row in bench.both:
+        row["output_tokens"], row["itl_s"] = 100, [0.02] * 99
+    for row in bench.candidate:
+        row["itl_s"] = [0.03] * 99
+    bench.policy = "latency: {itl: {tm95: {max_ratio: 1.6}, tm99: null, slow: {max_increase: 0.05}}}\n"
+    loosened = bench.compare()
+    bench.policy = bench.policy.replace("{max_ratio: 1.6}", "null")
+
+    assert (loosened.status, loosened.signal("latency/itl/mean")["margin"]) == (0, pytest.approx(1.6))
+    assert {signal["name"] for signal in bench.compare().verdict["signals"] if "itl" in signal["name"]} == {
+        "latency/itl/slow"
+    }
+
+
+@pytest.mark.parametrize("kind", ["throttled", "server"])
+def test_a_candidate_that_turns_requests_away_once_is_seen(bench: Bench, kind: str) -> None:
+    """A second try made all of them good, and no time is of the first."""
+    for row in bench.both:
+        row["ttft_s"], row["attempts"] = 0.2, [{"seconds": 0.3}]
+    for row in bench.candidate[:40]:
+        row["attempts"] = [{"seconds": 30.0, "error": {"kind": kind, "message": "later"}}, {"seconds": 0.3}]
+
+    ran = bench.compare()
+
+    first = ran.signal("errors/first_try")
+    assert (ran.status, ran.signal("errors/server")["status"], first["status"]) == (1, "pass", "fail")
+    assert (first["baseline"], first["candidate"]) == (0, pytest.approx(40 / CASES))
+    assert first["warnings"] == ["40 candidate answers are of a second try, and so are their times"]
+
+
+def test_requests_that_both_arms_turned_away_once_are_no_difference(bench: Bench) -> None:
+    """Both met the same busy hour; a try that failed as often in both holds nobody."""
+    for row in [*bench.baseline[:9], *bench.candidate[:9]]:
+        row["attempts"] = [{"seconds": 0.1, "error": {"kind": "throttled", "message": "later"}}, {"seconds": 0.3}]
+
+    ran = bench.compare()
+
+    assert (ran.status, ran.signal("errors/first_try")["status"]) == (0, "pass")
+
+
+def test_a_field_that_a_server_does_not_take_is_no_failed_try(bench: Bench) -> None:
+    """The engine asks again without it; that first try was ours, and nothing is measured by it."""
+    for row in bench.candidate:
+        row["attempts"] = [{"seconds": 0.1, "error": {"kind": "client", "message": "seed"}}, {"seconds": 0.3}]
+
+    ran = bench.compare()
+
+    assert ran.status == 0
+    assert "errors/first_try" not in {signal["name"] for signal in ran.verdict["signals"]}
+
+
 def test_one_visible_token_has_no_gap(bench: Bench) -> None:
     """Servers count the end of an answer as a token: two tokens without a gap are one word, and no evidence lacks."""
     for row in bench.both:

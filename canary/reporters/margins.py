@@ -18,6 +18,7 @@ from canary.records import MINIMUM_PAIRS, TRAFFIC_STAGE, Signal, Status, Verdict
 from canary.reporters.quantity import direction, floor_of
 from canary.reporters.ranking import blocking, is_pooled
 from canary.signals.wording import MISSING, SEQUENCES, SHOWN_ONLY
+from canary.timing import rule_of
 
 _STEP = 1000
 """Margins are offered in steps of a thousandth."""
@@ -110,7 +111,7 @@ def _path(signal: Signal, policy: Policy, stage: str) -> Path | None:
         "cache": ("cache", "hit_rate", "max_drop"),
         "goodput": ("goodput", "max_drop"),
         "guardrail": ("guardrail", *_class(signal, policy), "max_increase"),
-        **dict.fromkeys(("errors", "latency", "cost"), (*traffic, *signal.name.split("/"), bound)),
+        **dict.fromkeys(("errors", "latency", "cost"), (*traffic, *rule_of(signal.name).split("/"), bound)),
     }
     if len(signal.metric) <= _LONGEST_NAME:
         paths["floor"] = ("quality", "metrics", signal.metric, "min_score")

@@ -8,7 +8,7 @@ from canary.plan import Plan
 from canary.policy import Policy
 from canary.records import Evidence, Scale, Signal, Verdict
 from canary.signals.wording import COUNTED, VALUE, Unit, dollars, seconds
-from canary.timing import RatioRule
+from canary.timing import RatioRule, rule_of
 
 ABSENT = "-"
 SAME = "~"
@@ -72,7 +72,7 @@ def floor_of(signal: Signal, policy: Policy) -> float:
     """Seconds by which a latency may rise, where that and no ratio is its margin; else 0."""
     if signal.kind != "latency" or signal.effect != "ratio" or signal.margin is None:
         return 0.0
-    _, family, metric = signal.name.split("/")
+    _, family, metric = rule_of(signal.name).split("/")
     rule: RatioRule | None = getattr(policy.latency, family).rules().get(metric)
     return rule.floor_in(signal.margin) if rule else 0.0
 

@@ -1,12 +1,14 @@
-"""Is the candidate slower? Body, tail and share of slow requests."""
+"""Is the candidate slower? Body, tail, mean gaps and share of slow requests."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from canary.compare.apart import FAMILY
 from canary.plan import Plan
 from canary.records import Comparison
 from canary.signals.levels import final_levels
@@ -15,31 +17,37 @@ from canary.signals.wording import Unit
 from canary.stats.latency import Sample, choose_blocks, compare_quantile, compare_trimmed_mean, slow_share
 from canary.stats.results import Finding
 from canary.stats.strata import compare_pooled
-from canary.timing import RatioRule, SlowRule
+from canary.timing import MEAN_GAP, RatioRule, SlowRule
 
-TRIMS = {"tm95": 0.05, "tm99": 0.01}
+TRIMS = {"tm95": 0.05, "tm99": 0.01, "mean": 0.05}
 QUANTILES = {"p50": 0.5, "p99": 0.99, "p99.9": 0.999}
 SLOW_FACTOR = 3.0
 """Slow is this many times the baseline's median where no objective is given."""
 
 
 def latency_signals(comparison: Comparison, plan: Plan) -> Iterator[Reading]:
-    """Every rule the policy has for this latency.
-
-    The mean gap of a request (`tpot`) serves `itl/slow` only: a request, not
-    a gap, is slow or not.
-    """
-    family = "itl" if comparison.metric == "tpot" else comparison.metric
-    rules = getattr(plan.policy.latency, family).rules()
-    slow = rules.pop("slow", None)
-    if slow is not None and comparison.metric != "itl":
-        yield _slow(comparison, plan, slow, f"latency/{family}/slow")
-    if comparison.metric == "tpot":
-        return
+    """Every rule the policy has for this latency."""
     samples = _finite(comparison)
-    for metric, rule in rules.items():
-        if rule is not None:
-            yield _ratio(comparison, samples, plan, rule, metric)
+    for name, rule in rules_of(comparison.metric, plan).items():
+        if isinstance(rule, SlowRule):
+            yield _slow(comparison, plan, rule, name)
+        elif rule is not None:
+            yield _ratio(comparison, samples, plan, rule, name)
+
+
+def rules_of(metric: str, plan: Plan) -> dict[str, Any]:
+    """The rules of one latency, by the name of the signal that each is for.
+
+    A request, not a gap, is slow or not, and one long gap is a small share of
+    its gaps: these two are asked of the mean gap of each request (`tpot`).
+    """
+    family = FAMILY.get(metric, metric)
+    rules = getattr(plan.policy.latency, family).rules()
+    if metric == "tpot":
+        return {f"latency/{family}/slow": rules["slow"], MEAN_GAP: rules["tm95"]}
+    if metric == "itl":
+        del rules["slow"]
+    return {f"latency/{family}/{name}": rules[name] for name in sorted(rules, key=lambda name: name != "slow")}
 
 
 def _slow(comparison: Comparison, plan: Plan, rule: SlowRule, name: str) -> Reading:
@@ -79,9 +87,9 @@ def _test_slow(comparison: Comparison, plan: Plan, rule: SlowRule, name: str) ->
 
 
 def _ratio(
-    comparison: Comparison, samples: tuple[Sample, Sample] | None, plan: Plan, rule: RatioRule, metric: str
+    comparison: Comparison, samples: tuple[Sample, Sample] | None, plan: Plan, rule: RatioRule, name: str
 ) -> Reading:
-    name = f"{comparison.name}/{metric}"
+    metric = name.rpartition("/")[2]
     reading = read(
         comparison,
         lambda: _test_ratio(comparison, samples, plan, rule, metric),

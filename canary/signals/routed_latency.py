@@ -35,18 +35,18 @@ _CHARTED = (0.5, 0.99)
 
 
 def ratio_readings(contrast: Contrast, plan: Plan, rules: Mapping[str, RatioRule | None]) -> Iterator[Reading]:
-    """Every rule the policy has for the body and the tail of one latency.
+    """Every rule the policy has for the body and the tail of one latency, by the signal's name.
 
     Answers without an error only: what failed is counted as slow.
     """
     arms = None
     charted = _chart(contrast, plan)
-    for metric, rule in rules.items():
+    for name, rule in rules.items():
         if rule is None:
             continue
         if arms is None and contrast.n:
             arms = _streams(contrast)
-        yield _reading(contrast, arms, plan, metric, rule, charted)
+        yield _reading(contrast, arms, plan, name, rule, charted)
         charted = ()
 
 
@@ -54,14 +54,15 @@ def _reading(
     contrast: Contrast,
     arms: Arms | None,
     plan: Plan,
-    metric: str,
+    name: str,
     rule: RatioRule,
     charted: tuple[str, ...],
 ) -> Reading:
+    metric = name.rpartition("/")[2]
     reading = read(
         replace(contrast, warnings=(*contrast.warnings, *charted)),
-        lambda: shown(_test(arms, plan, contrast.name, metric, rule), plan),
-        name=f"{contrast.name}/{metric}",
+        lambda: shown(_test(arms, plan, name, metric, rule), plan),
+        name=name,
         metric=metric,
         tier=rule.tier,
         effect="ratio",
@@ -75,7 +76,7 @@ def _reading(
 def _test(arms: Arms | None, plan: Plan, name: str, metric: str, rule: RatioRule) -> Finding:
     if arms is None:
         raise ValueError("no request of one arm was served")
-    alpha, seed = final_levels(plan).promote, seed_of(plan, f"{name}/{metric}")
+    alpha, seed = final_levels(plan).promote, seed_of(plan, name)
     if metric in QUANTILES:
         return compare_unpaired_quantile(*arms, q=QUANTILES[metric], max_ratio=rule.max_ratio, alpha=alpha, seed=seed)
     return compare_unpaired_trimmed_mean(

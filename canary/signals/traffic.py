@@ -13,6 +13,7 @@ from canary.plan import Plan
 from canary.policy import CostRule, ErrorRule, GoodputRule, GuardrailRule, HitRateRule
 from canary.records import POOLED, Comparison, Scale, Signal, Status, Tier
 from canary.signals.events import EventCounts, compare_events, count_events, harm_of, safety_of
+from canary.signals.latency import rules_of
 from canary.signals.levels import final_levels, look_levels
 from canary.signals.quality import floor_signals, tier_of
 from canary.signals.reading import Proof, Reading, as_rate_of_harm, read
@@ -124,14 +125,11 @@ def _share(
 
 
 def _latency(contrast: Contrast, plan: Plan) -> Iterator[Watched]:
-    """As for pairs: the mean gap of a request (`tpot`) serves the slow share only."""
-    family = "itl" if contrast.metric == "tpot" else contrast.metric
-    rules = getattr(plan.policy.latency, family).rules()
-    slow = rules.pop("slow", None)
-    if slow is not None and contrast.metric != "itl":
-        yield _slow(contrast, plan, slow, f"latency/{family}/slow")
-    if contrast.metric != "tpot":
-        yield from (Watched(reading=reading) for reading in ratio_readings(contrast, plan, rules))
+    """As for pairs."""
+    rules = rules_of(contrast.metric, plan)
+    slow = {name: rules.pop(name) for name in list(rules) if name.endswith("/slow")}
+    yield from (_slow(contrast, plan, rule, name) for name, rule in slow.items() if rule is not None)
+    yield from (Watched(reading=reading) for reading in ratio_readings(contrast, plan, rules))
 
 
 def _slow(contrast: Contrast, plan: Plan, rule: SlowRule, name: str) -> Watched:
