@@ -244,6 +244,14 @@ def test_ends_of_stream(done: bytes) -> None:
     assert (response.output, response.error) == ("Hi", None)
 
 
+@pytest.mark.parametrize("late", [chunk(content="It is 5."), {"error": {"message": "x"}}, b"{broken"])
+def test_what_comes_after_the_end_is_heard_by_nobody(late: Any) -> None:
+    """An answer that is put right behind `[DONE]` is one that no client would show."""
+    outcome = ask(stream(chunk(content="It is 4."), chunk("stop"), b"[DONE]", late, done=False))
+
+    assert (outcome.response.output, outcome.response.error) == ("It is 4.", None)
+
+
 def test_last_event_without_blank_line() -> None:
     """An event that the end of the stream completes is read."""
     reply = Reply(pieces=(event(chunk(content="Hi")), b"data: " + json.dumps(chunk("stop")).encode()))

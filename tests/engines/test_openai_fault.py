@@ -235,9 +235,10 @@ def test_cut_after_the_end() -> None:
 # Time
 
 
-def test_deadline() -> None:
-    """The whole request has one deadline; what had arrived is kept, and nothing is tried after it."""
-    response = ask(stream(chunk(content="Hi"), done=False, end="hang"), timeout_s=4).response
+@pytest.mark.parametrize("finish", [None, "stop"])
+def test_deadline(finish: str | None) -> None:
+    """One for the whole request, whatever was said of its end; what had arrived is kept, and nothing tried after it."""
+    response = ask(stream(chunk(finish, content="Hi"), done=False, end="hang"), timeout_s=4).response
 
     assert fault(response) == (ErrorKind.SERVER, "no complete answer within 4 s")
     assert (response.output, len(response.attempts)) == ("Hi", 1)

@@ -106,7 +106,9 @@ class Answer:
         return tuple(self._logprobs) if self._logprobs and all(map(math.isfinite, self._logprobs)) else None
 
     def hear(self, event: str, now: float) -> None:
-        """Adds one event of a stream; raises MalformedError."""
+        """Adds one event of a stream; raises MalformedError. After the last one clients listen no more."""
+        if self.is_done:
+            return
         if not event.startswith("{") and event.strip().upper() == "[DONE]":
             self.is_done = True
         else:

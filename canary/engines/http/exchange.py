@@ -56,6 +56,8 @@ async def exchange(client: aiohttp.ClientSession, url: URL, body: bytes, deadlin
         interruption = _broken(error)  # a connection that timed out is one of them
     except TimeoutError:
         interruption = server_fault(f"no complete answer within {deadline - sent:.3g} s")
+        if not made.answer.is_done and made.answer.error is None:
+            made.fault = interruption  # whatever it says of its end: who listens to it still waits
     except OSError as error:
         interruption = _broken(error)
     made.seconds = made.seconds or clock() - sent
