@@ -83,7 +83,7 @@ class Replica:
         )(Host)
         title = printable(f"canary {self} {secrets.token_hex(4)}")  # no two actors may share a name
         create = partial(actor.options(name=title).remote, self.releases, self.runner.gpus_per_arm)
-        self.host = await unwatched(create)
+        self.host = await asyncio.wrap_future(unwatched(create))
         try:
             await asyncio.wait_for(_result(self.host.place.remote()), ROOM_S)
             await self.host.open.remote()

@@ -38,10 +38,10 @@ async def watched(host: str, port: int, advice: str) -> AsyncIterator[None]:
         raise EngineError(f"{_lost(host, port)}; {advice}") from None
 
 
-async def unwatched(call: Callable[[], T]) -> T:
-    """What a call of Ray gives that waits for the head node as long as Ray does.
+def unwatched(call: Callable[[], T]) -> Future[T]:
+    """What a call of Ray will give that waits for the head node as long as Ray does.
 
-    In a thread that nobody waits for, so that the watch goes on meanwhile.
+    In a thread that nobody waits for, so that the head node is watched meanwhile.
     """
     said: Future[T] = Future()
     said.set_running_or_notify_cancel()  # from here on whoever waits may give it up
@@ -53,7 +53,7 @@ async def unwatched(call: Callable[[], T]) -> T:
             said.set_exception(error)
 
     threading.Thread(target=ask, name="canary-ray-call", daemon=True).start()
-    return await asyncio.wrap_future(said)
+    return said
 
 
 def require(host: str, port: int) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Iterator
+from concurrent.futures import wait
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ from canary.models import open_embedder
 from canary.models.sentence_transformers import MiniLM
 from canary.pipeline import Pipeline, RayRunner
 from canary.protocols import Embedder
-from canary.runners.head import require
+from canary.runners.head import require, unwatched
 from canary.runners.ray import REACHED_S, cluster, head_of, job_metadata
 
 if TYPE_CHECKING:
@@ -76,10 +77,13 @@ class Scorer:
         return vectors
 
     def _placed(self) -> Any:
-        """An actor that has its room."""
+        """An actor that has its room; raises EngineError where the head node is lost before there is one."""
         import ray
 
-        self._actor = ray.remote(num_cpus=1, num_gpus=self._gpus)(Encoder).remote()
+        created = unwatched(ray.remote(num_cpus=1, num_gpus=self._gpus)(Encoder).remote)
+        while not wait([created], _EVERY_S).done:
+            require(*self._head)
+        self._actor = created.result()
         ray.get(self._actor.place.remote(), timeout=PLACED_S)
         return self._actor
 
