@@ -75,8 +75,14 @@ start here
 
 
 def entry() -> None:
-    """The console script."""
-    sys.exit(main(sys.argv[1:], sys.stdout, sys.stderr))
+    """The console script; an interrupt ends it at once, as Python would answer one more with a traceback."""
+    try:
+        status = main(sys.argv[1:], sys.stdout, sys.stderr)
+    except KeyboardInterrupt:  # one more, while the first was told
+        status = Exit.INTERRUPTED
+    if status == Exit.INTERRUPTED:
+        os._exit(status)
+    sys.exit(status)
 
 
 def main(argv: Sequence[str], out: TextIO, err: TextIO) -> int:
