@@ -163,6 +163,7 @@ def _resolved(folder: Path, written: str) -> Path:
 
 def _text_file(folder: Path, written: str, remedy: str = "") -> str:
     path = _resolved(folder, written)
+    _require_lasting(path)
     try:
         _bytes(path)
     except ValueError as error:
@@ -174,7 +175,14 @@ def _existing(folder: Path, written: str) -> str:
     path = _resolved(folder, written)
     if not os.path.exists(path):  # noqa: PTH110 - Path.exists raises where a name is too long
         raise ValueError(f"names {display(path)}, which does not exist")
+    _require_lasting(path)
     return str(path)
+
+
+def _require_lasting(path: Path) -> None:
+    """A pipe never begins, or is empty when it is read again; a device never ends."""
+    if os.path.exists(path) and not (path.is_file() or path.is_dir()):  # noqa: PTH110 - Path.exists may raise
+        raise ValueError(f"names {display(path)}, which is no file: it must read the same each time")
 
 
 def _model(folder: Path, written: str) -> str:
@@ -198,6 +206,7 @@ def _template(folder: Path, written: str) -> str:
     if not written.startswith("file://"):
         return written
     path = _resolved(folder, written.removeprefix("file://"))
+    _require_lasting(path)
     try:
         text = _bytes(path).decode("utf-8-sig")
     except ValueError as error:

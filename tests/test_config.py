@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -394,6 +395,28 @@ candidate: {name: c, engine: transformers, model: ./weights, prompt: file://p.tx
     ]
     assert problems(load_suite, "golden_sets: [nowhere]") == [
         "f.yaml:1: 'golden_sets[0]' names nowhere, which does not exist"
+    ]
+
+
+def test_what_a_file_names_must_last(here: Path) -> None:
+    """A pipe that nobody writes to would be waited for, and a device filled the memory; through a link as well."""
+    os.mkfifo(here / "pipe.jsonl")
+    (here / "zero.jsonl").symlink_to("/dev/zero")
+    text = """\
+suite: pipe.jsonl
+baseline: {name: b, engine: replay, responses: zero.jsonl}
+candidate: {name: c, engine: transformers, model: org/name, prompt: file://pipe.jsonl}
+load: {shape: trace, file: pipe.jsonl}
+"""
+    said = "is no file: it must read the same each time"
+    assert problems(load_pipeline, text) == [
+        f"f.yaml:1: 'suite' names pipe.jsonl, which {said}",
+        f"f.yaml:2: 'baseline.responses' names /dev/zero, which {said}",
+        f"f.yaml:3: 'candidate.prompt' names pipe.jsonl, which {said}",
+        f"f.yaml:4: 'load.file' names pipe.jsonl, which {said}",
+    ]
+    assert problems(load_suite, "golden_sets: [zero.jsonl]") == [
+        f"f.yaml:1: 'golden_sets[0]' names /dev/zero, which {said}"
     ]
 
 
