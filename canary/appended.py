@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Self
 
 from canary.disk import sync_folder
+from canary.errors import EvidenceError
 
 SYNC_EVERY = 256
 """Appends between two syncs, at most."""
@@ -26,6 +27,7 @@ BLOCK = 1 << 16
 class Appended:
     """A file that grows at its end, and is on the disk a few seconds later; closing twice is harmless."""
 
+    path: Path
     _file: int
     _unsynced: int = 0
     _synced_at: float = field(default_factory=time.monotonic)
@@ -35,7 +37,7 @@ class Appended:
         """Makes the file where there is none."""
         file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
         sync_folder(path.parent)
-        return cls(file)
+        return cls(path, file)
 
     @property
     def is_closed(self) -> bool:
@@ -51,8 +53,10 @@ class Appended:
         return start
 
     def sync(self) -> None:
-        """Puts what was appended on the disk."""
+        """Puts what was appended on the disk; raises EvidenceError where nobody will find it there."""
         os.fsync(self._file)
+        if os.fstat(self._file).st_nlink == 0:
+            raise EvidenceError(f"{self.path}: was deleted while it was written, and what it held is lost")
         self._unsynced, self._synced_at = 0, time.monotonic()
 
     def close(self) -> None:
@@ -87,7 +91,9 @@ def all_or_nothing(file: int) -> Iterator[int]:
 
 
 def cut_torn_line(path: Path) -> tuple[str, ...]:
-    """Takes back a line that a crash cut in two; says so."""
+    """Takes back a line that a crash cut in two; says so. Raises EvidenceError for what a crash cannot have left."""
+    if path.exists() and not path.is_file():
+        raise EvidenceError(f"{path}: is no file")
     with path.open("r+b") as file:
         size = end = file.seek(0, os.SEEK_END)
         while end > 0:

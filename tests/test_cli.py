@@ -225,6 +225,19 @@ def test_a_closed_output_is_said_and_no_verdict() -> None:
     assert ended.stderr == "canary: standard output was closed before all was written\n"
 
 
+def test_a_file_that_may_not_grow_is_said_in_one_line(tmp_path: Path) -> None:
+    """A limit on a file's size is a full disk to whoever meets it."""
+    script = "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (5000, 5000)); import canary.cli as c; "
+    arguments = ["compare", *RECORDED, "--golden", "golden_sets/quickstart", "--out", str(tmp_path / "out")]
+    command = [sys.executable, "-c", f"{script}sys.exit(c.main({arguments!r}, sys.stdout, sys.stderr))"]
+
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+
+    assert ended.returncode == 4
+    assert "File too large; nothing was decided\n" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device of this system is always full")
 def test_a_full_disk_is_said_in_one_line() -> None:
     """It is nobody's mistake and no verdict, and a traceback would not help."""

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -301,6 +302,26 @@ def test_full_disk_leaves_whole_pairs(path: Path) -> None:
     with Journal.open(path) as journal:
         assert journal.completed == {("case-0", 0), ("case-1", 0)}
         assert journal.warnings == ()
+
+
+def test_a_deleted_journal_is_noticed(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is still asked would be paid for and lost."""
+    monkeypatch.setattr(appended, "SYNC_EVERY", 2)
+    journal = Journal.open(path)
+    journal.append(*pair("a"))
+    path.unlink()
+
+    with pytest.raises(EvidenceError, match=r"responses\.jsonl: was deleted while it was written"):
+        journal.append(*pair("b"))
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, Path.mkdir, lambda path: path.symlink_to("/dev/zero")])
+def test_what_is_no_file_is_no_journal(path: Path, make: Callable[[Path], None]) -> None:
+    """A pipe cannot be read back, a device never ends."""
+    make(path)
+
+    with pytest.raises(EvidenceError, match=r"responses\.jsonl: is no file"):
+        Journal.open(path)
 
 
 def test_sync_comes_in_time(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

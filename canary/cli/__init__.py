@@ -52,7 +52,7 @@ PATH_FAULTS = {
 }
 """A path that the command names cannot be used as it asks: a mistake, no failure of the gate."""
 
-FULL = {errno.ENOSPC, errno.EDQUOT}
+FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 """No room is left: nobody's mistake, and nothing that a traceback explains."""
 
 EPILOG = """\
