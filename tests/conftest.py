@@ -140,6 +140,10 @@ CHROMIUM_OPTIONS = (
 )
 
 
+HANGS_MS = 240_000
+"""Milliseconds after which a browser is taken to hang, whatever else the machine does."""
+
+
 class Opened:
     """A page in a browser, and everything it should not have done."""
 
@@ -190,7 +194,7 @@ def browser() -> Iterator[Any]:
     if not CHROMIUM.is_file():
         pytest.skip(f"no browser at {CHROMIUM}: apt-get install chromium")
     with playwright.sync_playwright() as started:
-        chromium = started.chromium.launch(executable_path=str(CHROMIUM), args=list(CHROMIUM_OPTIONS))
+        chromium = started.chromium.launch(executable_path=str(CHROMIUM), args=list(CHROMIUM_OPTIONS), timeout=HANGS_MS)
         yield chromium
         chromium.close()
 
@@ -200,6 +204,7 @@ def opened(browser: Any, request: pytest.FixtureRequest) -> Iterator[Opened]:
     """A fresh page; parametrized indirectly it takes its width and colours, like `(390, "dark")`."""
     width, colours = getattr(request, "param", (1280, "light"))
     page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=colours)
+    page.set_default_timeout(HANGS_MS)
     yield Opened(page)
     page.close()
 

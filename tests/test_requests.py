@@ -102,7 +102,7 @@ def test_a_sampled_model_against_itself_rarely_alarms(canary: Canary, tmp_path: 
     (run,) = (folder for folder in (tmp_path / "runs").iterdir() if folder.is_dir())
     _, evidence = load_run(run)
     said: dict[str, list[list[str]]] = {}
-    for response in evidence.responses:
+    for response in sorted(evidence.responses, key=lambda one: (one.id, one.arm, one.repeat)):  # not as they came
         said.setdefault(response.id, []).append(tokens(response.output))
     alike = np.array([[[token_f1(one, other) for other in of_case] for one in of_case] for of_case in said.values()])
 

@@ -47,15 +47,6 @@ TOKEN = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "5ca1ab1e" * 8}
 """What a cluster and those who use it are told, where it wants a token."""
 
 
-def free_ports(count: int) -> list[int]:
-    """Ports nobody listens on."""
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [each.getsockname()[1] for each in sockets]
-    for each in sockets:
-        each.close()
-    return ports
-
-
 @pytest.fixture(scope="module")
 def head() -> Iterator[str]:
     """The address of a head node that wants no token, whatever an earlier Ray left on this machine."""
@@ -67,7 +58,7 @@ def head() -> Iterator[str]:
 def head_node(**environment: str) -> Iterator[str]:
     """The address of a head node in processes of its own, once it takes jobs."""
     pytest.importorskip("ray")
-    port, dashboard, agent = free_ports(3)
+    port, dashboard, agent = actors.free_ports(3)
     folder = Path(tempfile.mkdtemp(prefix="ray-"))  # pytest's are too long for sockets in them
     binaries = Path(sys.executable).parent
     command = [
@@ -76,6 +67,7 @@ def head_node(**environment: str) -> Iterator[str]:
         f"--dashboard-agent-listen-port={agent}", "--object-store-memory=100000000", f"--temp-dir={folder}",
     ]  # fmt: skip
     known = os.environ | {"RAY_DISABLE_MEMORY_MONITOR": "1", "PATH": f"{binaries}:{os.environ['PATH']}"}
+    known["RAY_JOB_STOP_WAIT_TIME_S"] = "300"  # a stopped job's answers are sent home before it counts as stopped
     with (folder / "out").open("wb") as out:
         node = subprocess.Popen(command, stdout=out, stderr=out, env=known | environment, start_new_session=True)
     try:
@@ -188,8 +180,9 @@ def test_a_job_whose_driver_is_killed_leaves_what_was_answered(
     monkeypatch.chdir(tmp_path)
     with asking(tmp_path) as (server, asks):
         pipeline = asks.rename("killed.yaml")
-        server.at[120] = kill_driver
+        server.at[120] = lambda: slowly(server, kill_driver)
         there = canary("submit", pipeline, "--address", head)
+        server.pause_s = 0.0
         (run,) = re.findall(r"^run: (\S+) \(it was cut off: canary run --resume \1, ", there.err, re.MULTILINE)
         kept = asked(tmp_path)
         actors.until(lambda: "ALIVE" not in states(head))
@@ -211,8 +204,9 @@ def test_a_stopped_job_s_answers_come_home_and_another_job_goes_on_with_them(
     """Whoever stops a job loses nothing; the next one asks no pair again, and puts the whole run in its place."""
     monkeypatch.chdir(tmp_path)
     with asking(tmp_path) as (server, pipeline):
-        server.at[120] = lambda: stop_jobs(head)
+        server.at[120] = lambda: slowly(server, lambda: stop_jobs(head))
         stopped = canary("submit", pipeline.name, "--address", head)
+        server.pause_s = 0.0
         kept = (run_of(tmp_path) / "responses.jsonl").read_bytes()
         resumed = canary("submit", "--resume", run_of(tmp_path), "--address", head, "--json")
 
@@ -223,6 +217,12 @@ def test_a_stopped_job_s_answers_come_home_and_another_job_goes_on_with_them(
     assert (run_of(tmp_path) / "responses.jsonl").read_bytes().startswith(kept)
     assert asked(tmp_path) == {(str(n), arm): 1 for n in range(300) for arm in ("baseline", "candidate")}
     assert check_files(run_of(tmp_path)) == []
+
+
+def slowly(server: Endpoint, end: Callable[[], None]) -> None:
+    """Ends what asks the server, which answers late from there on: to end it may take longer than all of its cases."""
+    server.pause_s = 10.0
+    end()
 
 
 def stop_jobs(head: str) -> None:

@@ -33,7 +33,7 @@ from canary.errors import ConfigError, EngineError
 from canary.protocols import Request
 from canary.records import Arm, Response
 from canary.release import TransformersRelease, VllmRelease
-from tests.runners.actors import stand_in
+from tests.runners.actors import gone, stand_in
 
 ROOT = Path(__file__).resolve().parents[2]
 PYTHON = os.environ.get("SERVER_PYTHON", sys.executable)
@@ -97,6 +97,12 @@ def servers(*marks: str) -> list[str]:
     return [line for line in lines if any(mark in line for mark in (str(CHECKPOINTS), *marks))]
 
 
+def left(*marks: str) -> list[str]:
+    """Those of them that do not go away soon."""
+    gone(lambda: servers(*marks))
+    return servers(*marks)
+
+
 def test_arguments_are_the_release_s(tmp_path: Path) -> None:
     """Fields and `engine_args` become the server's command line, switches and lists too."""
     (tmp_path / "adapter_config.json").write_text('{"r": 8}')
@@ -151,7 +157,7 @@ def test_a_port_that_somebody_took(tmp_path: Path, monkeypatch: pytest.MonkeyPat
             with pytest.raises(EngineError, match=r"(?s)candidate 'v2': .* status 1; it said last:.*already in use"):
                 answers(release(spoken["python"]), ["a"])
 
-    assert servers() == []
+    assert left() == []
 
 
 @contextmanager
@@ -186,7 +192,7 @@ def test_another_server_on_the_port_is_not_asked(tmp_path: Path, monkeypatch: py
         with pytest.raises(EngineError, match=rf"candidate 'v2': another server answers at http://127\.0\.0\.1:{port}"):
             answers(release(stand_in(tmp_path)["python"]), ["a"])
 
-    assert servers() == []
+    assert left() == []
 
 
 @pytest.mark.slow
@@ -216,7 +222,7 @@ def test_says_what_the_checkpoint_says_in_this_process(vllm: str) -> None:
 
     assert words(there) == words(answers(HERE, TEXTS))
     assert all(one.ttft_s and one.total_s and one.input_tokens for one in there)
-    assert servers() == []
+    assert left() == []
 
 
 @pytest.mark.slow
@@ -298,7 +304,7 @@ def test_a_server_that_does_not_come_up_says_why(
     assert re.search(rf"(?s)canary: candidate 'v2': the vLLM server ended with status .*{words}", ran.err)
     assert "Traceback" not in ran.err
     assert list(tmp_path.glob("runs/2*")) == []  # nothing was answered, so there is nothing to go on with
-    assert servers(str(tmp_path)) == []
+    assert left(str(tmp_path)) == []
 
 
 def test_a_model_that_is_not_there(tmp_path: Path, canary: Callable[..., Any]) -> None:
@@ -319,4 +325,4 @@ def test_a_deadline_for_coming_up(vllm: str) -> None:
         answers(release(vllm, start_timeout_s=1), ["a"])
 
     assert time.monotonic() - began < 300
-    assert servers() == []
+    assert left() == []

@@ -22,7 +22,7 @@ from scipy import stats
 from canary.evidence import check_files, load_run
 from canary.records import Arm, Response
 from canary.runners import sample
-from tests.engines.test_vllm import CHECKPOINTS, ROOT, servers, vllm
+from tests.engines.test_vllm import CHECKPOINTS, ROOT, left, vllm
 from tests.engines.test_vllm_side_by_side import CONCURRENCY, SIGNALS, written
 from tests.runners.actors import until
 from tests.runners.test_chaos import command, family, require_gone, run_of
@@ -162,7 +162,7 @@ def test_a_run_that_was_ended_twice_goes_on_to_the_verdict(
     assert all(1 <= starts[arm] <= 3 for arm in Arm)  # those that were ended may have come so far too
     assert "baseline, replica 1: up after" in ran.err
     assert "servers were up after: baseline" in ran.out
-    assert servers() == []
+    assert left() == []
 
 
 def test_a_submitted_run_has_the_verdict_of_this_process(vllm: str, tmp_path: Path, in_process: dict[str, Any]) -> None:
@@ -178,4 +178,4 @@ def test_a_submitted_run_has_the_verdict_of_this_process(vllm: str, tmp_path: Pa
     assert 30 <= require_once(evidence.responses) <= COUNT  # the run may stop early
     assert {one.arm for one in evidence.observations} == set(Arm)
     assert "baseline, replica 1: up after" in ran.stderr
-    assert servers() == []
+    assert left() == []

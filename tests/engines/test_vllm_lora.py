@@ -10,7 +10,7 @@ import pytest
 from canary.engines.vllm.arguments import arguments
 from canary.errors import ConfigError, EngineError
 from tests.engines.adapters import adapter
-from tests.engines.test_vllm import CHECKPOINTS, HERE, TEXTS, answers, release, servers, vllm, words
+from tests.engines.test_vllm import CHECKPOINTS, HERE, TEXTS, answers, left, release, vllm, words
 
 __all__ = ["vllm"]  # the fixture, with its skip
 
@@ -68,7 +68,7 @@ def test_an_adapter_changes_the_answers(vllm: str, tmp_path: Path) -> None:
     adapted = answers(release(vllm, lora=str(some)), TEXTS)
     assert words(adapted) != bare
     assert [one.error for one in adapted if one.error and one.error.kind != "truncated"] == []
-    assert servers(str(tmp_path)) == []
+    assert left(str(tmp_path)) == []
 
 
 @pytest.mark.slow
@@ -78,4 +78,4 @@ def test_an_adapter_of_another_model(vllm: str, tmp_path: Path) -> None:
 
     with pytest.raises(EngineError, match=r"(?s)candidate 'v2': the vLLM server ended with status .*(size|shape)"):
         answers(release(vllm, lora=str(other)), ["a"])
-    assert servers(str(tmp_path)) == []
+    assert left(str(tmp_path)) == []

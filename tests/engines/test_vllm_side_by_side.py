@@ -14,7 +14,7 @@ import pytest
 from canary.evidence import load_run
 from canary.records import Arm
 from canary.runners import sample
-from tests.engines.test_vllm import CHECKPOINTS, ROOT, release, servers, vllm
+from tests.engines.test_vllm import CHECKPOINTS, ROOT, left, release, servers, vllm
 
 __all__ = ["vllm"]  # the fixture, with its skip
 
@@ -84,7 +84,7 @@ def test_an_open_loop_is_offered_to_both_servers(vllm: str, tmp_path: Path, cana
     assert plan.load is not None
     assert np.ptp(list(due[Arm.BASELINE].values())) == pytest.approx(plan.load.seconds, rel=0.1)
     assert min(late) > -0.02
-    assert servers() == []
+    assert left() == []
 
 
 def test_a_prompt_only_change_has_one_server(
@@ -117,4 +117,4 @@ def test_a_prompt_only_change_has_one_server(
     assert "both arms, replica 1: up after" in ran.err
     assert "servers were up after: both arms" in ran.out
     assert set(seen) == {2}  # who waits, and who keeps
-    assert servers() == []
+    assert left() == []

@@ -80,15 +80,21 @@ def _document(said: str | int) -> dict[str, Any]:
     return {"choices": [choice], "usage": {"prompt_tokens": 100, "completion_tokens": 20}}
 
 
+class _Http(ThreadingHTTPServer):
+    """Has room for all who come at once: a call that finds none is made again after a second or three."""
+
+    daemon_threads = True
+    request_queue_size = 128
+
+
 @pytest.fixture
 def judge_server() -> Iterator[Callable[[Say], JudgeServer]]:
     """Start one: `judge_server(lambda body: verdict("yes"))`."""
-    running: list[ThreadingHTTPServer] = []
+    running: list[_Http] = []
 
     def start(say: Say) -> JudgeServer:
         judge = JudgeServer(say)
-        http = ThreadingHTTPServer(("127.0.0.1", 0), judge.handler())
-        http.daemon_threads = True
+        http = _Http(("127.0.0.1", 0), judge.handler())
         threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
         running.append(http)
         judge.url = f"http://127.0.0.1:{http.server_address[1]}/v1"

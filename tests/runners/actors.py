@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import signal
+import socket
 import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sized
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -186,12 +188,22 @@ def until(done: Callable[[], bool], seconds: float = 300.0) -> None:
         time.sleep(0.05)
 
 
-def gone(found: Callable[[], list[int]]) -> bool:
+def gone(found: Callable[[], Sized]) -> bool:
     """Whether nothing is found any more, soon."""
     end = time.monotonic() + 60
     while found() and time.monotonic() < end:
         time.sleep(0.05)
     return not found()
+
+
+def free_ports(count: int) -> set[int]:
+    """Ports nobody listens on, of those that no program is given unasked: they are free still when servers are up."""
+    found = set[int]()
+    while len(found) < count:
+        port = secrets.randbelow(12_000) + 20_000
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            found.add(port)
+    return found
 
 
 def kill_asker(port: int) -> None:

@@ -151,7 +151,7 @@ class TestOrder:
         meeting = asyncio.Barrier(2)
 
         async def meet(request: Request) -> Response:
-            await asyncio.wait_for(meeting.wait(), 5)
+            await asyncio.wait_for(meeting.wait(), 60)
             return ok(request)
 
         stage = Stage(meet)

@@ -128,7 +128,7 @@ class TestOpening:
 
         @asynccontextmanager
         async def opened(releases: Mapping[Arm, Release]) -> AsyncIterator[Generate]:
-            await asyncio.wait_for(meeting.wait(), 5)
+            await asyncio.wait_for(meeting.wait(), 60)
             yield stage.generate
 
         stage = Stage()

@@ -113,13 +113,14 @@ class TestAnswers:
             ("output_tokens_total", "baseline"): 210.0,
             ("output_tokens_total", "candidate"): 189.0,
         }
-        found = scraped(r"seen baseline\\ud800\\n -> seen candidate\\ud800\\n", expected)
+        speed = ("tokens_per_second", "baseline")
+        found = scraped(r"seen baseline\\ud800\\n -> seen candidate\\ud800\\n", expected, speed)
 
         assert {name.rpartition(" ")[0] for name in names} == {
             f"canary {arm} 'seen {arm}\\ud800\\n' (replica {number} of 2)" for arm in Arm for number in (1, 2)
         }
         assert found.items() >= expected.items()
-        assert ("tokens_per_second", "baseline") in found
+        assert speed in found
 
     def test_metrics_that_fail_cost_the_metrics_alone(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """Ray may refuse them when they are made, or later: every pair is answered and written."""
@@ -138,13 +139,13 @@ def refuse(self: object) -> None:
     raise RuntimeError("no metrics today")
 
 
-def scraped(run: str, expected: dict[tuple[str, str], float]) -> dict[tuple[str, str], float]:
-    """A run's series as the node's exporter has them, by name and arm, once those expected are among them."""
+def scraped(run: str, expected: dict[tuple[str, str], float], also: tuple[str, str]) -> dict[tuple[str, str], float]:
+    """A run's series as the node's exporter has them, by name and arm, once those expected are among them, and this."""
     import ray
 
     url = f"http://127.0.0.1:{ray.nodes()[0]['MetricsExportPort']}/metrics"
     end, found = time.monotonic() + 180, dict[tuple[str, str], float]()
-    while not found.items() >= expected.items() and time.monotonic() < end:
+    while not (found.items() >= expected.items() and also in found) and time.monotonic() < end:
         time.sleep(0.5)
         with urllib.request.urlopen(url, timeout=60) as answer:
             lines = [line for line in answer.read().decode().splitlines() if f'run="{run}"' in line]
@@ -301,7 +302,8 @@ def test_starts_and_ends_its_own_ray(tmp_path: Path) -> None:
     )
     rows = [str([f"baseline {number}", f"candidate {number}"]) for number in range(3)]
 
-    assert (done.returncode, done.stderr) == (0, "")
+    said = [line for line in done.stderr.splitlines() if "etrics agent" not in line]
+    assert (done.returncode, said) == (0, [])  # Ray's own word on a machine where its agent is slow to come up
     assert sorted(done.stdout.splitlines()) == sorted([*rows, "[('canary-gate', 'v1 -> v2'), ('suite', 's')]", "False"])
 
 

@@ -57,7 +57,7 @@ def test_arrivals_do_not_wait_for_answers() -> None:
     everyone = asyncio.Barrier(2 * 6)
 
     async def meet(request: Request) -> Response:
-        await asyncio.wait_for(everyone.wait(), 20)
+        await asyncio.wait_for(everyone.wait(), 60)
         return await sent(request)
 
     assert len(offered([0.005] * 6, meet, concurrency=6)) == 6

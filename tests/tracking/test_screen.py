@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
+from tests.conftest import HANGS_MS
 from tests.tracking.conftest import Desk, Server
 
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
-WAIT_MS = 90_000
 
 
 @pytest.fixture
@@ -31,9 +31,9 @@ def browsing(chromium: str) -> Iterator[Any]:
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as started:
-        browser = started.chromium.launch(executable_path=chromium, args=FLAGS)
+        browser = started.chromium.launch(executable_path=chromium, args=FLAGS, timeout=HANGS_MS)
         opened = browser.new_page(viewport={"width": 1600, "height": 1000})
-        opened.set_default_timeout(WAIT_MS)
+        opened.set_default_timeout(HANGS_MS)
         yield opened
         browser.close()
 
@@ -49,7 +49,8 @@ def test_a_person_sees_the_verdict_and_the_answers(server: Server, desk: Desk, c
 
     with browsing(chromium) as page:
         page.goto(f"{place}/runs/{gate['info']['run_id']}")
-        page.get_by_text("gate.record_sha256").first.wait_for()
+        for text in ("gate.record_sha256", "quality/a/pass", "rollback"):
+            page.get_by_text(text).first.wait_for()
         page.screenshot(path=pictures / "mlflow-run.png")
         seen = page.inner_text("body")
         page.goto(f"{place}/traces")

@@ -15,7 +15,7 @@ from canary.release import TransformersRelease, VllmRelease
 from canary.run.resolve import live_release
 from canary.run.weights import Pinned, pinned, pinned_suite
 from canary.weights import commit_of
-from tests.engines.test_vllm import TEXTS, answers, servers, vllm
+from tests.engines.test_vllm import TEXTS, answers, left, vllm
 from tests.engines.test_vllm import release as vllm_release
 from tests.weights.conftest import (
     CHECKPOINTS,
@@ -296,7 +296,7 @@ def test_vllm_serves_the_commit(vllm: str, hub: Hub, tmp_path: Path) -> None:
 
     folder = vllm_release(vllm, model=str(CHECKPOINTS / "candidate-good"))
     assert served == [one.output for one in answers(folder, TEXTS)]
-    assert servers(ID) == []
+    assert left(ID) == []
 
 
 def test_a_file_that_an_engine_argument_names_is_part_of_the_release(tmp_path: Path) -> None:
