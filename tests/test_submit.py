@@ -187,7 +187,7 @@ def test_a_job_whose_driver_is_killed_leaves_what_was_answered(
         kept = asked(tmp_path)
         actors.until(lambda: "ALIVE" not in states(head))
         resumed = command(tmp_path, "--resume", run, "--json")
-        out, said = resumed.communicate(timeout=300)
+        out, said = resumed.communicate(timeout=actors.HANGS_S)
 
     assert there.status == 4
     assert "ended without a verdict (exit 137)" in there.err

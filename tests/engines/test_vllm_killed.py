@@ -24,7 +24,7 @@ from canary.records import Arm, Response
 from canary.runners import sample
 from tests.engines.test_vllm import CHECKPOINTS, ROOT, left, vllm
 from tests.engines.test_vllm_side_by_side import CONCURRENCY, SIGNALS, written
-from tests.runners.actors import until
+from tests.runners.actors import HANGS_S, until
 from tests.runners.test_chaos import command, family, require_gone, run_of
 from tests.test_submit import TOKEN, apart, head_node
 
@@ -102,12 +102,12 @@ def require_interleaved(responses: tuple[Response, ...]) -> None:
 
 def end(process: subprocess.Popen[str], awaited: tuple[str, ...], *signals: signal.Signals) -> list[str]:
     """Both servers have come as far as awaited when the signals come, and nothing is left then; what it said."""
-    until(lambda: Counter(below(process, awaited)) == dict.fromkeys(awaited, len(Arm)), 600)
+    until(lambda: Counter(below(process, awaited)) == dict.fromkeys(awaited, len(Arm)))
     left = family(process)
     for number in signals:
         process.send_signal(number)
         time.sleep(0.5)
-    _, said = process.communicate(timeout=300)
+    _, said = process.communicate(timeout=HANGS_S)
     require_gone(left)
     return said.splitlines()
 

@@ -103,6 +103,8 @@ def stopping(*arguments):
 {name}.append = stopping
 """
 """Has a process stop when it has appended so much: it is as far then as it is to be, however fast it is."""
+HANGS_S = 900.0
+"""Seconds after which what is waited for is taken to hang, whatever else the machine does."""
 WIDE = {"tm95": {"floor_s": 9}, "tm99": {"floor_s": 9}, "slow": {"threshold_s": 20}}
 """Margins of a latency that a busy machine does not overstep."""
 
@@ -180,9 +182,9 @@ def asked_of(fleets: list[fleet.Fleet]) -> dict[str, list[int]]:
     return {"+".join(one.releases): [replica.asked for replica in one.replicas] for one in fleets}
 
 
-def until(done: Callable[[], bool], seconds: float = 300.0) -> None:
+def until(done: Callable[[], bool]) -> None:
     """Waits for it."""
-    end = time.monotonic() + seconds
+    end = time.monotonic() + HANGS_S
     while not done():
         assert time.monotonic() < end, "it never came true"
         time.sleep(0.05)

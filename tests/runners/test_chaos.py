@@ -23,7 +23,7 @@ import psutil
 import pytest
 
 import canary
-from tests.runners.actors import STOPS, WIDE, free_ports, until, wide, workspace
+from tests.runners.actors import HANGS_S, STOPS, WIDE, free_ports, until, wide, workspace
 
 pytestmark = [
     pytest.mark.slow,
@@ -85,7 +85,7 @@ def family(process: subprocess.Popen[str]) -> list[psutil.Process]:
 
 def require_gone(processes: list[psutil.Process]) -> None:
     """None of them outlives its command for long."""
-    _, alive = psutil.wait_procs(processes, timeout=300)
+    _, alive = psutil.wait_procs(processes, timeout=HANGS_S)
 
     left = []
     for process in alive:
@@ -169,7 +169,7 @@ def head(*options: str, **environment: str) -> Iterator[tuple[subprocess.Popen[b
         ray = Path(sys.executable).parent / "ray"
         node = subprocess.Popen([str(ray), *told], stdout=out, stderr=out, env=known)
     try:
-        until(lambda: "Ray runtime started" in (folder / "out").read_text(), 300)
+        until(lambda: "Ray runtime started" in (folder / "out").read_text())
         yield node, port
     finally:
         node.terminate()
@@ -250,7 +250,7 @@ def test_a_driver_that_is_killed_goes_on_where_it_was(tmp_path: Path) -> None:
     before = asked(tmp_path)
 
     resumed = command(tmp_path, "--resume", run_of(tmp_path), "--json")
-    out, said = resumed.communicate(timeout=300)
+    out, said = resumed.communicate(timeout=HANGS_S)
 
     assert len(before) == 40
     assert len(left) > 4
@@ -278,11 +278,11 @@ def test_a_cluster_that_is_not_for_us(tmp_path: Path) -> None:
     token = {"RAY_AUTH_TOKEN": "5ca1ab1e" * 8}
     with head(RAY_AUTH_MODE="token", **token) as (_, port):
         address = f"127.0.0.1:{port}"
-        without = command(tmp_path, pipeline, RAY_ADDRESS=address).communicate(timeout=300)
+        without = command(tmp_path, pipeline, RAY_ADDRESS=address).communicate(timeout=HANGS_S)
         known = os.environ | {"RAY_AUTH_MODE": "token"} | token
         subprocess.run([sys.executable, "-c", OTHER_VERSION, address], env=known, check=True, capture_output=True)
         other = command(tmp_path, pipeline, RAY_ADDRESS=address, RAY_AUTH_MODE="token", **token)
-        _, said = other.communicate(timeout=300)
+        _, said = other.communicate(timeout=HANGS_S)
 
     assert without[1].splitlines()[-1].endswith("; it wants its token: set RAY_AUTH_MODE=token")
     assert other.returncode == 4
