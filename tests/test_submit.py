@@ -30,7 +30,7 @@ from canary.run.parcel import pack
 from canary.run.submit import Returned, _entrypoint, _patiently
 from tests.run.test_parcel import entry, parcel
 from tests.runners import actors
-from tests.runners.test_chaos import Endpoint, asked, command, endpoint, run_of
+from tests.runners.test_chaos import Endpoint, asked, command, endpoint, run_of, slowly
 from tests.test_run import Workspace, cut_off
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
@@ -217,12 +217,6 @@ def test_a_stopped_job_s_answers_come_home_and_another_job_goes_on_with_them(
     assert (run_of(tmp_path) / "responses.jsonl").read_bytes().startswith(kept)
     assert asked(tmp_path) == {(str(n), arm): 1 for n in range(300) for arm in ("baseline", "candidate")}
     assert check_files(run_of(tmp_path)) == []
-
-
-def slowly(server: Endpoint, end: Callable[[], None]) -> None:
-    """Ends what asks the server, which answers late from there on: to end it may take longer than all of its cases."""
-    server.pause_s = 10.0
-    end()
 
 
 def stop_jobs(head: str) -> None:

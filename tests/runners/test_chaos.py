@@ -188,6 +188,12 @@ def spoil(servers: list[Endpoint], how: dict[str, Any]) -> None:
         vars(server).update(how)
 
 
+def slowly(server: Endpoint, end: Callable[[], None]) -> None:
+    """Ends what asks the server, which answers late from there on: to end it may take longer than all of its cases."""
+    server.pause_s = 10.0
+    end()
+
+
 @pytest.mark.parametrize(
     ("arms", "spoilt", "status", "said"),
     [

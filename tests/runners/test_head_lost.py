@@ -11,8 +11,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.runners.actors import until, wide, workspace
-from tests.runners.test_chaos import asked, command, endpoint, head, run_of, written
+from tests.runners.actors import HANGS_S, until, wide, workspace
+from tests.runners.test_chaos import asked, command, endpoint, head, run_of, slowly, written
 
 pytestmark = [
     pytest.mark.slow,
@@ -27,18 +27,14 @@ def test_a_head_node_that_goes_away_stops_the_run(tmp_path: Path) -> None:
         release = {"engine": "openai", "model": "m", "base_url": server.url, "api_key": "sk-x"}
         pipeline = workspace(tmp_path, release, count=300, policy=wide(tmp_path))
 
-        def go_away() -> None:
-            server.pause_s = 2.0  # Ray takes a while to stop
-            node.terminate()
-
-        server.at[60] = go_away
+        server.at[60] = lambda: slowly(server, node.terminate)
         driver = command(tmp_path, pipeline, "--runs", "runs", RAY_ADDRESS=f"127.0.0.1:{port}")
-        _, said = driver.communicate(timeout=300)
+        _, said = driver.communicate(timeout=HANGS_S)
         kept = asked(tmp_path)
 
         server.pause_s = 0.0
         resumed = command(tmp_path, "--resume", run_of(tmp_path), "--json")
-        out, also = resumed.communicate(timeout=300)
+        out, also = resumed.communicate(timeout=HANGS_S)
 
     assert driver.returncode == 4, said
     assert re.search(rf"canary: the cluster's head node is lost: nothing has answered at [\d.]+:{port} for 4 s", said)
@@ -66,7 +62,7 @@ def test_a_head_node_that_goes_away_just_before_an_arm_stops_the_run(tmp_path: P
         server.at[60] = go_away
         driver = command(tmp_path, pipeline, "--runs", "runs", RAY_ADDRESS=f"127.0.0.1:{port}")
         try:
-            _, said = driver.communicate(timeout=240)
+            _, said = driver.communicate(timeout=HANGS_S)
         finally:
             driver.kill()
 
@@ -99,12 +95,12 @@ def test_a_head_node_that_goes_away_while_answers_are_embedded(tmp_path: Path) -
         environment = {"RAY_ADDRESS": f"127.0.0.1:{port}", "XDG_CACHE_HOME": str(tmp_path / "cache")}
         driver = command(tmp_path, embedded(tmp_path), "--runs", "runs", "--json", **environment)
         cluster = psutil.Process(node.pid).children(recursive=True)
-        until(written(tmp_path, 300), 120)
-        until(lambda: any("Encoder" in (one.info["name"] or "") for one in psutil.process_iter(["name"])), 120)
+        until(written(tmp_path, 300))
+        until(lambda: any("Encoder" in (one.info["name"] or "") for one in psutil.process_iter(["name"])))
         for one in cluster:  # at once, as a machine that lost its power
             with suppress(psutil.NoSuchProcess):
                 one.kill()
-        out, said = driver.communicate(timeout=300)
+        out, said = driver.communicate(timeout=HANGS_S)
 
     assert driver.returncode == 0, said
     assert said.count("canary: answers are embedded here: ") == 1
@@ -124,7 +120,7 @@ def last(*head):
     below = psutil.Process({node}).children(recursive=True)
     (leader,) = [one for one in below if one.name() == "gcs_server"]
     leader.kill()
-    leader.wait(60)
+    leader.wait()
 
 scorer.require = last
 """
@@ -139,7 +135,7 @@ def test_a_head_node_that_goes_away_just_before_the_scorer(tmp_path: Path) -> No
         goes = LEADERLESS.format(node=node.pid)
         driver = command(tmp_path, embedded(tmp_path), "--runs", "runs", "--json", before=goes, **environment)
         try:
-            out, said = driver.communicate(timeout=240)
+            out, said = driver.communicate(timeout=HANGS_S)
         finally:
             driver.kill()
 
