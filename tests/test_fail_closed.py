@@ -444,6 +444,20 @@ def test_a_tail_that_no_gap_shows_is_slow(bench: Bench, gaps: str) -> None:
     assert ran.signal("latency/itl/slow")["status"] == "fail"
 
 
+@pytest.mark.parametrize("said", [{"itl_s": [0.01] * 99}, {"tpot_s": 0.01}, {"itl_s": [0.01] * 99, "tpot_s": 0.01}])
+def test_times_that_contradict_each_other_promote_nobody(bench: Bench, said: dict[str, Any]) -> None:
+    """Gaps that add up to a second between the first token and an end six seconds later leave five out."""
+    for row in bench.both:
+        row.update({"ttft_s": 0.2, "output_tokens": 100, "total_s": 1.2} | said)
+    for row in bench.candidate:
+        row["total_s"] = 6.2
+
+    ran = bench.compare()
+
+    assert (ran.status, ran.signal("latency/itl/mean")["status"]) == (1, "fail")
+    assert ran.signal("latency/itl/mean")["candidate"] == pytest.approx(6 / 99)
+
+
 @pytest.mark.parametrize("gaps", [[2.0, *[0.01] * 198], [0.01] * 198 + [2.0], [0.01] * 99 + [2.0] + [0.01] * 99])
 def test_a_pause_in_every_answer_is_seen(bench: Bench, gaps: list[float]) -> None:
     """One pause of seconds, first, last or midway, is one of 199 gaps, and doubles the time of the answer."""

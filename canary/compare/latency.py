@@ -72,10 +72,23 @@ def read_gaps(response: Response) -> Times | None:
 
 
 def read_mean_gap(response: Response) -> Times | None:
-    """The mean gap between tokens, or `tpot_s` where that is longer: it has a tail that no gap shows."""
-    if not response.itl_s:
+    """The longest of the mean gap between tokens, `tpot_s` and what total and length make of it.
+
+    Of what contradicts itself the worst is believed: a tail that no gap shows
+    is waited for as well.
+    """
+    if not response.itl_s and response.tpot_s is None:
         return read_tpot(response)
-    return (max(float(np.mean(np.fromiter(response.itl_s, float))), response.tpot_s or 0.0),)
+    gaps = np.fromiter(response.itl_s or (0.0,), float)
+    return (max(float(np.mean(gaps)), response.tpot_s or 0.0, _spread_over_tokens(response)),)
+
+
+def _spread_over_tokens(response: Response) -> float:
+    """Total less time to first token, over the gaps that its tokens have; 0 where any is unknown, or there is none."""
+    total, first, tokens = response.total_s, response.ttft_s, response.output_tokens
+    if total is None or first is None or tokens is None or tokens < 2:
+        return 0.0
+    return (total - first) / (tokens - 1)
 
 
 def read_tpot(response: Response) -> Times | None:
