@@ -19,8 +19,10 @@ import pytest
 from canary.engines.http import retry
 from canary.engines.openai import open_release
 from canary.protocols import Request
-from canary.records import Arm, Response
+from canary.records import Arm, ErrorKind, Response
 from canary.release import OpenAIRelease
+
+USAGE = {"prompt_tokens": 7, "completion_tokens": 2}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -212,3 +214,9 @@ def ask(*replies: Reply, request: Request | None = None, **fields: Any) -> Outco
 def short_backoff(monkeypatch: pytest.MonkeyPatch) -> None:
     """A second try comes at once."""
     monkeypatch.setattr(retry, "BACKOFF_S", 0.01)
+
+
+def fault(response: Response) -> tuple[ErrorKind, str]:
+    """Kind and message of a response that failed."""
+    assert response.error is not None
+    return response.error.kind, response.error.message

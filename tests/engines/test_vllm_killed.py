@@ -22,11 +22,11 @@ from scipy import stats
 from canary.evidence import check_files, load_run
 from canary.records import Arm, Response
 from canary.runners import sample
+from tests.clusters import TOKEN, apart, head_node
 from tests.engines.test_vllm import CHECKPOINTS, ROOT, left, vllm
 from tests.engines.test_vllm_side_by_side import CONCURRENCY, SIGNALS, written
 from tests.runners.actors import HANGS_S, until
 from tests.runners.test_chaos import command, family, require_gone, run_of
-from tests.test_submit import TOKEN, apart, head_node
 
 __all__ = ["vllm"]  # the fixture, with its skip
 

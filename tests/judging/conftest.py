@@ -167,3 +167,7 @@ class Workspace:
 def workspace(tmp_path: Path, canary: Canary) -> Callable[[str], Workspace]:
     """A workspace whose judge is at a URL: `workspace(server.url)`."""
     return lambda url: Workspace(tmp_path, canary, url)
+
+
+Start = Callable[[Say], JudgeServer]
+Make = Callable[[str], Workspace]
