@@ -32,6 +32,10 @@ class ArmServers:
         values = (one.values[name] for replica in self.seen for one in replica if name in one.values)
         return np.array([value for value in values if is_observed(name, value)])
 
+    def silences(self, name: str) -> int:
+        """How often a server that went on did not say a value; one that was coming up had none to say."""
+        return sum(_silences(replica, name) for replica in self.seen)
+
     def rise(self, name: str) -> float | None:
         """How much a counter rose over the run, all replicas together; None where it was never seen twice.
 
@@ -56,6 +60,20 @@ class ArmServers:
                 if "started_s" in after.values:
                     continue
                 yield (risen, after.at - before.at) if risen >= 0 else (after.values[name], 0.0)
+
+
+def _silences(replica: Sequence[Observation], name: str) -> int:
+    count = since = 0
+    was_heard = False
+    for one in replica:
+        if "started_s" in one.values:
+            since, was_heard = 0, False
+        if name in one.values:
+            count += since if was_heard else 0
+            since, was_heard = 0, True
+        else:
+            since += 1
+    return count
 
 
 def observe(evidence: Evidence) -> dict[Arm, ArmServers]:

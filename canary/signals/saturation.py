@@ -18,9 +18,12 @@ from canary.records import Arm, Signal, Status, Tier
 from canary.signals.runbook import with_runbook
 from canary.signals.untested import UNTESTED
 from canary.signals.wording import MISSING, percent, significant
+from canary.stats.vector import Floats
 
 LEAST = 10
 """Fewer samples are no run to speak of."""
+CHANCE = 3
+"""So many silences more than the other arm's befall any server."""
 QUANTILE = 0.95
 METHOD = "95th percentile of samples"
 
@@ -110,7 +113,21 @@ def _level(name: str, rule: SaturationRule, arms: tuple[ArmServers, ArmServers])
             name, rule, few, f"{counts[0]} samples of the baseline's servers, {counts[1]} of the candidate's"
         )
     baseline, candidate = (float(np.quantile(each, QUANTILE)) for each in samples)
-    return _level_signal(name, rule, few, judge_level(baseline, candidate, rule), (baseline, candidate))
+    judged = judge_level(baseline, candidate, rule)
+    silences = [arm.silences(name) for arm in arms]
+    if judged[0] is Status.PASS and _may_be_full(baseline, samples[1], silences, rule):
+        told = f"{counts[1]} samples of the candidate's servers, which were silent {silences[1]} times between them"
+        return _missing(name, rule, few, f"{told}, the baseline's {silences[0]}: who is full may not answer")
+    return _level_signal(name, rule, few, judged, (baseline, candidate))
+
+
+def _may_be_full(baseline: float, heard: Floats, silences: Sequence[int], rule: SaturationRule) -> bool:
+    """Whether the level would not pass, had the candidate been full whenever it alone was silent."""
+    alone = silences[1] - silences[0]
+    if alone <= CHANCE:
+        return False
+    full = float(np.quantile(np.append(heard, np.ones(alone)), QUANTILE))
+    return judge_level(baseline, full, rule)[0] is not Status.PASS
 
 
 def _shown(arms: tuple[ArmServers, ArmServers]) -> Iterator[Signal]:

@@ -153,6 +153,44 @@ def test_samples_that_are_not_there(counts: tuple[int, int], status: Status | No
     assert signal is None or signal.reason.startswith("evidence is missing: ")
 
 
+def quiet(arms: set[Arm], count: int, *, anew: bool = False) -> tuple[Observation, ...]:
+    """A minute of calm samples, in the middle of which some arms are silent; they may come up anew after that."""
+    calm = watched({arm: {"kv_cache": 0.2} for arm in Arm}, 60)
+    seen = [replace(one, values={}) if one.arm in arms and 20 <= one.at < 20 + count else one for one in calm]
+    last = 20 + count - 1
+    return tuple(
+        replace(one, values={"started_s": 9.0}) if anew and one.at == last and one.arm in arms else one for one in seen
+    )
+
+
+def test_who_is_full_may_not_answer() -> None:
+    """A candidate that was silent a third of the time may have been full just then, whatever it said between."""
+    found = verdict(quiet({Arm.CANDIDATE}, 20))
+    signal = named(found, "saturation/kv_cache")
+
+    assert found.verdict is Decision.HOLD
+    assert signal is not None
+    assert signal.reason == (
+        "evidence is missing: 40 samples of the candidate's servers, which were silent 20 times between them, the "
+        "baseline's 0: who is full may not answer"
+    )
+
+
+@pytest.mark.parametrize(
+    "seen",
+    [
+        quiet({Arm.CANDIDATE}, 3),
+        quiet(set(Arm), 20),
+        quiet({Arm.BASELINE}, 20),
+        quiet({Arm.CANDIDATE}, 20, anew=True),
+    ],
+    ids=["chance", "both", "baseline", "came up anew"],
+)
+def test_silence_that_says_nothing_of_the_candidate(seen: tuple[Observation, ...]) -> None:
+    """A few times are chance, both arms' silence is the bench's, and a server that comes up has nothing to say."""
+    assert verdict(seen).verdict is Decision.PROMOTE
+
+
 def test_one_arm_alone() -> None:
     """Where only one arm has a server that says how it is, there is nothing to compare."""
     assert verdict(watched({Arm.CANDIDATE: {"cpu": 0.99}})).verdict is Decision.PROMOTE
