@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from tests.jsonl import write_jsonl
+
 Canary = Callable[..., Any]
 
 Rows = list[dict[str, Any]]
@@ -40,10 +42,7 @@ class Bench:
 
     def write(self, name: str, rows: Rows) -> Path:
         """Write one JSONL file."""
-        path = self.folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-        return path
+        return write_jsonl(self.folder / name, rows)
 
     def record(self, name: str, wrong: frozenset[int] = frozenset()) -> None:
         """Record answers of which some are wrong."""

@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from tests.jsonl import write_jsonl
+
 Canary = Callable[..., Any]
 Rows = list[dict[str, Any]]
 CASES = 160
@@ -49,10 +51,7 @@ class Court:
 
     def write(self, name: str, rows: Rows) -> Path:
         """Write one JSONL file."""
-        path = self.folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-        return path
+        return write_jsonl(self.folder / name, rows)
 
     def labels(self, right: float = 0.9, *, of: str = "ab", metric: str = "polite") -> Rows:
         """What people say, and a judge that is right this often."""

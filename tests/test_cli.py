@@ -17,6 +17,7 @@ import pytest
 
 from canary import cli
 from canary.cli.status import Exit
+from tests.jsonl import write_jsonl
 
 Canary = Callable[..., Any]
 RECORDED = ("pipelines/recorded/baseline.jsonl", "pipelines/recorded/candidate.jsonl")
@@ -82,7 +83,7 @@ def test_what_recorded_answers_cannot_be_graded_by_is_found_first(canary: Canary
     refused = canary(command)
     answers = Path("pipelines/recorded/candidate.jsonl")
     lines = [json.loads(line) | {"scores": {"typo": True}} for line in answers.read_text().splitlines()]
-    answers.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    write_jsonl(answers, lines)
     graded = canary(command)
 
     said = "the value of 'typo' cannot be filled in from the case: 'expectd' is undefined (also in 749 other cases)"

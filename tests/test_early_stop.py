@@ -17,6 +17,7 @@ from canary.run.load import Overrides, load
 from canary.run.scoring import Scoring, score_responses
 from tests.conftest import killed_after
 from tests.engines.conftest import Reply, Seen, StandIn, serving, words
+from tests.jsonl import write_jsonl
 
 Canary = Callable[..., Any]
 CASES = 240
@@ -43,7 +44,7 @@ def pipeline(tmp_path: Path, server: StandIn) -> Path:
          "metadata": {"stratum": "ab"[i % 2]}}
         for i in range(CASES)
     ]  # fmt: skip
-    (tmp_path / "prompts.jsonl").write_text("".join(json.dumps(case) + "\n" for case in cases))
+    write_jsonl(tmp_path / "prompts.jsonl", cases)
     (tmp_path / "suite.yaml").write_text("golden_sets: [prompts.jsonl]\n")
     (tmp_path / "policy.yaml").write_text(
         "latency: {ttft: {tm95: null, tm99: null, slow: null}, itl: {tm95: null, tm99: null, slow: null}}\n"
@@ -207,7 +208,7 @@ def test_likeness_to_the_baseline_stops_a_run_too(canary: Canary, pipeline: Path
     """Cases are answered in full before they are looked at: nothing is held against an answer that is yet to come."""
     lines = [json.loads(line) for line in (tmp_path / "prompts.jsonl").read_text().splitlines()]
     rows = [{key: value for key, value in case.items() if key != "expected"} for case in lines]
-    (tmp_path / "prompts.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    write_jsonl(tmp_path / "prompts.jsonl", rows)
     (tmp_path / "suite.yaml").write_text(
         "golden_sets: [prompts.jsonl]\nrepeat: 2\nassert: [{type: equals, value: '{{baseline}}', metric: same}]\n"
     )

@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from tests.jsonl import write_jsonl
+
 Canary = Callable[..., Any]
 CASES = 200
 
@@ -24,9 +26,7 @@ class Shelf:
 
     def write(self, name: str, rows: list[dict[str, Any]]) -> Path:
         """Write one JSONL file."""
-        path = self.folder / f"{name}.jsonl"
-        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-        return path
+        return write_jsonl(self.folder / f"{name}.jsonl", rows)
 
     def add(self, wrong: int, *, name: str = "v1") -> Path:
         """One more run, in which both arms fail that many cases.

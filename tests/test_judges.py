@@ -17,6 +17,7 @@ import pytest
 from canary.cli import main
 from canary.config import load_judges
 from tests.conftest import ROOT, Ran
+from tests.jsonl import write_jsonl
 
 JUDGES = ROOT / "pipelines" / "judges"
 Canary = Callable[..., Ran]
@@ -165,16 +166,10 @@ def labels_of_run(run: Path, cases: int) -> Rows:
     ]
 
 
-def write(path: Path, rows: Rows) -> Path:
-    """Write one JSONL file."""
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    return path
-
-
 def test_labels_of_a_run_correct_its_judge(runs: dict[str, tuple[Ran, Path]], canary: Canary, tmp_path: Path) -> None:
     """The judge passes one wrong sum in five, people none: the difference grows; kept, the record replays by itself."""
     alone, run = runs["judged"]
-    labels = write(tmp_path / "labels.jsonl", labels_of_run(run, 60))
+    labels = write_jsonl(tmp_path / "labels.jsonl", labels_of_run(run, 60))
     ran = canary("replay", run, "--labels", labels, "--out", tmp_path / "again", "--json")
     kept = canary("replay", tmp_path / "again", "--json")
 
@@ -195,7 +190,7 @@ def test_labels_are_taken_by_run_and_pipeline(
 ) -> None:
     """`--labels`, or `labels:` of the pipeline, come to what `canary replay --labels` says."""
     _, run = runs["judged"]
-    labels = write(workspace / "pipelines/mine.jsonl", labels_of_run(run, 60))
+    labels = write_jsonl(workspace / "pipelines/mine.jsonl", labels_of_run(run, 60))
     pipeline = workspace / "pipelines/judged.yaml"
     named = workspace / "pipelines/named.yaml"
     named.write_text(pipeline.read_text() + "labels: mine.jsonl\n")
@@ -229,7 +224,7 @@ def test_labels_of_another_run_are_refused(
     rows = labels_of_run(run, 60)
     last = max(number for number, row in enumerate(rows) if row["arm"] == "candidate")
     rows[last] |= change
-    ran = canary("replay", run, "--labels", write(tmp_path / "labels.jsonl", rows), "--json")
+    ran = canary("replay", run, "--labels", write_jsonl(tmp_path / "labels.jsonl", rows), "--json")
 
     assert ran.status == 2
     assert words in ran.err
@@ -240,7 +235,7 @@ def test_labels_of_one_arm_hold(runs: dict[str, tuple[Ran, Path]], canary: Canar
     """Half of the work is no evidence of a difference."""
     _, run = runs["judged"]
     rows = [row for row in labels_of_run(run, 60) if row["arm"] == "candidate"]
-    ran = canary("replay", run, "--labels", write(tmp_path / "labels.jsonl", rows), "--json")
+    ran = canary("replay", run, "--labels", write_jsonl(tmp_path / "labels.jsonl", rows), "--json")
 
     assert ran.status == 3
     assert "people labelled 60 of 100 cases in part" in ran.signal("quality/all/agrees")["reason"]
@@ -268,7 +263,7 @@ def test_labels_that_cannot_be_asked_about_are_refused(workspace: Path, canary: 
     out = tmp_path / "j.json"
     ran = canary(
         "calibrate", "judge", workspace / "pipelines/judged.yaml",
-        "--labels", write(tmp_path / "labels.jsonl", rows), "--out", out,
+        "--labels", write_jsonl(tmp_path / "labels.jsonl", rows), "--out", out,
     )  # fmt: skip
 
     assert ran.status == 2

@@ -17,6 +17,7 @@ from canary.order import visiting_order
 from canary.pipeline import Pipeline
 from canary.run.load import load
 from tests.engines.conftest import Reply, Seen, StandIn, serving, words
+from tests.jsonl import write_jsonl
 
 Canary = Callable[..., Any]
 ROOT = Path(__file__).resolve().parent.parent
@@ -59,7 +60,7 @@ class Bench:
 
     def lines(self, name: str, rows: list[dict[str, Any]]) -> None:
         """Write one JSONL file."""
-        (self.folder / name).write_text("".join(json.dumps(row) + "\n" for row in rows))
+        write_jsonl(self.folder / name, rows)
 
     def pipeline(self, load: str, *, model: str = "quick", concurrency: int = 64, runner: str = "local") -> Path:
         """The pipeline with a load and a model for both arms."""

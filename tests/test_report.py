@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.jsonl import write_jsonl
 
 Canary = Callable[..., Any]
 LOOKS = [(1280, "light"), (390, "dark")]
@@ -30,9 +31,7 @@ class Shelf:
 
     def write(self, name: str, rows: list[dict[str, Any]]) -> Path:
         """Write one JSONL file."""
-        path = self.folder / f"{name}.jsonl"
-        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-        return path
+        return write_jsonl(self.folder / f"{name}.jsonl", rows)
 
     def add(self, name: str, wrong: set[int], **fields: Any) -> Path:
         """One more run, whose candidate fails these cases."""

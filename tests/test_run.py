@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from tests.jsonl import write_jsonl
+
 ARMS = ("baseline", "candidate")
 
 Canary = Callable[..., Any]
@@ -37,10 +39,7 @@ class Workspace:
 
     def write(self, name: str, rows: list[dict[str, Any]]) -> Path:
         """Write one JSONL file."""
-        path = self.folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-        return path
+        return write_jsonl(self.folder / name, rows)
 
     def run(self, *options: object) -> Any:
         """`canary run` on the pipeline, into `runs/`."""

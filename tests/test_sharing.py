@@ -16,6 +16,7 @@ from canary.records import Arm, Observation
 from canary.release import LiveRelease
 from canary.run.load import load
 from canary.sharing import TRAVELS, named, obstacle
+from tests.jsonl import write_jsonl
 
 SHIPPED = Path(__file__).resolve().parents[1] / "pipelines" / "checkpoints" / "baseline"
 ENGINES: dict[str, dict[str, Any]] = {
@@ -129,7 +130,7 @@ class Workspace:
     def __init__(self, folder: Path) -> None:
         self.folder, self.path = folder, folder / "p.yaml"
         cases = [{"id": f"c{i}", "vars": {"prompt": f"add: {i}+1"}, "expected": str(i + 1)} for i in range(40)]
-        (folder / "prompts.jsonl").write_text("".join(json.dumps(case) + "\n" for case in cases))
+        write_jsonl(folder / "prompts.jsonl", cases)
         (folder / "suite.yaml").write_text("golden_sets: [prompts.jsonl]\n")
         (folder / "policy.yaml").write_text("version: 1\n")
         self.write()

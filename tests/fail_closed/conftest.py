@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.jsonl import write_jsonl
 
 Rows = list[dict[str, Any]]
 
@@ -37,9 +38,7 @@ class Bench:
 
     def write(self, name: str, rows: list[Mapping[str, Any]] | Rows) -> Path:
         """Write one JSONL file."""
-        path = self.folder / name
-        path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-        return path
+        return write_jsonl(self.folder / name, rows)
 
     def compare(self, *options: object) -> Any:
         """Run `canary compare` on what the test left."""

@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 
+from tests.jsonl import write_jsonl
+
 Say = Callable[[dict[str, Any]], "str | int | bytes"]
 """A request's body in; words out, or an HTTP status, or a body as it is sent."""
 
@@ -149,9 +151,7 @@ class Workspace:
         )
 
     def _lines(self, name: str, rows: list[dict[str, Any]]) -> None:
-        path = self.folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        write_jsonl(self.folder / name, rows)
 
     def run(self, *options: object) -> Any:
         """`canary run` on the pipeline, into `runs/`."""

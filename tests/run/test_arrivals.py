@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +11,7 @@ from scipy import stats
 
 from canary.offered import PoissonLoad, TraceLoad, lengths
 from canary.run.arrivals import arrivals
+from tests.jsonl import write_jsonl
 
 POISSON = PoissonLoad(shape="poisson", rate=5.0)
 
@@ -19,7 +19,7 @@ POISSON = PoissonLoad(shape="poisson", rate=5.0)
 def trace(folder: Path, times: list[float], name: str = "t.jsonl") -> str:
     """A trace of these times, the k-th prompt of k tokens."""
     rows = [{"timestamp": at, "input_tokens": k, "output_tokens": 10 * k} for k, at in enumerate(times, 1)]
-    (folder / name).write_text("".join(json.dumps(row) + "\n" for row in rows))
+    write_jsonl(folder / name, rows)
     return str(folder / name)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from canary.errors import EvidenceError
 from canary.records import Decision
 from canary.run import artifact
 from canary.run.artifact import judge_artifact
+from tests.jsonl import write_jsonl
 
 LOOSE = "version: 1\nquality: {max_drop: 0.9, stratum: {max_drop: 0.9}}\n"
 STRICT = "version: 1\n"
@@ -26,7 +26,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     answers = [{"id": f"c{i}", "output": str(i)} for i in range(100)]
     worse = [{"id": f"c{i}", "output": "?" if i < 12 else str(i)} for i in range(100)]
     for name, rows in (("prompts", cases), ("v1", answers), ("v2", worse)):
-        (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+        write_jsonl(tmp_path / f"{name}.jsonl", rows)
     (tmp_path / "suite.yaml").write_text(
         'golden_sets: [prompts.jsonl]\nassert: [{type: equals, value: "{{expected}}"}]\n'
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import signal
 import subprocess
 from collections import Counter
@@ -12,6 +11,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import killed_after
+from tests.jsonl import write_jsonl
 from tests.test_run import ARMS, Canary, Workspace, cut_off, read_lines, workspace
 
 __all__ = ["workspace"]  # fixture
@@ -88,7 +88,7 @@ def test_kill_9_and_resume_give_the_uninterrupted_verdict(tmp_path: Path, canary
     """Real checkpoints, killed in the middle, finish as if nothing had happened."""
     pytest.importorskip("transformers", reason="needs canary-gate[embeddings]")
     cases = read_lines(ROOT / "golden_sets/quickstart/prompts.jsonl")[::5]
-    (tmp_path / "prompts.jsonl").write_text("".join(json.dumps(case) + "\n" for case in cases))
+    write_jsonl(tmp_path / "prompts.jsonl", cases)
     (tmp_path / "suite.yaml").write_text("golden_sets: [prompts.jsonl]\n")
     arms = "".join(
         f"{arm}: {{name: {name}, engine: transformers, model: {CHECKPOINTS / name}, sampling: {{max_tokens: 24}}}}\n"

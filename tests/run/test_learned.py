@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from canary.config import load_calibration
+from tests.jsonl import write_jsonl
 
 Canary = Callable[..., Any]
 SPEC = "{type: similar, value: '{{expected}}', metric: near, threshold: learned}"
@@ -29,7 +30,7 @@ def pipeline(tmp_path: Path) -> Path:
         "v2": [{"id": row["id"], "output": "Bananas are rich in potassium."} for row in rows],
     }
     for name, lines in said.items():
-        (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+        write_jsonl(tmp_path / f"{name}.jsonl", lines)
     (tmp_path / "suite.yaml").write_text(f"golden_sets: [golden.jsonl]\nassert: [{SPEC}]\n")
     path = tmp_path / "p.yaml"
     path.write_text(
@@ -127,7 +128,7 @@ def test_too_few_answers_measure_nothing(pipeline: Path, canary: Canary) -> None
         rows = [
             json.loads(line) | ({} if name == "golden" else {"output": ""}) for line in path.read_text().splitlines()
         ]
-        path.write_text("".join(json.dumps(row) + "\n" for row in rows[:18]))
+        write_jsonl(path, rows[:18])
     canary("calibrate", "noise", pipeline, "--again", pipeline.parent / "v1.jsonl", "--runs", pipeline.parent / "runs")
 
     done = canary("plan", pipeline)
@@ -153,7 +154,7 @@ def test_likeness_to_the_baseline_is_learned_from_the_baseline(pipeline: Path, c
             {"id": f"c{i}", "repeat": k, "output": "Bananas." if name == "v2" else text}
             for (i, k), text in said.items()
         ]  # fmt: skip
-        (folder / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+        write_jsonl(folder / f"{name}.jsonl", rows)
 
     assert canary("calibrate", "noise", pipeline, "--again", folder / "again.jsonl", "--stage", "shadow").status == 0
     calibration = load_calibration(folder / "p.noise.json")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from canary.run.load import Loaded, load
 from canary.run.sequence import SPOOL
 from canary.run.unanswered import kept_if_answered
 from tests.engines.conftest import Reply, Seen, StandIn, refuse, serving, words
+from tests.jsonl import write_jsonl
 
 Canary = Callable[..., Any]
 CASES = 40
@@ -41,7 +41,7 @@ def server() -> Iterator[StandIn]:
 def pipeline(tmp_path: Path, server: StandIn) -> Callable[..., Path]:
     """A pipeline whose candidate is the model named."""
     cases = [{"id": f"c{i:02}", "vars": {"prompt": f"say {i}"}, "expected": str(i)} for i in range(CASES)]
-    (tmp_path / "prompts.jsonl").write_text("".join(json.dumps(case) + "\n" for case in cases))
+    write_jsonl(tmp_path / "prompts.jsonl", cases)
     (tmp_path / "suite.yaml").write_text("golden_sets: [prompts.jsonl]\n")
 
     def write(model: str, baseline: str = "good") -> Path:

@@ -26,6 +26,7 @@ from canary.protocols import Answers, Pair, Request
 from canary.records import Arm, Response
 from canary.release import Release
 from canary.runners import fleet
+from tests.jsonl import write_jsonl
 
 SHIPPED = Path(__file__).resolve().parents[2] / "pipelines" / "checkpoints" / "baseline"
 
@@ -127,7 +128,7 @@ def workspace(folder: Path, release: dict[str, Any], *, count: int, **pipeline: 
     for name, document in documents.items():
         (folder / f"{name}.yaml").write_text(json.dumps(document))
     cases = ({"id": str(n), "vars": {"prompt": f"add: {n}+1\nsum:"}, "expected": "yes"} for n in range(count))
-    (folder / "prompts.jsonl").write_text("".join(json.dumps(case) + "\n" for case in cases))
+    write_jsonl(folder / "prompts.jsonl", cases)
     return folder / "pipeline.yaml"
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tests.jsonl import write_jsonl
 from tests.runners.actors import HANGS_S, until, wide, workspace
 from tests.runners.test_chaos import asked, command, endpoint, head, run_of, slowly, written
 
@@ -76,7 +77,7 @@ def embedded(folder: Path) -> Path:
     rows = [{"id": f"c{n}", "vars": {"prompt": f"{n}?"}, "expected": f"{n} red houses"} for n in range(150)]
     answers = [{"id": row["id"], "output": f"{row['expected']}!"} for row in rows]
     for name, lines in (("prompts", rows), ("v1", answers)):
-        (folder / f"{name}.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+        write_jsonl(folder / f"{name}.jsonl", lines)
     (folder / "suite.yaml").write_text(
         'golden_sets: [prompts.jsonl]\nassert: [{type: similar, value: "{{expected}}", threshold: 0.7}]\n'
     )

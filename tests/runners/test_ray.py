@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import json
 import os
 import re
 import subprocess
@@ -25,6 +24,7 @@ from canary.records import Arm, Evidence, Observation
 from canary.runners import fleet, local, metrics, sample
 from canary.runners import ray as runner
 from canary.runners.host import Host
+from tests.jsonl import write_jsonl
 from tests.runners.actors import (
     Written,
     ask,
@@ -105,7 +105,7 @@ class TestAnswers:
                 else {"id": n, "output": "x", "output_tokens": 7}
                 for n in range(30)
             ]
-            (tmp_path / f"{arm}.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+            write_jsonl(tmp_path / f"{arm}.jsonl", lines)
         runner.run(asked, pairs(30), written)
         expected = {
             ("pairs_total", ""): 30.0,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +20,7 @@ from canary.plan import Plan, ReleasePlan
 from canary.policy import Policy
 from canary.records import Arm, Decision, Evidence, Measurement, Prompt, Response, Signal, Status, Tier
 from canary.run.drift import Kept, measure_drift
+from tests.jsonl import write_jsonl
 
 Judge = Callable[..., Any]
 Find = Callable[..., Signal]
@@ -255,7 +255,7 @@ def test_a_kept_run_is_judged_again_without_a_model(tmp_path: Path, canary: Call
     outputs = {"b": "the answer is {}", "c": "bananas and {} are yellow", "p": ""}
     for name, text in outputs.items():
         rows = cases if name == "p" else [{"id": id_, "output": text.format(id_)} for id_ in ids]
-        (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+        write_jsonl(tmp_path / f"{name}.jsonl", rows)
     files = [tmp_path / "b.jsonl", tmp_path / "c.jsonl", "--golden", tmp_path / "p.jsonl"]
 
     first = canary("compare", *files, "--out", tmp_path / "run", "--json")

@@ -19,6 +19,8 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.jsonl import write_jsonl
+
 Canary = Callable[..., Any]
 START_S = 240
 PATIENCE_S = 120
@@ -159,9 +161,7 @@ class Desk:
 
     def write(self, name: str, rows: list[dict[str, Any]]) -> Path:
         """Write a JSONL file."""
-        path = self.folder / name
-        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-        return path
+        return write_jsonl(self.folder / name, rows)
 
     def run(self, *, wrong: int = 0, name: str = "v2", before: str = "v1", cases: int = 220, **more: Any) -> Path:
         """A run of recorded answers, of which the candidate fails so many; sealed, with its place in the history."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+
+from tests.jsonl import write_jsonl
 
 Row = dict[str, Any]
 Canary = Callable[..., Any]
@@ -67,9 +68,7 @@ class Bench:
         """Run `canary compare --traffic` on what the test left."""
         files = []
         for name, rows in (("baseline", self.baseline), ("candidate", self.candidate)):
-            path = self.folder / f"{name}.jsonl"
-            path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-            files.append(path)
+            files.append(write_jsonl(self.folder / f"{name}.jsonl", rows))
         return self._canary("compare", *files, "--traffic", "--json", *options)
 
 
