@@ -20,9 +20,10 @@ from pathlib import Path
 import numpy as np
 
 from canary.codec import golden_digest
+from canary.digest import digest_of
 from canary.evaluate import evaluate
 from canary.pipeline import Suite
-from canary.plan import Plan, ReleasePlan, StratumPlan, digest_of
+from canary.plan import Plan, ReleasePlan, StratumPlan
 from canary.policy import Policy
 from canary.records import Arm, Evidence, Prompt, Response, Scale, Score
 from canary.run.recorded import Judged

@@ -23,8 +23,8 @@ from typing import Any, BinaryIO, NoReturn, TypeAlias, TypeVar
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from canary.collector import uncollected
+from canary.digest import digest_of
 from canary.errors import EvidenceError
-from canary.plan import digest_of
 from canary.records import (
     Arm,
     Attempt,

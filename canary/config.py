@@ -22,13 +22,13 @@ from canary.assertions import load_plugins, parse
 from canary.assertions.anchor import anchored
 from canary.calibration import Calibration
 from canary.case import Case, Manifest
+from canary.digest import digest_of
 from canary.document import MOST_BYTES, Document, M, display, read, unreadable, unusable
 from canary.errors import ConfigError, UsageError
 from canary.labelled import LabelRow
 from canary.located import Flaw
 from canary.located import parse as parse_yaml
 from canary.pipeline import Pipeline, Suite
-from canary.plan import digest_of
 from canary.policy import Policy
 from canary.source import ADDRESSES, is_address, is_hub_id, is_known_address
 

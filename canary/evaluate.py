@@ -8,10 +8,11 @@ from typing import Any
 from canary.codec import evidence_digests
 from canary.compare import compare, compare_traffic
 from canary.compare.observed import observe
+from canary.digest import digest_of
 from canary.gate import decide
 from canary.looks.stop import described, first_stop, upto
 from canary.looks.traffic import described_traffic
-from canary.plan import PLUGIN, Plan, digest_of
+from canary.plan import PLUGIN, Plan
 from canary.records import Evidence, Verdict
 from canary.signals import measure, measure_traffic
 from canary.signals.load import load_signals

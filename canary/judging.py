@@ -7,14 +7,13 @@ that identity alone.
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 from pydantic import BaseModel
 
 from canary.agreement import JudgeCalibration
+from canary.digest import canonical, digest_of
 from canary.policy import Policy
 from canary.records import POOLED, Prompt, Tier
 
@@ -55,13 +54,8 @@ def judge_digest(release: str, specs: Iterable[Mapping[str, Any]], votes: int) -
     `release` is the digest of the judge's release, `specs` the assertions of
     the metric as written, `votes` how often each is asked unless it says.
     """
-    asked = sorted({_canonical({"votes": votes} | {k: v for k, v in spec.items() if k != "metric"}) for spec in specs})
-    text = _canonical({"prompt": PROMPT_VERSION, "release": release, "asked": asked})
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _canonical(document: Any) -> str:
-    return json.dumps(document, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    asked = sorted({canonical({"votes": votes} | {k: v for k, v in spec.items() if k != "metric"}) for spec in specs})
+    return digest_of({"prompt": PROMPT_VERSION, "release": release, "asked": asked})
 
 
 def is_judged(spec: Mapping[str, Any]) -> bool:

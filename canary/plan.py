@@ -5,14 +5,13 @@ Pure models, no file is read here: `run` resolves them.
 
 from __future__ import annotations
 
-import hashlib
-import json
 from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
 from canary.calibration import Calibration
 from canary.destination import Registry, Tracking
+from canary.digest import digest_of
 from canary.gate_change import GateChange
 from canary.judging import JudgePlan
 from canary.offered import LoadPlan
@@ -166,9 +165,3 @@ class Plan(BaseModel):
         offered = {"shape", "rate", "speed", "sha256"}
         load = {} if self.load is None else {"load": self.load.model_dump(mode="json", include=offered)}
         return digest_of(document | arms | noise | judges | looks | streams | load)
-
-
-def digest_of(document: Any) -> str:
-    """The sha256 hex of a JSON document, whatever the order of its keys."""
-    text = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
-    return hashlib.sha256(text.encode()).hexdigest()

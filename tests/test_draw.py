@@ -8,8 +8,8 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
+from canary.digest import digest_of
 from canary.golden import GoldenSet, draw
-from canary.plan import digest_of
 from canary.records import Prompt
 
 

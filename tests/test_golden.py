@@ -7,8 +7,8 @@ import random
 from pathlib import Path
 from typing import Any
 
+from canary.digest import digest_of
 from canary.golden import load_golden_sets
-from canary.plan import digest_of
 from canary.records import Prompt
 from tests.golden_files import SUITE, case, describe, here, write
 

@@ -14,7 +14,7 @@ import pytest
 PACKAGE = Path(__file__).resolve().parent.parent / "canary"
 
 ROWS = """
-bounds series collector records contrast errors gate_change address source written timing expression policy
+bounds digest series collector records contrast errors gate_change address source written timing expression policy
 release sharing destination calibration agreement judging offered pipeline plan resumption
 protocols codec located validation document case labelled manifest
 stats assertions

@@ -22,8 +22,8 @@ from typing import Any
 
 from canary.assertions.excerpt import excerpt, shorten
 from canary.assertions.similar import speakable
+from canary.digest import digest_of
 from canary.judging import PROMPT_VERSION
-from canary.plan import digest_of
 from canary.protocols import Opinion, Question
 from canary.records import Prompt
 

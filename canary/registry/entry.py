@@ -6,8 +6,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from canary.digest import digest_of
 from canary.errors import PromotionError
-from canary.plan import ReleasePlan, digest_of
+from canary.plan import ReleasePlan
 from canary.source import version_named
 from canary.tracking import DIGEST, experiment_of, logged_model, text_for_mlflow, unless_absent
 

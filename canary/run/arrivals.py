@@ -7,8 +7,8 @@ import random
 from collections.abc import Iterable
 from pathlib import Path
 
+from canary.digest import digest_of
 from canary.offered import Lengths, Load, LoadPlan, PoissonLoad, lengths
-from canary.plan import digest_of
 from canary.run.trace import read_trace
 
 FEWEST = 2

@@ -9,6 +9,7 @@ from typing import TextIO
 
 from canary.agreement import JUDGE_SCHEMA, Agreement, JudgeCalibration, JudgeFile, Rate
 from canary.config import digest_of_judges, load_judges, load_pipeline, load_suite, names_suite
+from canary.digest import digest_of
 from canary.document import display
 from canary.errors import EvidenceError
 from canary.golden import GoldenSet, load_golden_sets
@@ -16,7 +17,6 @@ from canary.judging import JudgePlan
 from canary.labelled import LabelRow
 from canary.located import printable
 from canary.pipeline import Suite
-from canary.plan import digest_of
 from canary.run.agreement import Verdicts, agreements_of, reason_of
 from canary.run.judged import judges_of
 from canary.run.labels import read_labels, require_metrics

@@ -10,13 +10,14 @@ from typing import TextIO
 
 from canary.codec import evidence_digests
 from canary.config import load_calibration, load_policy, load_suite
+from canary.digest import digest_of
 from canary.document import display
 from canary.engines.replay import read_responses
 from canary.errors import ConfigError, EvidenceError
 from canary.evaluate import evaluate
 from canary.golden import GoldenSet, load_golden_sets
 from canary.pipeline import MOST_REPEATS, Suite
-from canary.plan import Plan, ReleasePlan, digest_of
+from canary.plan import Plan, ReleasePlan
 from canary.policy import Policy
 from canary.protocols import no_judge
 from canary.records import Arm, Evidence, Prompt, Response, Score, Verdict

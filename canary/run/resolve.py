@@ -15,11 +15,12 @@ from canary.assertions.template import asks_baseline
 from canary.calibration import Calibration
 from canary.codec import golden_digest
 from canary.destination import Registry, Tracking
+from canary.digest import digest_of
 from canary.document import display
 from canary.errors import ConfigError
 from canary.golden import GoldenSet, Source
 from canary.pipeline import Pipeline, Suite
-from canary.plan import PLUGIN, GoldenSetPlan, Origin, Plan, ReleasePlan, StratumPlan, digest_of
+from canary.plan import PLUGIN, GoldenSetPlan, Origin, Plan, ReleasePlan, StratumPlan
 from canary.policy import Policy
 from canary.release import LiveRelease, TransformersRelease, VllmRelease
 from canary.sharing import differing, listed

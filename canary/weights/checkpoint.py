@@ -8,9 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from canary.digest import digest_of
 from canary.disk import cache_folder, locked_folder, write_whole
 from canary.errors import ConfigError
-from canary.plan import digest_of
 
 CHECKPOINT = "config.json"
 ADAPTER = "adapter_config.json"

@@ -9,8 +9,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from canary.digest import digest_of
 from canary.errors import ConfigError
-from canary.plan import Origin, digest_of
+from canary.plan import Origin
 from canary.source import ALIAS, LOGGED, version_named
 from canary.tracking import Tracker, connected, default_store, is_default, unless_absent
 from canary.weights.checkpoint import kept

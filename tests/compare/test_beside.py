@@ -6,9 +6,10 @@ import pytest
 
 from canary.assertions.scoring import score
 from canary.codec import golden_digest
+from canary.digest import digest_of
 from canary.evaluate import evaluate
 from canary.pipeline import Suite
-from canary.plan import Plan, ReleasePlan, StratumPlan, digest_of
+from canary.plan import Plan, ReleasePlan, StratumPlan
 from canary.policy import Policy
 from canary.protocols import Tools
 from canary.records import Arm, Decision, ErrorKind, Evidence, Failure, Prompt, Response, Signal, Verdict

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from canary.codec import golden_digest
+from canary.digest import digest_of
 from canary.evaluate import evaluate
 from canary.pipeline import Suite
-from canary.plan import Plan, ReleasePlan, StratumPlan, digest_of
+from canary.plan import Plan, ReleasePlan, StratumPlan
 from canary.policy import Policy
 from canary.records import Arm, Evidence, Measurement, Prompt, Response, Scale, Score, Signal, Verdict
 

@@ -10,10 +10,11 @@ import pytest
 
 from canary.agreement import JudgeCalibration
 from canary.codec import golden_digest
+from canary.digest import digest_of
 from canary.evaluate import evaluate
 from canary.judging import JudgePlan
 from canary.pipeline import Suite
-from canary.plan import Plan, ReleasePlan, StratumPlan, digest_of
+from canary.plan import Plan, ReleasePlan, StratumPlan
 from canary.policy import Policy
 from canary.records import (
     Arm,
