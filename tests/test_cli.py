@@ -181,6 +181,35 @@ def test_an_interrupt_is_no_verdict(
     assert "130  interrupted" in cli.EPILOG
 
 
+@pytest.mark.parametrize(
+    ("is_kept", "said"),
+    [(True, "canary: interrupted; go on with canary run --resume runs/r\n"), (False, "canary: interrupted\n")],
+)
+def test_one_more_interrupt_does_not_forget_the_run(
+    is_kept: bool,  # noqa: FBT001
+    said: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Control-C on the way out of the first; a run that was taken away is not what there is to go on with."""
+
+    def cut_off() -> int:
+        raise KeyboardInterrupt("runs/r")
+
+    def stop(*_: object) -> int:
+        try:
+            return cut_off()
+        except KeyboardInterrupt:
+            if is_kept:
+                raise KeyboardInterrupt  # noqa: B904 - as Python raises it
+            raise KeyboardInterrupt from None
+
+    monkeypatch.setattr(importlib.import_module("canary.cli.run"), "_run", stop)
+    err = io.StringIO()
+
+    assert cli.main(["run"], io.StringIO(), err) == 130
+    assert err.getvalue() == said
+
+
 def test_a_folder_without_a_workspace_is_told_how_to_get_one(
     canary: Canary, here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -114,7 +114,8 @@ def _failed(error: BaseException, argv: Sequence[str], err: TextIO) -> Exit:
         _say(err, f"canary: {error.filename}: {error.strerror}")
         return Exit.USAGE
     if isinstance(error, KeyboardInterrupt):
-        advice = f"; go on with canary run --resume {error}" if error.args and list(argv[:1]) == ["run"] else ""
+        run = _cut_off(error) if list(argv[:1]) == ["run"] else ""
+        advice = f"; go on with canary run --resume {run}" if run else ""
         _say(err, f"canary: interrupted{advice}")
         return Exit.INTERRUPTED
     if isinstance(error, CanaryError):
@@ -124,6 +125,13 @@ def _failed(error: BaseException, argv: Sequence[str], err: TextIO) -> Exit:
     else:
         _explain(error, err)
     return Exit.BROKEN
+
+
+def _cut_off(error: BaseException | None) -> str:
+    """The run that an interrupt says it cut off; one more, on the way out, does not say it itself."""
+    while error is not None and not (isinstance(error, KeyboardInterrupt) and error.args):
+        error = None if error.__suppress_context__ else error.__context__
+    return "" if error is None else str(error)
 
 
 def _is_unread(out: TextIO) -> bool:
