@@ -25,7 +25,7 @@ from canary.protocols import Request
 from canary.records import Arm, ErrorKind, Response
 from canary.release import OpenAIRelease, TransformersRelease
 from tests.engines.conftest import hello
-from tests.runners.actors import free_ports
+from tests.runners.actors import HANGS_S, free_ports
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore::DeprecationWarning")]
 
@@ -100,7 +100,7 @@ def server(
         yield Server(kind, f"http://127.0.0.1:{port}/v1", checkpoint)
     finally:
         process.terminate()
-        process.wait(180)
+        process.wait(HANGS_S)
 
 
 def await_health(url: str, process: subprocess.Popen[bytes], log: Path) -> None:

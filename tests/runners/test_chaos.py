@@ -173,7 +173,7 @@ def head(*options: str, **environment: str) -> Iterator[tuple[subprocess.Popen[b
         yield node, port
     finally:
         node.terminate()
-        node.wait(120)
+        node.wait(HANGS_S)
         shutil.rmtree(folder)
 
 
