@@ -57,7 +57,7 @@ def head_node(**environment: str) -> Iterator[str]:
         yield f"http://127.0.0.1:{dashboard}"
     finally:
         node.terminate()
-        node.wait(120)
+        node.wait(actors.HANGS_S)
         shutil.rmtree(folder, ignore_errors=True)
 
 
