@@ -149,8 +149,9 @@ def test_a_run_that_was_ended_twice_goes_on_to_the_verdict(
     require_the_same(document, in_process)
     assert quality(document) == quality(in_process)
     assert {signal["name"] for signal in document["signals"]} >= SIGNALS
-    for kind in ("saturation", "latency"):  # both models are of one size
-        assert {one["status"] for one in document["signals"] if one["kind"] == kind} <= {"pass", "inconclusive"}
+    for kind in ("saturation", "latency"):  # both models are of one size; what is only shown has no wide margin
+        own = [one for one in document["signals"] if one["kind"] == kind and one["tier"] == "blocking"]
+        assert [one["reason"] for one in own if one["status"] == "fail"] == []
     assert "observations" in document["record"]
     _, evidence = load_run(run_of(tmp_path))
     assert require_once(evidence.responses) == COUNT
