@@ -72,7 +72,7 @@ def read_gaps(response: Response) -> Times | None:
 
 
 def read_mean_gap(response: Response) -> Times | None:
-    """The longest of the mean gap between tokens, `tpot_s` and what total and length make of it.
+    """The longest of the mean gap between tokens, `tpot_s` and what the end makes of it.
 
     Of what contradicts itself the worst is believed: a tail that no gap shows
     is waited for as well.
@@ -80,15 +80,15 @@ def read_mean_gap(response: Response) -> Times | None:
     if not response.itl_s and response.tpot_s is None:
         return read_tpot(response)
     gaps = np.fromiter(response.itl_s or (0.0,), float)
-    return (max(float(np.mean(gaps)), response.tpot_s or 0.0, _spread_over_tokens(response)),)
+    return (max(float(np.mean(gaps)), response.tpot_s or 0.0, _spread_to_the_end(response)),)
 
 
-def _spread_over_tokens(response: Response) -> float:
-    """Total less time to first token, over the gaps that its tokens have; 0 where any is unknown, or there is none."""
-    total, first, tokens = response.total_s, response.ttft_s, response.output_tokens
-    if total is None or first is None or tokens is None or tokens < 2:
+def _spread_to_the_end(response: Response) -> float:
+    """Total less time to first token, over the fewest gaps that are told; 0 where any of the three is unknown."""
+    gaps = [count for count in (len(response.itl_s or ()), (response.output_tokens or 1) - 1) if count > 0]
+    if response.total_s is None or response.ttft_s is None or not gaps:
         return 0.0
-    return (total - first) / (tokens - 1)
+    return (response.total_s - response.ttft_s) / min(gaps)
 
 
 def read_tpot(response: Response) -> Times | None:

@@ -133,9 +133,19 @@ def test_a_tail_that_no_gap_shows_is_slow(bench: Bench, gaps: str) -> None:
     assert ran.signal("latency/itl/slow")["status"] == "fail"
 
 
-@pytest.mark.parametrize("said", [{"itl_s": [0.01] * 99}, {"tpot_s": 0.01}, {"itl_s": [0.01] * 99, "tpot_s": 0.01}])
+@pytest.mark.parametrize(
+    "said",
+    [
+        *({"itl_s": [0.01] * 99, "output_tokens": tokens} for tokens in (None, 1, 100, 10_000)),
+        {"tpot_s": 0.01},
+        {"itl_s": [0.01] * 99, "tpot_s": 0.01},
+    ],
+)
 def test_times_that_contradict_each_other_promote_nobody(bench: Bench, said: dict[str, Any]) -> None:
-    """Gaps that add up to a second between the first token and an end six seconds later leave five out."""
+    """Gaps that add up to a second between the first token and an end six seconds later leave five out.
+
+    However many tokens, if any, the answer says it had.
+    """
     for row in bench.both:
         row.update({"ttft_s": 0.2, "output_tokens": 100, "total_s": 1.2} | said)
     for row in bench.candidate:
