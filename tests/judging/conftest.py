@@ -157,10 +157,14 @@ class Workspace:
         """`canary run` on the pipeline, into `runs/`."""
         return self.canary("run", self.folder / "pipeline.yaml", "--runs", self.folder / "runs", "--json", *options)
 
+    @property
+    def newest(self) -> Path:
+        """The newest run's folder."""
+        return max(path for path in (self.folder / "runs").iterdir() if path.is_dir())
+
     def last(self, name: str) -> list[dict[str, Any]]:
         """The lines of one file of the newest run."""
-        newest = max(path for path in (self.folder / "runs").iterdir() if path.is_dir())
-        return [json.loads(line) for line in (newest / name).read_text().splitlines()]
+        return [json.loads(line) for line in (self.newest / name).read_text().splitlines()]
 
 
 @pytest.fixture

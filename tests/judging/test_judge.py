@@ -171,8 +171,8 @@ def test_the_verdict_names_its_judges(judge_server: Start, workspace: Make) -> N
 
     record = made.run().verdict["record"]
 
-    newest = next(path for path in (made.folder / "runs").iterdir() if path.is_dir())
-    assert record["judge/polite"] == json.loads((newest / "plan.json").read_text())["judges"]["polite"]["digest"]
+    plan = json.loads((made.newest / "plan.json").read_text())
+    assert record["judge/polite"] == plan["judges"]["polite"]["digest"]
 
 
 def test_a_judge_of_its_own_answers_is_warned_of(workspace: Make, canary: Callable[..., Any]) -> None:

@@ -96,7 +96,7 @@ def test_a_replay_needs_no_judge(judge_server: Start, workspace: Make, canary: C
     made = workspace(judge.url)
     made.write()
     ran = made.run()
-    run = next(path for path in (made.folder / "runs").iterdir() if path.is_dir())
+    run = made.newest
     asked = len(judge.asked)
 
     again = canary("replay", run, "--json")
@@ -114,7 +114,7 @@ def test_a_cut_run_asks_only_what_nobody_has_answered(
     made = workspace(judge.url)
     made.write()
     ran = made.run()
-    run = next(path for path in (made.folder / "runs").iterdir() if path.is_dir())
+    run = made.newest
     for name in ("manifest.json", "verdict.json", "summary.md", "scores.jsonl"):
         (run / name).unlink()
     (run.parent / ".judgements.jsonl").unlink()
@@ -135,7 +135,7 @@ def test_a_broken_line_of_what_the_judge_said_is_named(
     made = workspace(judge.url)
     made.write()
     made.run()
-    run = next(path for path in (made.folder / "runs").iterdir() if path.is_dir())
+    run = made.newest
     (run / "manifest.json").unlink()
     (run / "judgements.jsonl").write_text('{"judge": 1}\n')
     (run.parent / ".judgements.jsonl").write_text("nonsense\n")

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
 
 from canary.stats.stream_latency import compare_unpaired_quantile, compare_unpaired_trimmed_mean
 from tests.stats.latencies import arms, streams
+
+bodies = partial(compare_unpaired_trimmed_mean, trim=0.05, floor=0.0, alpha=0.05, seed=0)
 
 
 def test_shared_minutes_are_drawn_for_both_streams() -> None:
@@ -17,9 +21,7 @@ def test_shared_minutes_are_drawn_for_both_streams() -> None:
     noise = rng.lognormal(-1, 0.2, (2, 800))
     widths = []
     for base, cand in (effect * noise, noise):
-        end = compare_unpaired_trimmed_mean(
-            *streams(base, cand, minute, minute), trim=0.05, max_ratio=1.15, floor=0.0, alpha=0.05, seed=0
-        ).estimate
+        end = bodies(*streams(base, cand, minute, minute), max_ratio=1.15).estimate
         widths.append(end.high - end.center)
     assert widths[0] < 2 * widths[1]
 
@@ -27,14 +29,7 @@ def test_shared_minutes_are_drawn_for_both_streams() -> None:
 def test_streams_of_unequal_length_are_compared() -> None:
     """Ten to one routing gives an answer, and counts the smaller arm."""
     base, cand = arms(2_000)
-    found = compare_unpaired_trimmed_mean(
-        *streams(base, cand[:200], np.arange(2_000) // 50, np.arange(200) // 5),
-        trim=0.05,
-        max_ratio=1.3,
-        floor=0.0,
-        alpha=0.05,
-        seed=0,
-    )
+    found = bodies(*streams(base, cand[:200], np.arange(2_000) // 50, np.arange(200) // 5), max_ratio=1.3)
     assert found.estimate.n == 200
     assert found.noninferior.p < 0.05
 
@@ -45,14 +40,7 @@ def test_a_ramp_through_a_slow_hour_is_no_difference() -> None:
     minute = np.repeat(np.arange(60), 40)
     slow = np.where(minute >= 30, 3.0, 1.0) * rng.lognormal(0, 0.1, minute.size)
     routed = rng.random(minute.size) < np.where(minute >= 30, 0.5, 0.05)
-    found = compare_unpaired_trimmed_mean(
-        *streams(slow[~routed], slow[routed], minute[~routed], minute[routed]),
-        trim=0.05,
-        max_ratio=1.15,
-        floor=0.0,
-        alpha=0.05,
-        seed=0,
-    )
+    found = bodies(*streams(slow[~routed], slow[routed], minute[~routed], minute[routed]), max_ratio=1.15)
     assert found.estimate.center == pytest.approx(1, abs=0.03)
     assert slow[routed].mean() / slow[~routed].mean() > 1.3
 
