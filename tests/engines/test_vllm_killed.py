@@ -114,12 +114,17 @@ def end(process: subprocess.Popen[str], awaited: tuple[str, ...], *signals: sign
 
 def below(process: subprocess.Popen[str], names: tuple[str, ...]) -> list[str]:
     """Which of these processes a command has started, by what they call themselves or the module that they run."""
+    return [name for name, _ in started(process, names)]
+
+
+def started(process: subprocess.Popen[str], names: tuple[str, ...]) -> list[tuple[str, psutil.Process]]:
+    """The same, each with its process."""
     found = []
     with suppress(psutil.Error):
         for one in psutil.Process(process.pid).children(recursive=True):
             with suppress(psutil.Error):
                 line = one.cmdline()
-                found += [name for name in names if line[:1] == [name] or line[1:3] == ["-m", name]]
+                found += [(name, one) for name in names if line[:1] == [name] or line[1:3] == ["-m", name]]
     return found
 
 
@@ -163,6 +168,23 @@ def test_a_run_that_was_ended_twice_goes_on_to_the_verdict(
     assert all(1 <= starts[arm] <= 3 for arm in Arm)  # those that were ended may have come so far too
     assert "baseline, replica 1: up after" in ran.err
     assert "servers were up after: baseline" in ran.out
+    assert left() == []
+
+
+def test_an_engine_that_is_killed_in_the_middle_is_replaced(
+    vllm: str, tmp_path: Path, in_process: dict[str, Any]
+) -> None:
+    """One server's engine goes while pairs are in flight: a new server comes up, and no pair is lost or doubled."""
+    process = command(tmp_path, written(tmp_path, vllm), "--no-early-stop", "--runs", "runs")
+    until(lambda: sum(file.read_bytes().count(b"\n") for file in tmp_path.glob("runs/2*/responses.jsonl")) >= 40)
+    started(process, ENGINES)[-1][1].kill()
+    _, said = process.communicate(timeout=HANGS_S)
+
+    assert process.returncode == 1, said
+    assert sum(": up after" in line for line in said.splitlines()) == len(Arm) + 1
+    require_the_same(json.loads((run_of(tmp_path) / "verdict.json").read_text()), in_process)
+    assert check_files(run_of(tmp_path)) == []
+    assert require_once(load_run(run_of(tmp_path))[1].responses) == COUNT
     assert left() == []
 
 
